@@ -1,7 +1,8 @@
 """Where time comes from: the machine's clock, or a script.
 
 Everything that needs the time takes a :class:`Clock`; nothing in the package reads one by
-itself. So an hour of a call can be played in seconds, the same each time.
+itself. So an hour of a call can be played in seconds, the same each time. Work that takes time goes
+through the clock as well: on the machine's it runs on other threads, in a script right then.
 """
 
 from __future__ import annotations
@@ -9,15 +10,25 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, TypeVar
 
 from .types import NS_PER_S
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 class Clock(Protocol):
     """A monotonic clock with a known UTC time."""
+
+    threads: bool
+    """Whether work goes on beside the event loop; in a script everything happens in order."""
 
     def now_ns(self) -> int:
         """Monotonic nanoseconds; thread-safe."""
@@ -31,9 +42,15 @@ class Clock(Protocol):
         """Return when ``now_ns()`` has reached ``deadline_ns``, at once if it has."""
         ...
 
+    async def offload(self, function: Callable[[A], R], argument: A) -> R:
+        """Call ``function(argument)`` away from the event loop."""
+        ...
+
 
 class SystemClock:
     """The machine's monotonic clock."""
+
+    threads = True
 
     def now_ns(self) -> int:
         return time.monotonic_ns()
@@ -44,6 +61,10 @@ class SystemClock:
     async def sleep_until(self, deadline_ns: int) -> None:
         await asyncio.sleep(max(0, deadline_ns - time.monotonic_ns()) / NS_PER_S)
 
+    async def offload(self, function: Callable[[A], R], argument: A) -> R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_pool(), function, argument)
+
 
 class ScriptedClock:
     """A clock that moves only when it is told to.
@@ -51,6 +72,8 @@ class ScriptedClock:
     :meth:`advance` wakes sleepers in the order of their deadlines, with ``now_ns()`` at each
     one's own deadline, and gives every woken task the event loop before it goes on.
     """
+
+    threads = False
 
     def __init__(self, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now_ns = 0
@@ -72,6 +95,9 @@ class ScriptedClock:
         heapq.heappush(self._sleepers, (deadline_ns, next(self._order), wake))
         await wake
 
+    async def offload(self, function: Callable[[A], R], argument: A) -> R:
+        return function(argument)
+
     async def advance(self, seconds: float) -> None:
         """Move on by ``seconds``, waking everybody whose deadline comes by."""
         target_ns = self._now_ns + round(seconds * NS_PER_S)
@@ -84,6 +110,12 @@ class ScriptedClock:
                 await _let_tasks_run()
         self._now_ns = target_ns
         await _let_tasks_run()
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    """One pool for everybody: as many threads as can do work at once."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="roomtape-work")
 
 
 async def _let_tasks_run() -> None:

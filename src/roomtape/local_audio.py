@@ -100,9 +100,7 @@ class LocalAudio(ABC):
 
     def _emit(self, pcm: Pcm) -> None:
         """Hand out one frame, ``(FRAME_SAMPLES,)``."""
-        frame = AudioFrame(
-            np.zeros_like(pcm) if self.muted else pcm, LOCAL_RATE_HZ, pts=self._pts
-        )
+        frame = AudioFrame(np.zeros_like(pcm) if self.muted else pcm, LOCAL_RATE_HZ, pts=self._pts)
         self._pts += len(pcm)
         for listener in tuple(self._frame_listeners):
             listener(frame)
@@ -256,7 +254,7 @@ class TrackAudio(LocalAudio):
             raise ValueError(f"a {track.kind} track cannot be published: an audio track is needed")
         self._track = track
 
-    async def _run(self, clock: Clock) -> None:
+    async def _run(self, clock: Clock) -> None:  # noqa: ARG002 (the track sets the pace)
         resampler = av.AudioResampler(
             format="s16", layout="mono", rate=LOCAL_RATE_HZ, frame_size=FRAME_SAMPLES
         )
@@ -271,7 +269,7 @@ class TrackAudio(LocalAudio):
                 self._end()
                 return
             for piece in resampler.resample(frame):
-                self._emit(piece.to_ndarray().reshape(-1))
+                self._emit(_samples(piece))
 
 
 def decode_mono(path: str | Path, sample_rate: int = LOCAL_RATE_HZ) -> Pcm:
@@ -289,8 +287,8 @@ def decode_mono(path: str | Path, sample_rate: int = LOCAL_RATE_HZ) -> Pcm:
                 raise DamagedFileError(f"{path}: there is no audio in this file")
             for frame in container.decode(container.streams.audio[0]):
                 frame.pts = None
-                pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
-            pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(None)]
+                pieces += [_samples(out) for out in resampler.resample(frame)]
+            pieces += [_samples(out) for out in resampler.resample(None)]
     except av.FFmpegError as error:
         if isinstance(error, FileNotFoundError):
             raise FileError(f"{path}: no such file") from None
@@ -300,6 +298,11 @@ def decode_mono(path: str | Path, sample_rate: int = LOCAL_RATE_HZ) -> Pcm:
     if not pieces or not sum(map(len, pieces)):
         raise DamagedFileError(f"{path}: there is no audio in this file")
     return np.concatenate(pieces)
+
+
+def _samples(frame: av.AudioFrame) -> Pcm:
+    # A plane may be padded; its first bytes are the samples.
+    return np.frombuffer(bytes(frame.planes[0]), np.int16, frame.samples)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -66,7 +66,7 @@ class AudioRecordingCode(enum.IntEnum):
     """The file cannot be created; nothing was started."""
     START = 3
     ERROR = 4
-    """Writing failed (typically: disk full). The recording is over; what was written is readable."""
+    """Writing failed (typically: disk full). The task is over; what was written is readable."""
     FINISH = 5
     """The file is complete."""
 

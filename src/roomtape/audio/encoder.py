@@ -1,0 +1,140 @@
+"""PCM and AAC, as bytes. Neither knows files.
+
+An encoder turns mixed samples into *units*: pieces that a file may be cut between. For PCM that is
+a tenth of a second, for AAC one ADTS frame of 1024 samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+import numpy as np
+
+from ..types import AudioFormat, AudioRecordingQuality
+from .adts import AAC_FRAME_SAMPLES, ADTS_HEADER_BYTES, MAX_PAYLOAD_BYTES, adts_header
+from .limiter import Samples
+
+_AAC_BIT_RATE = {
+    AudioRecordingQuality.LOW: 40_000,
+    AudioRecordingQuality.MEDIUM: 64_000,
+    AudioRecordingQuality.HIGH: 112_000,
+}
+
+
+class Encoder(Protocol):
+    """Samples in, units out. Not thread-safe."""
+
+    unit_samples: int
+    """How many samples a unit holds; the last one may hold fewer."""
+    most_unit_bytes: int
+    """No unit is larger."""
+    bytes_per_s: int
+    """What it gives, about."""
+
+    def encode(self, samples: Samples) -> list[bytes]:
+        """Take float32 samples in units of int16, within full scale; give the units that are
+        complete."""
+        ...
+
+    def finish(self) -> list[bytes]:
+        """Give the rest. Nothing may follow."""
+        ...
+
+
+def make_encoder(
+    audio_format: AudioFormat, rate_hz: int, quality: AudioRecordingQuality
+) -> Encoder:
+    """The encoder of a format."""
+    if audio_format is AudioFormat.WAV:
+        return PcmEncoder(rate_hz)
+    return AacEncoder(rate_hz, quality)
+
+
+class PcmEncoder:
+    """Signed 16-bit little endian, rounded to nearest."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self.unit_samples = rate_hz // 10
+        self.most_unit_bytes = self.unit_samples * 2
+        self.bytes_per_s = rate_hz * 2
+        self._waiting = np.zeros(0, "<i2")
+
+    def encode(self, samples: Samples) -> list[bytes]:
+        pcm = np.concatenate([self._waiting, np.rint(samples).astype("<i2")])
+        size = self.unit_samples
+        whole = len(pcm) // size * size
+        self._waiting = pcm[whole:]
+        return [pcm[start : start + size].tobytes() for start in range(0, whole, size)]
+
+    def finish(self) -> list[bytes]:
+        rest, self._waiting = self._waiting, self._waiting[:0]
+        return [rest.tobytes()] if len(rest) else []
+
+
+class AacEncoder:
+    """AAC-LC in ADTS frames, by FFmpeg's own encoder.
+
+    Its ``fast`` coder is better on speech (PESQ) than its default one at the same size, and
+    takes a third of the time: docs/performance.md has the figures.
+
+    The encoder puts 1024 samples of priming before the signal. Its first packet holds nothing but
+    that and is left out, so sample 0 of the file is sample 0 of the recording; what that costs is
+    a fade-in over the first 1024 samples, since a decoder lacks the overlap with the frame before.
+    """
+
+    def __init__(self, rate_hz: int, quality: AudioRecordingQuality) -> None:
+        self.unit_samples = AAC_FRAME_SAMPLES
+        self.most_unit_bytes = ADTS_HEADER_BYTES + MAX_PAYLOAD_BYTES
+        self.bytes_per_s = _AAC_BIT_RATE[quality] // 8
+        self._rate_hz = rate_hz
+        self._codec = av.CodecContext.create("aac", "w")
+        assert isinstance(self._codec, av.AudioCodecContext)
+        self._codec.sample_rate = rate_hz
+        self._codec.layout = "mono"
+        self._codec.format = "fltp"
+        self._codec.time_base = Fraction(1, rate_hz)
+        self._codec.bit_rate = _AAC_BIT_RATE[quality]
+        self._codec.options = {"aac_coder": "fast"}
+        self._waiting = np.zeros(0, np.float32)
+        self._position = 0
+        self._primed = False
+
+    def encode(self, samples: Samples) -> list[bytes]:
+        signal = np.concatenate([self._waiting, samples * np.float32(1 / 32768)])
+        whole = len(signal) // AAC_FRAME_SAMPLES * AAC_FRAME_SAMPLES
+        self._waiting = signal[whole:]
+        units: list[bytes] = []
+        for start in range(0, whole, AAC_FRAME_SAMPLES):
+            units += self._encode_frame(signal[start : start + AAC_FRAME_SAMPLES])
+        return units
+
+    def finish(self) -> list[bytes]:
+        units: list[bytes] = []
+        if len(self._waiting):
+            padding = np.zeros(AAC_FRAME_SAMPLES - len(self._waiting), np.float32)
+            units += self._encode_frame(np.concatenate([self._waiting, padding]))
+            self._waiting = self._waiting[:0]
+        if self._position:
+            units += self._packed(self._codec.encode(None))
+        # The overlap of the last frame comes as one more packet; a file needs no more than that.
+        return units
+
+    def _encode_frame(self, signal: Samples) -> list[bytes]:
+        frame = av.AudioFrame.from_ndarray(signal[None, :], format="fltp", layout="mono")
+        frame.sample_rate = self._rate_hz
+        frame.pts = self._position
+        self._position += AAC_FRAME_SAMPLES
+        return self._packed(self._codec.encode(frame))
+
+    def _packed(self, packets: Sequence[av.Packet[Any]]) -> list[bytes]:
+        units = []
+        for packet in packets:
+            if not self._primed:
+                self._primed = True
+                continue
+            payload = bytes(packet)
+            units.append(adts_header(self._rate_hz, 1, len(payload)) + payload)
+        return units

@@ -1,0 +1,277 @@
+"""One source at one rate: frames in as they arrive, samples out as they were spoken.
+
+``ingest`` takes frames at any time; ``read`` is called in order by the mixer, about half a second
+behind the clock. What is missing by then is silence; the ledger has it.
+
+Positions in the buffer follow the sender's clock; the room hears them ``shift`` samples later. A
+sender's clock that runs away changes ``shift`` a little at a time (:mod:`.warp`), or at
+once where there is silence to take it from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..types import NS_PER_S, IntervalKind, Pcm
+from .drift import DriftTracker
+from .ledger import Ledger
+from .placement import Arrival, Placed, Placement
+from .sample_buffer import SampleBuffer
+from .warp import AFTER, BEFORE, Slew, interpolate
+
+_CONTEXT = 2 * (BEFORE + AFTER)
+_TOLERANCE_S = 0.005
+"""Drift is made up for when it has grown to this; below, the samples stay untouched."""
+_GENTLE = 2000
+"""One sample in 2000 bends the pitch by 0.05 % ..."""
+_FASTER = 1250
+"""... and one in 1250 by 0.08 %, for a placement that is far off."""
+_FAR_OFF_S = 0.03
+_LONGEST_SLEW_S = 10
+_SPEECH_BLOCK_S = 0.1
+_SPEECH_PEAK = 104  # -50 dBFS
+
+
+class Timeline:
+    """See the module's text. Not thread-safe; times and positions are on the room grid.
+
+    Args:
+        rate_hz: The sample rate of everything ingested and read.
+        head: The first position that will be read.
+        ledger: Where losses are written down.
+        not_before: The source's audio at another rate ends at this position.
+    """
+
+    def __init__(
+        self, rate_hz: int, *, head: int, ledger: Ledger, not_before: int | None = None
+    ) -> None:
+        self.rate_hz = rate_hz
+        self._ledger = ledger
+        self._placement = Placement(rate_hz, not_before=not_before)
+        self._buffer = SampleBuffer(head)
+        self._drift = DriftTracker(rate_hz)
+        self._epoch = 0
+        self._head = head
+        self._shift = 0
+        self._slew: Slew | None = None
+        self._context = np.zeros(_CONTEXT, np.int16)  # what was read last from the buffer
+        self._silent_before: list[int] = []  # holes that end here were never sent
+        self._open_hole: tuple[int, int] | None = None
+        self._begun = False
+        self._closed = False
+        self._counted = (0, 0)
+
+    @property
+    def drift_ppm(self) -> float:
+        return self._drift.drift_ppm
+
+    @property
+    def end(self) -> int:
+        """Behind the last sample that was placed."""
+        return self._buffer.end + self._shift
+
+    @property
+    def done(self) -> bool:
+        """Closed, and everything was read."""
+        return self._closed and self._buffer.next_start is None
+
+    def ingest(self, arrivals: list[Arrival], now: int) -> None:
+        """Take in what has come. ``now`` is the clock's position."""
+        self._insert(self._placement.feed(arrivals))
+        self._insert(self._placement.settle(now))
+        self._count()
+
+    def close(self, now: int) -> None:
+        """No more will come."""
+        self._insert(self._placement.settle(now, force=True))
+        self._count()
+        self._closed = True
+
+    def read(self, stop: int) -> Pcm | None:
+        """Take the samples from the last ``stop`` to this one; None if all is silence."""
+        pieces: list[tuple[int, Pcm | None]] = []
+        while self._head < stop:
+            start, end = self._head, stop
+            if self._slew is None:
+                piece = self._input(start - self._shift, end - self._shift)
+            else:
+                end = min(stop, self._slew.end)
+                piece = self._warped(self._slew, start, end)
+                if end == self._slew.end:
+                    self._set_shift(self._slew.after)
+                    self._slew = None
+            self._head = end
+            pieces.append((end - start, piece))
+        pcm = _joined(pieces)
+        if pcm is None:
+            self._ledger.level = 0
+        else:
+            self._listen(pcm, stop)
+        self._follow_drift(stop, silent=pcm is None)
+        return pcm
+
+    def _insert(self, placed: Iterable[Placed]) -> None:
+        for run in placed:
+            self._classify_hole(run)
+            if run.gap_is_silence:
+                self._silent_before.append(run.start)
+            early = max(0, min(-run.start, len(run.pcm)))  # before the recording began
+            inserted = self._buffer.insert(run.start + early, run.pcm[early:])
+            self._ledger.received_ns += self._ns(inserted.placed)
+            self._ledger.duplicate_ns += self._ns(inserted.covered)
+            if inserted.late:
+                self._ledger.late_ns += self._ns(inserted.late)
+                first = run.start + early + self._shift
+                self._ledger.note(
+                    IntervalKind.LATE, self._ns(first), self._ns(first + inserted.late)
+                )
+            if self._placement.epoch != self._epoch:
+                self._epoch = self._placement.epoch
+                self._drift.restart()
+            if run.delay is not None:
+                # The tracker's delays are against what will be heard when the slew is done.
+                shift = self._shift if self._slew is None else self._slew.after
+                self._drift.add(run.at, run.delay - shift)
+            self._begun = True
+
+    def _classify_hole(self, run: Placed) -> None:
+        """The end of a hole that has been read is here: was it silence, or loss?"""
+        if self._open_hole is None or run.start + len(run.pcm) <= self._open_hole[0]:
+            return
+        (start, _), self._open_hole = self._open_hole, None
+        stop = min(max(run.start, start), self._buffer.head)
+        late_until = min(run.start + len(run.pcm), self._buffer.head)
+        if run.gap_is_silence:
+            start = max(start, run.start)
+            stop = max(start, late_until)
+        else:
+            stop = max(stop, late_until)
+        self._lose(start, stop)
+        if stop < self._buffer.head:
+            self._open_hole = (stop, self._buffer.head)
+
+    def _lose(self, start: int, stop: int) -> None:
+        if stop > start:
+            shift = self._shift
+            self._ledger.lost(self._ns(start + shift), self._ns(stop + shift))
+
+    def _take(self, stop: int) -> Pcm | None:
+        """The next samples of the buffer; its holes go to the ledger."""
+        start = self._buffer.head
+        pcm, holes = self._buffer.read(stop)
+        if not self._begun:
+            return None
+        if self._silent_before:
+            self._silent_before = [end for end in self._silent_before if end >= start]
+        for start, end in holes:
+            if end < stop or self._buffer.next_start == end:
+                self._settle_hole(start, end)
+            elif self._open_hole is not None and self._open_hole[1] == start:
+                self._open_hole = (self._open_hole[0], end)
+            else:
+                self._open_hole = (start, end)
+        return pcm
+
+    def _settle_hole(self, start: int, end: int) -> None:
+        """Something stands right behind the hole."""
+        if self._open_hole is not None and self._open_hole[1] == start:
+            start = self._open_hole[0]
+            self._open_hole = None
+        if end in self._silent_before:
+            self._silent_before.remove(end)
+        else:
+            self._lose(start, end)
+
+    def _warped(self, slew: Slew, start: int, stop: int) -> Pcm | None:
+        whole, phase = slew.input_positions(start, stop)
+        first = int(whole[0]) - BEFORE
+        samples = self._input(first, int(whole[-1]) + AFTER + 1)
+        return None if samples is None else interpolate(samples, first, whole, phase)
+
+    def _input(self, start: int, stop: int) -> Pcm | None:
+        """``[start, stop)`` of the buffer, which may reach back a little into what was read."""
+        seen = self._buffer.head - start
+        fresh = self._take(stop) if stop > self._buffer.head else None
+        if seen == 0:
+            self._remember(fresh)
+            return fresh
+        old = self._context[len(self._context) - seen :][: stop - start]
+        if stop - start <= seen:
+            return old if old.any() else None
+        self._remember(fresh)
+        if fresh is None:
+            if not old.any():
+                return None
+            fresh = np.zeros(stop - start - len(old), np.int16)
+        return np.concatenate([old, fresh])
+
+    def _remember(self, fresh: Pcm | None) -> None:
+        if fresh is None:
+            if self._context.any():
+                self._context = np.zeros(_CONTEXT, np.int16)
+        elif len(fresh) >= _CONTEXT:
+            self._context = fresh[-_CONTEXT:]
+        else:
+            self._context = np.concatenate([self._context, fresh])[-_CONTEXT:]
+
+    def _follow_drift(self, position: int, *, silent: bool) -> None:
+        """Begin a correction where the sender's clock has run away."""
+        if self._slew is not None:
+            return
+        error = self._drift.delay(position)
+        if error is None or abs(error) < _TOLERANCE_S * self.rate_hz:
+            return
+        change = round(error)
+        waiting = self._buffer.next_start
+        if silent and (waiting is None or waiting - self._buffer.head > abs(change)):
+            # Nobody hears silence grow or shrink.
+            self._buffer.head -= change
+            if self._open_hole is not None:
+                self._open_hole = (self._open_hole[0], self._buffer.head)
+            self._set_shift(self._shift + change)
+        else:
+            pace = _FASTER if abs(error) > _FAR_OFF_S * self.rate_hz else _GENTLE
+            most = _LONGEST_SLEW_S * self.rate_hz // pace
+            change = max(-most, min(most, change))
+            self._slew = Slew(position, abs(change) * pace, self._shift, self._shift + change)
+        self._drift.moved(change)
+
+    def _set_shift(self, shift: int) -> None:
+        self._shift = shift
+        self._placement.shifted(shift)
+
+    def _listen(self, pcm: Pcm, stop: int) -> None:
+        """Peak, and whether somebody speaks, in blocks of a tenth of a second."""
+        block = round(_SPEECH_BLOCK_S * self.rate_hz)
+        start = stop - len(pcm)
+        for low in range(0, len(pcm), block):
+            piece = pcm[low : low + block]
+            peak = max(int(piece.max()), -int(piece.min()))
+            if peak >= _SPEECH_PEAK:
+                at = start + low
+                self._ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(at + len(piece)))
+            self._ledger.peak = max(self._ledger.peak, peak)
+            self._ledger.level = peak
+
+    def _count(self) -> None:
+        duplicates, strays = self._placement.duplicate_samples, self._placement.stray_samples
+        self._ledger.duplicate_ns += self._ns(duplicates - self._counted[0])
+        self._ledger.late_ns += self._ns(strays - self._counted[1])
+        self._counted = (duplicates, strays)
+        self._ledger.reanchored += self._placement.reanchored
+        self._placement.reanchored = 0
+
+    def _ns(self, samples: int) -> int:
+        return samples * NS_PER_S // self.rate_hz
+
+
+def _joined(pieces: list[tuple[int, Pcm | None]]) -> Pcm | None:
+    if len(pieces) == 1:
+        return pieces[0][1]
+    if all(pcm is None for _, pcm in pieces):
+        return None
+    return np.concatenate(
+        [np.zeros(length, np.int16) if pcm is None else pcm for length, pcm in pieces]
+    )

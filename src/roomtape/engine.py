@@ -1,0 +1,401 @@
+"""The engine: the shape of the NERTC SDK over a room and a recorder.
+
+Calls return integer codes and never raise for what a user can do wrong; what happens is told to
+one callback object. Everything belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+
+from aiortc import MediaStreamTrack
+
+from .clock import Clock, SystemClock
+from .errors import ConfigurationError, FileError, OpenFileError, RoomError, SuffixError
+from .files.disk import Disk
+from .local_audio import LocalAudio, TrackAudio
+from .recorder import AudioRecorder
+from .rooms.base import Room
+from .roster import Roster
+from .types import (
+    AudioFrame,
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    AudioRecordingQuality,
+    AudioRecordingWarning,
+    ErrorCode,
+    RecordingEvent,
+    RecordingReport,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class ChannelEventCallback:
+    """Override what you want to hear of. Called on the event loop's thread; what a callback
+    raises is logged and harms nothing."""
+
+    def on_audio_recording(self, code: AudioRecordingCode, file_path: str) -> None:
+        """A recording was started, finished, refused or broken off."""
+
+    def on_audio_recording_warning(self, code: AudioRecordingWarning, detail: str) -> None:
+        """The running recording suffers from something."""
+
+    def on_user_joined(self, uid: str) -> None:
+        """Somebody is in the room."""
+
+    def on_user_left(self, uid: str, reason: str) -> None:
+        """Somebody is no longer in the room."""
+
+    def on_user_recording(self, uid: str, recording: bool) -> None:
+        """Somebody else started or stopped recording the room."""
+
+    def on_disconnect(self, reason: str) -> None:
+        """The room is lost for good."""
+
+
+class RtcEngine:
+    """Joins a room, and records it.
+
+    Args:
+        room: How to reach rooms: :class:`~roomtape.rooms.WebRtcRoom`, ...
+        clock, disk: Where time comes from, and where files go.
+    """
+
+    def __init__(self, room: Room, *, clock: Clock | None = None, disk: Disk | None = None) -> None:
+        self._room = room
+        self._clock = clock or SystemClock()
+        self._disk = disk or Disk()
+        self._callback = ChannelEventCallback()
+        self._roster = Roster()
+        self._listener = _Listener(self)
+        self._local: LocalAudio | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._uid = ""
+        self._joined = False
+        self._released = False
+        self._recorder: AudioRecorder | None = None
+        self._report: RecordingReport | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.last_error = ""
+        """Why the last call did not return OK, in words."""
+
+    async def __aenter__(self) -> RtcEngine:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.release()
+
+    # -- the room -----------------------------------------------------------------------------
+
+    def set_event_callback(self, callback: ChannelEventCallback | None) -> ErrorCode:
+        """Tell ``callback`` what happens from now on; None for nobody."""
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        self._callback = callback or ChannelEventCallback()
+        return ErrorCode.OK
+
+    async def set_local_audio(self, track: MediaStreamTrack | LocalAudio | None) -> ErrorCode:
+        """Publish ``track`` from now on, before or after joining; None publishes nothing.
+
+        Returns:
+            OK; INVALID_PARAM if it is no audio; INVALID_STATE after release.
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if isinstance(track, MediaStreamTrack):
+            if track.kind != "audio":
+                return self._refuse(ErrorCode.INVALID_PARAM, f"a {track.kind} track is no audio")
+            local: LocalAudio | None = TrackAudio(track)
+        elif track is None or isinstance(track, LocalAudio):
+            local = track
+        else:
+            return self._refuse(
+                ErrorCode.INVALID_PARAM,
+                f"{type(track).__name__} is neither an aiortc track nor a LocalAudio",
+            )
+        await self._stop_local()
+        self._local = local
+        if self._joined:
+            self._start_local()
+            await self._room.publish(local)
+        return ErrorCode.OK
+
+    async def mute_local_audio(self, mute: bool) -> ErrorCode:
+        """Publish (and record) silence instead of the local audio, and say so to the others."""
+        if self._released or self._local is None:
+            return self._refuse(ErrorCode.INVALID_STATE, "there is no local audio")
+        self._local.muted = mute
+        if self._joined:
+            await self._room.set_muted(self._local.muted)
+        return ErrorCode.OK
+
+    async def join_channel(self, token: str | None, channel: str, uid: str) -> ErrorCode:
+        """Join ``channel`` as ``uid``.
+
+        Returns:
+            OK; ROOM_ALREADY_JOINED; INVALID_PARAM for an empty name; INVALID_STATE after release;
+            FATAL if the room cannot be joined (:attr:`last_error` says why).
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if self._joined:
+            return self._refuse(ErrorCode.ROOM_ALREADY_JOINED, "a room is joined already")
+        if not channel or not uid:
+            return self._refuse(ErrorCode.INVALID_PARAM, "channel and uid must not be empty")
+        self._uid = uid
+        self._roster.clear()
+        try:
+            await self._room.join(
+                token=token,
+                channel=channel,
+                uid=uid,
+                listener=self._listener,
+                local_audio=self._local,
+            )
+        except RoomError as error:
+            return self._refuse(ErrorCode.FATAL, str(error))
+        self._joined = True
+        self._start_local()
+        return ErrorCode.OK
+
+    async def leave_channel(self) -> ErrorCode:
+        """Leave the room; a running recording is finished first.
+
+        Returns:
+            OK; ROOM_NOT_JOINED; INVALID_STATE after release.
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        await self._finish_recording()
+        self._joined = False
+        await self._stop_local()
+        await self._room.leave()
+        self._roster.clear()
+        return ErrorCode.OK
+
+    async def release(self) -> ErrorCode:
+        """Leave, finish and close everything. Nothing works afterwards."""
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if self._joined:
+            await self.leave_channel()
+        else:
+            await self._finish_recording()
+        self._released = True
+        return ErrorCode.OK
+
+    # -- the recording ------------------------------------------------------------------------
+
+    async def start_audio_recording(
+        self,
+        file_path: str,
+        sample_rate: int = 32000,
+        quality: AudioRecordingQuality | int = AudioRecordingQuality.MEDIUM,
+    ) -> ErrorCode:
+        """Record everybody to ``file_path``, live.
+
+        Returns:
+            As :meth:`start_audio_recording_with_config`.
+        """
+        return await self.start_audio_recording_with_config(
+            AudioRecordingConfiguration(file_path, sample_rate=sample_rate, quality=quality)
+        )
+
+    async def start_audio_recording_with_config(
+        self, config: AudioRecordingConfiguration
+    ) -> ErrorCode:
+        """Record the room as ``config`` says. A running recording is finished first, but only if
+        the new one can start.
+
+        Returns:
+            OK (START is delivered); INVALID_STATE after release; ROOM_NOT_JOINED; INVALID_PARAM
+            (and ERROR_SUFFIX if it is the suffix); FATAL if the file cannot be created
+            (OPEN_FILE_FAILED). :attr:`last_error` says why in words.
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "join a room before recording it")
+        try:
+            recorder = AudioRecorder(
+                config,
+                on_event=lambda event: self._on_event(recorder, event),
+                clock=self._clock,
+                disk=self._disk,
+            )
+        except SuffixError as error:
+            self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(config.path))
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        except ConfigurationError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        try:
+            await recorder.prepare()
+        except OpenFileError as error:
+            self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
+            return self._refuse(ErrorCode.FATAL, str(error))
+        await self._finish_recording()
+        if not self._joined:
+            await recorder.discard()
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "the room was left meanwhile")
+        self._recorder = recorder
+        self._roster.enter(recorder)
+        try:
+            await recorder.begin()
+        except OpenFileError as error:
+            self._recorder = None
+            self._roster.leave_recording()
+            self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
+            return self._refuse(ErrorCode.FATAL, str(error))
+        await self._room.set_recording(True)
+        return ErrorCode.OK
+
+    async def stop_audio_recording(self) -> ErrorCode:
+        """Finish the running recording.
+
+        Returns:
+            OK (FINISH is delivered); INVALID_STATE if none runs or after release; ROOM_NOT_JOINED;
+            FATAL if the file cannot be completed (ERROR is delivered).
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        if self._recorder is None:
+            return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
+        return await self._finish_recording()
+
+    @property
+    def last_recording_report(self) -> RecordingReport | None:
+        """What the last recording that ended holds and lacks; None before the first."""
+        return self._report
+
+    @property
+    def recorder(self) -> AudioRecorder | None:
+        """The running recording, for meters and the like; None if none runs."""
+        return self._recorder
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _finish_recording(self) -> ErrorCode:
+        recorder = self._recorder
+        if recorder is None:
+            return ErrorCode.OK
+        code = ErrorCode.OK
+        try:
+            await recorder.stop()
+        except FileError as error:
+            code = self._refuse(ErrorCode.FATAL, str(error))
+        await self._recording_over(recorder)
+        return code
+
+    async def _recording_over(self, recorder: AudioRecorder) -> None:
+        if self._recorder is recorder:
+            self._recorder = None
+            self._roster.leave_recording()
+            if self._joined:
+                await self._room.set_recording(False)
+
+    async def _lost(self, reason: str) -> None:
+        """The room is gone: what was recorded of it is finished."""
+        if not self._joined:
+            return
+        self._joined = False
+        await self._finish_recording()
+        await self._stop_local()
+        self._roster.clear()
+        self._tell(lambda to: to.on_disconnect(reason))
+
+    def _start_local(self) -> None:
+        local = self._local
+        if local is None:
+            return
+        self._roster.set_local(self._uid)
+        self._roster.local_muted(local.muted)
+        self._unsubscribe = local.subscribe(self._roster.local_audio, self._local_muted)
+        local.start(self._clock)
+
+    async def _stop_local(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._local is not None:
+            await self._local.stop()
+        self._roster.set_local(None)
+
+    def _local_muted(self, muted: bool) -> None:
+        self._roster.local_muted(muted)
+        if self._joined:
+            self._spawn(self._room.set_muted(muted))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_event(self, recorder: AudioRecorder, event: RecordingEvent) -> None:
+        if recorder.over:
+            self._report = recorder.report
+        if event.code is AudioRecordingCode.ERROR:
+            self._spawn(self._recording_over(recorder))
+        code, detail = event.code, event.detail
+        if isinstance(code, AudioRecordingWarning):
+            self._tell(lambda to: to.on_audio_recording_warning(code, detail))
+            return
+        if code is AudioRecordingCode.ERROR:
+            self.last_error = detail
+        self._tell_recording(code, event.file_path)
+
+    def _tell_recording(self, code: AudioRecordingCode, file_path: str) -> None:
+        self._tell(lambda to: to.on_audio_recording(code, file_path))
+
+    def _tell(self, call: Callable[[ChannelEventCallback], object]) -> None:
+        try:
+            call(self._callback)
+        except Exception:
+            logger.exception("an event callback raised")
+
+    def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
+        self.last_error = why
+        return code
+
+
+class _Listener:
+    """Takes down what happens in the room, and passes on what the user wants to hear of."""
+
+    def __init__(self, engine: RtcEngine) -> None:
+        self._engine = engine
+        self._roster = engine._roster
+
+    def on_participant_joined(self, uid: str) -> None:
+        self._roster.joined(uid)
+        self._engine._tell(lambda to: to.on_user_joined(uid))
+
+    def on_participant_left(self, uid: str, reason: str) -> None:
+        self._roster.left(uid)
+        self._engine._tell(lambda to: to.on_user_left(uid, reason))
+
+    def on_participant_recording(self, uid: str, recording: bool) -> None:
+        self._engine._tell(lambda to: to.on_user_recording(uid, recording))
+
+    def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
+        self._roster.audio(uid, track, frame)
+
+    def on_muted(self, uid: str, track: str, muted: bool) -> None:
+        self._roster.muted(uid, track, muted)
+
+    def on_track_ended(self, uid: str, track: str) -> None:
+        self._roster.track_ended(uid, track)
+
+    def on_closed(self, reason: str) -> None:
+        self._engine._spawn(self._engine._lost(reason))

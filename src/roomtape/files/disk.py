@@ -1,0 +1,108 @@
+"""The one seam between recordings and the operating system.
+
+Every call that creates, writes, syncs, renames or removes a recording goes through a
+:class:`Disk`. Tests put another one in its place and do harm at the n-th call.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_NO_RETRY_LIMIT = 100  # an "interrupted" that never ends is an error, not a hang
+
+
+class Disk:
+    """The machine's file system. All methods raise OSError, and may block as long as the disk
+    does: they belong on a thread of their own."""
+
+    def call(self, name: str, function: Callable[..., T], *args: Any) -> T:
+        """Every system call passes here, by its name; the place to inject faults."""
+        del name
+        return function(*args)
+
+    def create(self, path: Path) -> int:
+        """Create ``path`` for reading and writing, mode 0600. It must not exist; a symlink there
+        is not followed."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return self.call("open", os.open, path, flags, 0o600)
+
+    def open_existing(self, path: Path) -> int:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        return self.call("open", os.open, path, flags)
+
+    def write_at(self, fd: int, data: bytes | memoryview, offset: int) -> None:
+        """Write all of ``data`` at ``offset``, however many calls it takes."""
+        view = memoryview(data)
+        interrupted = 0
+        while view:
+            try:
+                written = self.call("write", os.pwrite, fd, view, offset)
+            except InterruptedError:
+                interrupted += 1
+                if interrupted > _NO_RETRY_LIMIT:
+                    raise
+                continue
+            if written == 0:
+                raise OSError(errno.ENOSPC, "the disk takes no more data")
+            view, offset = view[written:], offset + written
+
+    def read_at(self, fd: int, count: int, offset: int) -> bytes:
+        return self.call("read", os.pread, fd, count, offset)
+
+    def allocate(self, fd: int, size: int) -> None:
+        """Reserve ``size`` bytes, so that writing them cannot fail for want of space."""
+        self.call("allocate", os.posix_fallocate, fd, 0, size)
+
+    def truncate(self, fd: int, size: int) -> None:
+        self.call("truncate", os.ftruncate, fd, size)
+
+    def size(self, fd: int) -> int:
+        return os.fstat(fd).st_size
+
+    def sync(self, fd: int) -> None:
+        """Have everything written so far survive a power cut."""
+        self.call("fsync", os.fdatasync, fd)
+
+    def close(self, fd: int) -> None:
+        self.call("close", os.close, fd)
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        """Rename; FileExistsError if ``target`` exists, which then is untouched."""
+        try:
+            self.call("link", _link, source, target)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                raise
+            # A file system without hard links (FAT, some network mounts).
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, "exists", str(target)) from None
+            self.call("rename", os.rename, source, target)
+        else:
+            self.call("unlink", os.unlink, source)
+
+    def remove(self, path: Path) -> None:
+        self.call("unlink", os.unlink, path)
+
+    def sync_directory(self, path: Path) -> None:
+        """Have renames in this directory survive a power cut."""
+        fd = self.call("open", os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.call("fsync", os.fsync, fd)
+        finally:
+            os.close(fd)
+
+    def free_bytes(self, path: Path) -> int:
+        return shutil.disk_usage(path).free
+
+
+def _link(source: Path, target: Path) -> None:
+    os.link(source, target, follow_symlinks=False)

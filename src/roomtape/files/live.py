@@ -1,0 +1,167 @@
+"""Files that are written as the recording runs, and can be opened and played meanwhile.
+
+A WAV header must say how long the data is, before anybody knows. Measured with ffmpeg, sox,
+libsndfile, Python's wave and mediainfo: a size of 0 reads as empty or broken, and one that lags
+hides the tail; but one that is *ahead* of the data lets all of them read all there is. So the
+header claims up to 20 s more than there is, is moved on before the data reaches it, and is put
+right at the end. ADTS needs none of that: each frame stands for itself.
+
+Order on disk: the data is synced before the header that claims the final length, and that
+header before the recording is called finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from .disk import Disk
+from .naming import create_part, put_in_place
+from .sink import Finished, SinkFormat
+from .wav import HEADER_BYTES, wav_header
+
+AHEAD_S = 20
+"""How far a live WAV header may be ahead of the data."""
+
+
+class _LiveFile(ABC):
+    """What both formats share: see :class:`~.sink.Sink` for the contract."""
+
+    _lead_bytes = 0  # before the first unit
+
+    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+        self.path = path
+        self.samples = 0
+        self._format = sink_format
+        self._disk = disk
+        self._placed = False
+        self._fd, self._part = create_part(path, disk)
+        self._end = self._lead_bytes  # behind the last whole unit
+        try:
+            self._begin()
+        except OSError:
+            self.discard()
+            raise
+
+    def place(self) -> None:
+        put_in_place(self._part, self.path, self._disk)
+        self._placed = True
+        self._disk.sync_directory(self.path.parent)
+
+    def write(self, units: list[bytes]) -> None:
+        data = b"".join(units)
+        try:
+            self._before_write(self._end + len(data))
+            self._disk.write_at(self._fd, data, self._end)
+        except OSError:
+            self._keep_whole(units)
+            raise
+        self._end += len(data)
+        self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
+
+    def sync(self) -> None:
+        self._disk.sync(self._fd)
+
+    def finish(self) -> Finished:
+        self._disk.truncate(self._fd, self._end)
+        self._disk.sync(self._fd)
+        self._close_header()
+        fd, self._fd = self._fd, -1
+        self._disk.close(fd)
+        return self._finished()
+
+    def abandon(self) -> Finished:
+        # Each step helps by itself, and none may stop the others.
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self._fd, self._end)
+            with contextlib.suppress(OSError):
+                self._close_header()
+            with contextlib.suppress(OSError):
+                self._disk.sync(self._fd)
+            with contextlib.suppress(OSError):
+                self._disk.close(self._fd)
+            self._fd = -1
+        return self._finished()
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._disk.close(self._fd)
+        with contextlib.suppress(OSError):
+            self._disk.remove(self._part)
+
+    def _finished(self) -> Finished:
+        return Finished(self.path, self.samples, 0, self._end)
+
+    def _keep_whole(self, units: list[bytes]) -> None:
+        """A write failed half-way: count the units of it that are whole in the file."""
+        with contextlib.suppress(OSError):
+            there = self._disk.size(self._fd) - self._end
+            whole: list[bytes] = []
+            for unit in units:
+                if len(unit) > there:
+                    break
+                whole.append(unit)
+                there -= len(unit)
+            if whole:
+                self._end += sum(map(len, whole))
+                self.samples += self._format.samples_in(len(whole), len(whole[-1]))
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _before_write(self, end: int) -> None: ...
+
+    @abstractmethod
+    def _close_header(self) -> None: ...
+
+
+class LiveWav(_LiveFile):
+    """A growing WAV file."""
+
+    _lead_bytes = HEADER_BYTES
+
+    def _begin(self) -> None:
+        self._ahead_bytes = AHEAD_S * self._format.rate_hz * 2
+        self._declared = 0
+        self._declare(self._ahead_bytes)
+
+    def _declare(self, data_bytes: int) -> None:
+        header = wav_header(self._format.rate_hz, data_bytes)
+        self._disk.write_at(self._fd, header, 0)
+        self._declared = data_bytes
+
+    def _before_write(self, end: int) -> None:
+        # Moved on when half of the lead is used up: the header is on disk, by the sync of each
+        # second, long before the data gets there.
+        if end - HEADER_BYTES > self._declared - self._ahead_bytes // 2:
+            self._declare(end - HEADER_BYTES + self._ahead_bytes)
+
+    def _keep_whole(self, units: list[bytes]) -> None:
+        # Any whole sample is worth keeping.
+        with contextlib.suppress(OSError):
+            there = max(0, self._disk.size(self._fd) - self._end)
+            kept = min(there, sum(map(len, units))) // 2 * 2
+            self._end += kept
+            self.samples += kept // 2
+
+    def _close_header(self) -> None:
+        self._declare(self._end - HEADER_BYTES)
+        self._disk.sync(self._fd)
+
+
+class LiveAdts(_LiveFile):
+    """A growing AAC file: one ADTS frame after the other."""
+
+    def _begin(self) -> None:
+        # A disk that takes no byte at all is found now, not at the first frame.
+        self._disk.allocate(self._fd, self._format.most_unit_bytes)
+        self._disk.truncate(self._fd, 0)
+
+    def _before_write(self, end: int) -> None:
+        del end
+
+    def _close_header(self) -> None:
+        pass

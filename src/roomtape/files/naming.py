@@ -1,0 +1,74 @@
+"""Names beside a recording: the older file, the part in the making, the ring."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from pathlib import Path
+
+from .disk import Disk
+
+RING_SUFFIX = ".ring"
+
+
+def move_aside(path: Path, disk: Disk) -> Path | None:
+    """Rename what stands at ``path`` to ``name.1.ext``, or the first number that is free.
+
+    Returns:
+        Where it is now; None if nothing stood there.
+    """
+    if not os.path.lexists(path):
+        return None
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        try:
+            disk.rename_new(path, aside)
+        except FileExistsError:
+            continue
+        return aside
+    raise AssertionError("the numbers do not end")
+
+
+def put_in_place(part: Path, path: Path, disk: Disk) -> None:
+    """Rename ``part`` to ``path``, moving aside whatever stands there."""
+    while True:
+        move_aside(path, disk)
+        try:
+            disk.rename_new(part, path)
+        except FileExistsError:
+            continue  # somebody was faster; theirs is moved aside too
+        return
+
+
+def create_part(path: Path, disk: Disk) -> tuple[int, Path]:
+    """Create a hidden file beside ``path``, to be renamed to it."""
+    for number in itertools.count(1):
+        part = path.with_name(f".{path.name}.{os.getpid()}-{number}.part")
+        try:
+            return disk.create(part), part
+        except FileExistsError:
+            continue
+    raise AssertionError("the numbers do not end")
+
+
+def create_ring(path: Path, disk: Disk) -> tuple[int, Path]:
+    """Create ``name.ext.ring``, or ``name.ext.1.ring`` and so on: an older ring, which a crash
+    may have left, is never touched."""
+    for number in itertools.count(0):
+        middle = f".{number}" if number else ""
+        ring = path.with_name(f"{path.name}{middle}{RING_SUFFIX}")
+        try:
+            return disk.create(ring), ring
+        except FileExistsError:
+            continue
+    raise AssertionError("the numbers do not end")
+
+
+def rings_beside(path: Path) -> list[Path]:
+    """Every ring of ``path``, whoever it belongs to."""
+    name = re.compile(re.escape(path.name) + r"(\.\d+)?" + re.escape(RING_SUFFIX))
+    try:
+        return sorted(each for each in path.parent.iterdir() if name.fullmatch(each.name))
+    except OSError:
+        return []

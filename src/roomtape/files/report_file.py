@@ -1,0 +1,31 @@
+"""The report beside a recording: ``call.aac`` gets ``call.aac.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .disk import Disk
+from .naming import create_part, put_in_place
+
+
+def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Path:
+    """Write ``report`` as JSON; an older report is moved aside.
+
+    Raises:
+        OSError: It cannot be written. Nothing is left behind then.
+    """
+    path = recording.with_name(recording.name + ".json")
+    fd, part = create_part(path, disk)
+    try:
+        data = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        disk.write_at(fd, data.encode("utf-8", "surrogateescape"), 0)
+        disk.sync(fd)
+        put_in_place(part, path, disk)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        disk.close(fd)
+    return path

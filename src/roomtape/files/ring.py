@@ -1,0 +1,241 @@
+"""The cyclic ring: a file that always holds the last seconds of a recording.
+
+It lies beside the target as ``name.ext.ring`` and is allocated whole at the start, so that a full
+disk shows at once, and so that a crash leaves it behind. Layout::
+
+    4096 bytes   "ROOMTAPE RING 1\\n", then JSON (format, rate, target, ...), zero-padded
+    slot 0       number (u64), bytes (u32), CRC-32 (u32) of number, bytes and payload; payload
+    slot 1       ...
+
+Unit ``n`` of the recording goes to slot ``n mod slots``. A slot tells by its own number and
+checksum what it holds, so there is no index that a crash could leave behind the data, and a
+slot that a power cut tore in two is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ..errors import DamagedFileError, FileError
+from ..types import AudioFormat
+from .disk import Disk
+from .finishing import write_finished
+from .naming import create_ring
+from .sink import Finished, SinkFormat
+
+RING_HEADER_BYTES = 4096
+_MAGIC = b"ROOMTAPE RING 1\n"
+_SLOT_HEAD = struct.Struct("<QII")
+
+
+@dataclass(frozen=True, slots=True)
+class RingLayout:
+    """What the head of a ring says."""
+
+    path: Path
+    """The target."""
+    sink_format: SinkFormat
+
+    @property
+    def slot_bytes(self) -> int:
+        return _SLOT_HEAD.size + self.sink_format.most_unit_bytes
+
+    @property
+    def slots(self) -> int:
+        # The window, and one more: it rarely begins and ends at the border of a unit.
+        return -(-self.window_samples // self.sink_format.unit_samples) + 1
+
+    @property
+    def window_samples(self) -> int:
+        return self.sink_format.cycle_s * self.sink_format.rate_hz
+
+    @property
+    def file_bytes(self) -> int:
+        return RING_HEADER_BYTES + self.slots * self.slot_bytes
+
+    def offset(self, number: int) -> int:
+        return RING_HEADER_BYTES + number % self.slots * self.slot_bytes
+
+    def packed(self) -> bytes:
+        head = _MAGIC + json.dumps(
+            {
+                "path": str(self.path),
+                "format": self.sink_format.audio_format.value,
+                "rate_hz": self.sink_format.rate_hz,
+                "unit_samples": self.sink_format.unit_samples,
+                "most_unit_bytes": self.sink_format.most_unit_bytes,
+                "cycle_s": self.sink_format.cycle_s,
+                "started_at": self.sink_format.started_at.isoformat(),
+            }
+        ).encode("utf-8", "surrogateescape")
+        if len(head) > RING_HEADER_BYTES:
+            raise FileError(f"{self.path}: the path is too long for a cyclic recording")
+        return head.ljust(RING_HEADER_BYTES, b"\0")
+
+    @classmethod
+    def unpacked(cls, head: bytes, ring: Path) -> RingLayout:
+        """Read the first 4096 bytes of a ring.
+
+        Raises:
+            DamagedFileError: They are not such a head.
+        """
+        if not head.startswith(_MAGIC):
+            raise DamagedFileError(f"{ring}: not what a cyclic recording leaves behind")
+        try:
+            said = json.loads(head[len(_MAGIC) :].rstrip(b"\0").decode("utf-8", "surrogateescape"))
+            sink_format = SinkFormat(
+                audio_format=AudioFormat(said["format"]),
+                rate_hz=int(said["rate_hz"]),
+                unit_samples=int(said["unit_samples"]),
+                most_unit_bytes=int(said["most_unit_bytes"]),
+                cycle_s=int(said["cycle_s"]),
+                started_at=datetime.fromisoformat(said["started_at"]),
+            )
+            layout = cls(Path(said["path"]), sink_format)
+        except (ValueError, KeyError, TypeError):
+            raise DamagedFileError(f"{ring}: the head of the ring is damaged") from None
+        sizes = (sink_format.rate_hz, sink_format.unit_samples, sink_format.most_unit_bytes)
+        if min(*sizes, sink_format.cycle_s) <= 0 or max(sizes) > 1 << 20:
+            raise DamagedFileError(f"{ring}: the head of the ring is damaged")
+        return layout
+
+
+def pack_slot(number: int, unit: bytes) -> bytes:
+    """A slot's bytes, without the padding behind them."""
+    check = zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, len(unit))))
+    return _SLOT_HEAD.pack(number, len(unit), check) + unit
+
+
+def unpack_slot(slot: bytes | memoryview) -> tuple[int, bytes] | None:
+    """The number and the unit in a slot; None if it holds nothing whole."""
+    number, length, check = _SLOT_HEAD.unpack_from(slot)
+    unit = bytes(slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length])
+    if not length or len(unit) != length:
+        return None
+    if zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, length))) != check:
+        return None
+    return number, unit
+
+
+def lock_ring(fd: int) -> bool:
+    """Mark a ring as being recorded to; False if somebody else did. The lock dies with its
+    process."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+class Ring:
+    """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract."""
+
+    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+        self.path = path
+        self.samples = 0
+        self._disk = disk
+        self._layout = RingLayout(path, sink_format)
+        head = self._layout.packed()
+        self._fd, self.ring_path = create_ring(path, disk)
+        self._next = 0
+        self._last_bytes = 0
+        try:
+            lock_ring(self._fd)
+            disk.allocate(self._fd, self._layout.file_bytes)
+            disk.write_at(self._fd, head, 0)
+            disk.sync(self._fd)
+            disk.sync_directory(path.parent)
+        except OSError:
+            self.discard()
+            raise
+
+    def place(self) -> None:
+        """Nothing stands at the target until :meth:`finish`."""
+
+    def write(self, units: list[bytes]) -> None:
+        layout = self._layout
+        done = 0
+        while done < len(units):
+            # As many as fit before the ring begins anew, in one write.
+            first = self._next
+            room = layout.slots - first % layout.slots
+            batch = units[done : done + room]
+            data = b"".join(
+                pack_slot(first + index, unit).ljust(layout.slot_bytes, b"\0")
+                for index, unit in enumerate(batch)
+            )
+            self._disk.write_at(self._fd, data, layout.offset(first))
+            self._next += len(batch)
+            self._last_bytes = len(batch[-1])
+            self.samples = layout.sink_format.samples_in(self._next, self._last_bytes)
+            done += len(batch)
+
+    def sync(self) -> None:
+        self._disk.sync(self._fd)
+
+    def finish(self) -> Finished:
+        layout = self._layout
+        first_sample = max(0, self.samples - layout.window_samples)
+        first_unit = first_sample // layout.sink_format.unit_samples
+        finished = write_finished(
+            self.path,
+            layout.sink_format,
+            self._units(first_unit),
+            skip_samples=first_sample - first_unit * layout.sink_format.unit_samples,
+            first_unit=first_unit,
+            disk=self._disk,
+        )
+        fd, self._fd = self._fd, -1
+        self._disk.close(fd)
+        self._disk.remove(self.ring_path)
+        return finished
+
+    def abandon(self) -> Finished:
+        """The ring stays, for ``roomtape recover``."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                self._disk.sync(self._fd)
+            with contextlib.suppress(OSError):
+                self._disk.close(self._fd)
+            self._fd = -1
+        kept = min(self.samples, self._layout.window_samples)
+        return Finished(self.ring_path, kept, self.samples - kept, self._layout.file_bytes)
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._disk.close(self._fd)
+        with contextlib.suppress(OSError):
+            self._disk.remove(self.ring_path)
+
+    def _units(self, first: int) -> Iterator[bytes]:
+        for number, unit in read_slots(self._fd, self._layout, first, self._next, self._disk):
+            if unit is None:
+                raise OSError(f"slot {number} of the ring reads back damaged")
+            yield unit
+
+
+def read_slots(
+    fd: int, layout: RingLayout, first: int, stop: int, disk: Disk
+) -> Iterator[tuple[int, bytes | None]]:
+    """The units ``[first, stop)``, each with its number; None where it is not whole."""
+    at_once = max(1, (1 << 20) // layout.slot_bytes)
+    number = first
+    while number < stop:
+        count = min(at_once, stop - number, layout.slots - number % layout.slots)
+        data = memoryview(disk.read_at(fd, count * layout.slot_bytes, layout.offset(number)))
+        for index in range(count):
+            slot = data[index * layout.slot_bytes : (index + 1) * layout.slot_bytes]
+            found = unpack_slot(slot) if len(slot) >= _SLOT_HEAD.size else None
+            whole = found is not None and found[0] == number + index
+            yield number + index, found[1] if found is not None and whole else None
+        number += count

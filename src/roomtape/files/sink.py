@@ -1,0 +1,93 @@
+"""What a recording is written to, whichever kind of file it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from ..types import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFormat:
+    """What will be written.
+
+    Attributes:
+        audio_format: WAV or AAC.
+        rate_hz: Sample rate.
+        unit_samples: Samples a unit (the last one may hold fewer).
+        most_unit_bytes: No unit is larger.
+        cycle_s: Keep only the last so many seconds; 0 keeps all.
+        started_at: The UTC time of the first sample.
+    """
+
+    audio_format: AudioFormat
+    rate_hz: int
+    unit_samples: int
+    most_unit_bytes: int
+    cycle_s: int
+    started_at: datetime
+
+    def samples_in(self, units: int, last_unit_bytes: int) -> int:
+        """How many samples ``units`` units hold."""
+        if self.audio_format is AudioFormat.AAC or units == 0:
+            return units * self.unit_samples
+        return (units - 1) * self.unit_samples + last_unit_bytes // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished file.
+
+    Attributes:
+        path: Where it is.
+        samples: How many it holds.
+        first_sample: Which sample of the recording its first one is (cyclic: not 0).
+        file_bytes: Its size.
+        moved_aside: Where an older file of the same name is now.
+    """
+
+    path: Path
+    samples: int
+    first_sample: int
+    file_bytes: int
+
+
+class Sink(Protocol):
+    """A file in the making. One thread at a time; every method may block as the disk does.
+
+    A sink is created with everything reserved that it needs, but nothing at the target yet.
+    Then, in this order: :meth:`place` once; :meth:`write` and :meth:`sync` while it lasts; then
+    :meth:`finish`, or after an OSError from any of them :meth:`abandon`.
+    """
+
+    path: Path
+    """The target."""
+    samples: int
+    """Samples written so far."""
+
+    def place(self) -> None:
+        """Take the target's name, moving an older file aside (a ring does so only at the end)."""
+        ...
+
+    def write(self, units: list[bytes]) -> None:
+        """Append. After an OSError, :attr:`samples` says how much was written whole."""
+        ...
+
+    def sync(self) -> None:
+        """Have what was written survive a power cut."""
+        ...
+
+    def finish(self) -> Finished:
+        """Make the file complete, and put it in its place."""
+        ...
+
+    def abandon(self) -> Finished:
+        """After an error: leave what is there readable, or recoverable. Raises nothing."""
+        ...
+
+    def discard(self) -> None:
+        """Never mind: remove what was created. Only before :meth:`place`. Raises nothing."""
+        ...

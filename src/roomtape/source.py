@@ -1,0 +1,104 @@
+"""The end that a program pushes one participant's audio into."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .audio.source_track import SourceTrack
+from .clock import Clock
+from .types import NS_PER_S, Pcm
+
+_MOST_QUEUED_NS = 600 * NS_PER_S
+_RATES_HZ = range(4000, 384001)
+_MOST_CHANNELS = 32
+
+
+class Source:
+    """One participant of a recording. Made by :meth:`roomtape.AudioRecorder.add_source`.
+
+    Every method is thread-safe and never blocks. Audio that is pushed before the recording starts
+    or after it has ended, or that the recording's position leaves out, is dropped.
+    """
+
+    def __init__(self, name: str, *, local: bool, clock: Clock) -> None:
+        self.name = name
+        self.local = local
+        self._clock = clock
+        self._track: SourceTrack | None = None
+        self._start_ns = 0
+        self._muted = False
+        self._closed = False
+
+    def push(
+        self,
+        pcm: Pcm,
+        sample_rate: int,
+        pts: int | None = None,
+        *,
+        gap_is_silence: bool = False,
+    ) -> None:
+        """Hand over audio that has just been heard.
+
+        Args:
+            pcm: int16, shape ``(frames,)`` or ``(frames, channels)``; several channels are mixed
+                down to one. The array is copied.
+            sample_rate: Hz. It may change from call to call.
+            pts: The position of the first sample on the source's own clock, in samples at
+                ``sample_rate``. Without it, each push follows the one before, and a pause in the
+                pushes is a pause in the recording.
+            gap_is_silence: What ``pts`` skips was left out by the sender (DTX, mute), not lost.
+
+        Raises:
+            ValueError: The array is of another type or shape, the rate is not one of audio, or
+                ten minutes of pushed audio wait already. The recording goes on.
+        """
+        if pcm.dtype != np.int16 or pcm.ndim not in (1, 2):
+            raise ValueError(
+                f"{self.name}: pushed audio is {pcm.dtype} of shape {pcm.shape}; it must be int16 "
+                "of shape (frames,) or (frames, channels)"
+            )
+        if sample_rate not in _RATES_HZ:
+            raise ValueError(
+                f"{self.name}: sample_rate is {sample_rate!r}; it must be 4000 to 384000"
+            )
+        if pcm.ndim == 2 and not 1 <= pcm.shape[1] <= _MOST_CHANNELS:
+            raise ValueError(
+                f"{self.name}: pushed audio has {pcm.shape[1]} channels; the shape must be "
+                "(frames, channels)"
+            )
+        track = self._track
+        if track is None or self._closed or not len(pcm):
+            return
+        if track.queued_ns > _MOST_QUEUED_NS:
+            raise ValueError(
+                f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
+                "is spoken"
+            )
+        arrived_ns = self._clock.now_ns() - self._start_ns
+        track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
+
+    def set_muted(self, muted: bool) -> None:
+        """The participant muted itself, or no longer; the report tells it from loss."""
+        self._muted = muted
+        if self._track is not None:
+            self._track.set_muted(muted, self._clock.now_ns() - self._start_ns)
+
+    def close(self) -> None:
+        """The participant has left. What was pushed is still recorded."""
+        self._closed = True
+        if self._track is not None:
+            self._track.leave(self._clock.now_ns() - self._start_ns)
+
+    @property
+    def level(self) -> float:
+        """The peak of the last tenth of a second that was mixed, 0.0 to 1.0 (for meters)."""
+        return self._track.ledger.level / 32768 if self._track is not None else 0.0
+
+    def _connect(self, track: SourceTrack, start_ns: int) -> None:
+        """The recorder lets the source in."""
+        self._start_ns = start_ns
+        self._track = track
+        if self._muted:
+            self.set_muted(True)
+        if self._closed:
+            self.close()
