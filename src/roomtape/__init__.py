@@ -1,24 +1,70 @@
-"""Roomtape records what a real-time audio room hears."""
+"""Roomtape records what a real-time audio room hears.
 
-from .engine import ChannelEventCallback, RtcEngine
-from .local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
-from .recorder import AudioRecorder
-from .source import Source
-from .types import (
-    AudioFrame,
-    AudioRecordingCode,
-    AudioRecordingConfiguration,
-    AudioRecordingCycleTime,
-    AudioRecordingPosition,
-    AudioRecordingQuality,
-    AudioRecordingWarning,
-    ErrorCode,
-    Interval,
-    IntervalKind,
-    RecordingEvent,
-    RecordingReport,
-    SourceReport,
-)
+The public names are loaded when they are first used, so that the command line starts quickly.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .engine import ChannelEventCallback, RtcEngine
+    from .local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
+    from .offline import MixInput, MixResult, mix_files
+    from .recorder import AudioRecorder
+    from .source import Source
+    from .types import (
+        AudioFrame,
+        AudioRecordingCode,
+        AudioRecordingConfiguration,
+        AudioRecordingCycleTime,
+        AudioRecordingPosition,
+        AudioRecordingQuality,
+        AudioRecordingWarning,
+        ErrorCode,
+        Interval,
+        IntervalKind,
+        RecordingEvent,
+        RecordingReport,
+        SourceReport,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "engine": ("ChannelEventCallback", "RtcEngine"),
+    "local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
+    "offline": ("MixInput", "MixResult", "mix_files"),
+    "recorder": ("AudioRecorder",),
+    "source": ("Source",),
+    "types": (
+        "AudioFrame",
+        "AudioRecordingCode",
+        "AudioRecordingConfiguration",
+        "AudioRecordingCycleTime",
+        "AudioRecordingPosition",
+        "AudioRecordingQuality",
+        "AudioRecordingWarning",
+        "ErrorCode",
+        "Interval",
+        "IntervalKind",
+        "RecordingEvent",
+        "RecordingReport",
+        "SourceReport",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
 
 __all__ = [
     "AudioFrame",
@@ -35,6 +81,8 @@ __all__ = [
     "Interval",
     "IntervalKind",
     "LocalAudio",
+    "MixInput",
+    "MixResult",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
@@ -42,6 +90,5 @@ __all__ = [
     "Source",
     "SourceReport",
     "TrackAudio",
+    "mix_files",
 ]
-
-__version__ = "0.1.0"

@@ -101,6 +101,7 @@ class AudioRecorder:
         self._sink: Sink | None = None
         self._writer: DiskWriter | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._mixing: asyncio.Task[None] | None = None
         self._start_ns = 0
         self._started_at = self._clock.utc()
         self._mixed_ns = 0
@@ -328,8 +329,13 @@ class AudioRecorder:
             self._look()
 
     async def _mix(self, step: Callable[[int], list[bytes]], now_ns: int) -> None:
-        assert self._writer is not None
-        self._writer.write(await self._clock.offload(step, now_ns))
+        async def mix_and_write() -> None:
+            assert self._writer is not None
+            self._writer.write(await self._clock.offload(step, now_ns))
+
+        # Whoever waits may be cancelled; what is being mixed is written all the same.
+        self._mixing = asyncio.get_running_loop().create_task(mix_and_write())
+        await asyncio.shield(self._mixing)
 
     async def _end(self) -> None:
         assert self._ticker is not None
@@ -340,6 +346,8 @@ class AudioRecorder:
             await self._ticker
         finished: Finished | None = None
         try:
+            if self._mixing is not None:
+                await self._mixing
             await self._mix(self._session.finish, now_ns)
             finished = await asyncio.wait_for(
                 asyncio.wrap_future(self._writer.finish()), _HUNG_DISK_S

@@ -94,6 +94,16 @@ class Source:
         """The peak of the last tenth of a second that was mixed, 0.0 to 1.0 (for meters)."""
         return self._track.ledger.level / 32768 if self._track is not None else 0.0
 
+    @property
+    def muted(self) -> bool:
+        """Whether the participant said so."""
+        return self._muted
+
+    @property
+    def closed(self) -> bool:
+        """Whether the participant has left."""
+        return self._closed
+
     def _connect(self, track: SourceTrack, start_ns: int) -> None:
         """The recorder lets the source in."""
         self._start_ns = start_ns

@@ -22,6 +22,9 @@ from .errors import ConfigurationError, SuffixError
 Pcm: TypeAlias = npt.NDArray[np.int16]
 """Interleaved signed 16-bit PCM, shape ``(frames,)`` (mono) or ``(frames, channels)``."""
 
+Block: TypeAlias = npt.NDArray[np.float32]
+"""Samples, shape ``(frames, channels)``; full scale is 1.0."""
+
 NS_PER_S = 1_000_000_000
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)

@@ -354,7 +354,16 @@ def _relative_places(pts: Sequence[int], arrivals: Sequence[Arrival], rate_hz: i
 
 
 def _least_delayed(places: Sequence[int], arrivals: Sequence[Arrival], rate_hz: int) -> int:
-    """The position of the first frame, by the frame that was delayed least."""
-    first = arrivals[0].at
-    best = min(arrival.at - place for place, arrival in zip(places, arrivals, strict=True))
-    return best if first - best <= _JITTER_S * rate_hz else first
+    """The position of the first frame, by the frame that was delayed least.
+
+    Frames that come ever earlier against the first were either held up together (by a busy
+    machine, say) and come in time from then on, or pushed faster than they are spoken.
+    """
+    delays = [arrival.at - place for place, arrival in zip(places, arrivals, strict=True)]
+    jitter = _JITTER_S * rate_hz
+    best = min(delays)
+    in_time = delays[0] - best <= jitter or any(
+        delay - best <= jitter and arrival.at - before.at >= 0.75 * len(arrival.pcm)
+        for delay, (before, arrival) in zip(delays[1:], pairwise(arrivals), strict=True)
+    )
+    return best if in_time else delays[0]

@@ -53,6 +53,11 @@ class SampleBuffer:
         """Behind the last sample that waits; ``head`` if nothing waits."""
         return self._runs[-1].end if self._runs else self.head
 
+    def peak(self, stop: int) -> int:
+        """The largest absolute sample in ``[head, stop)``, 0 where nothing waits."""
+        waiting = [run.pcm[: stop - run.start] for run in self._runs if run.start < stop]
+        return max((max(int(pcm.max()), -int(pcm.min())) for pcm in waiting), default=0)
+
     def insert(self, start: int, pcm: Pcm) -> Inserted:
         """Write ``pcm``, shape ``(frames,)``, at ``start``. The array is kept, not copied."""
         late = min(max(self.head - start, 0), len(pcm))

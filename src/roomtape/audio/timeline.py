@@ -30,6 +30,7 @@ _FASTER = 1250
 """... and one in 1250 by 0.08 %, for a placement that is far off."""
 _FAR_OFF_S = 0.03
 _LONGEST_SLEW_S = 10
+_QUIET_PEAK = 16  # -66 dBFS: what a codec makes of silence
 _SPEECH_BLOCK_S = 0.1
 _SPEECH_PEAK = 104  # -50 dBFS
 
@@ -105,11 +106,10 @@ class Timeline:
             self._head = end
             pieces.append((end - start, piece))
         pcm = _joined(pieces)
+        peak = 0 if pcm is None else self._listen(pcm, stop)
         if pcm is None:
             self._ledger.level = 0
-        else:
-            self._listen(pcm, stop)
-        self._follow_drift(stop, silent=pcm is None)
+        self._follow_drift(stop, quiet=peak <= _QUIET_PEAK)
         return pcm
 
     def _insert(self, placed: Iterable[Placed]) -> None:
@@ -138,6 +138,8 @@ class Timeline:
 
     def _classify_hole(self, run: Placed) -> None:
         """The end of a hole that has been read is here: was it silence, or loss?"""
+        if self._buffer.next_start is not None:
+            return  # the hole ends at what waits there, and is settled when that is read
         if self._open_hole is None or run.start + len(run.pcm) <= self._open_hole[0]:
             return
         (start, _), self._open_hole = self._open_hole, None
@@ -216,7 +218,7 @@ class Timeline:
         else:
             self._context = np.concatenate([self._context, fresh])[-_CONTEXT:]
 
-    def _follow_drift(self, position: int, *, silent: bool) -> None:
+    def _follow_drift(self, position: int, *, quiet: bool) -> None:
         """Begin a correction where the sender's clock has run away."""
         if self._slew is not None:
             return
@@ -224,13 +226,8 @@ class Timeline:
         if error is None or abs(error) < _TOLERANCE_S * self.rate_hz:
             return
         change = round(error)
-        waiting = self._buffer.next_start
-        if silent and (waiting is None or waiting - self._buffer.head > abs(change)):
-            # Nobody hears silence grow or shrink.
-            self._buffer.head -= change
-            if self._open_hole is not None:
-                self._open_hole = (self._open_hole[0], self._buffer.head)
-            self._set_shift(self._shift + change)
+        if quiet and self._buffer.peak(self._buffer.head + max(0, -change)) <= _QUIET_PEAK:
+            self._stretch_silence(change)
         else:
             pace = _FASTER if abs(error) > _FAR_OFF_S * self.rate_hz else _GENTLE
             most = _LONGEST_SLEW_S * self.rate_hz // pace
@@ -238,12 +235,24 @@ class Timeline:
             self._slew = Slew(position, abs(change) * pace, self._shift, self._shift + change)
         self._drift.moved(change)
 
+    def _stretch_silence(self, change: int) -> None:
+        """Nobody hears silence grow or shrink: correct all at once."""
+        if change < 0:
+            self._buffer.read(self._buffer.head - change)
+        else:
+            self._silent_before.append(self._buffer.head)
+            self._buffer.head -= change
+        if self._open_hole is not None:
+            self._open_hole = (self._open_hole[0], self._buffer.head)
+        self._set_shift(self._shift + change)
+
     def _set_shift(self, shift: int) -> None:
         self._shift = shift
         self._placement.shifted(shift)
 
-    def _listen(self, pcm: Pcm, stop: int) -> None:
-        """Peak, and whether somebody speaks, in blocks of a tenth of a second."""
+    def _listen(self, pcm: Pcm, stop: int) -> int:
+        """The peak, and whether somebody speaks, in blocks of a tenth of a second."""
+        loudest = 0
         block = round(_SPEECH_BLOCK_S * self.rate_hz)
         start = stop - len(pcm)
         for low in range(0, len(pcm), block):
@@ -254,6 +263,8 @@ class Timeline:
                 self._ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(at + len(piece)))
             self._ledger.peak = max(self._ledger.peak, peak)
             self._ledger.level = peak
+            loudest = max(loudest, peak)
+        return loudest
 
     def _count(self) -> None:
         duplicates, strays = self._placement.duplicate_samples, self._placement.stray_samples

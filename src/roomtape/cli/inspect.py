@@ -1,0 +1,99 @@
+"""``roomtape inspect``: what a file holds, how loud it is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..report.timecode import timecode
+
+if TYPE_CHECKING:
+    from ..report.inspect import Inspection
+
+_SILENCES_SHOWN = 10
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A recording, or any audio file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw waveform and spectrum into this file.")
+    ] = None,
+) -> None:
+    """Say what an audio file holds.
+
+    Its format, exact length, peak and mean level, clipping, silence and damage.
+    """
+    from ..report.inspect import inspect_file  # noqa: PLC0415 (quick --help)
+
+    inspection = inspect_file(file)
+    if as_json:
+        print(json.dumps(inspection.as_dict(), ensure_ascii=False))
+    else:
+        _print_rows(inspection)
+    if plot is not None:
+        from ..report.plot import plot_file  # noqa: PLC0415 (quick --help)
+
+        plot_file(file, plot)
+
+
+def _print_rows(inspection: Inspection) -> None:
+    rows = _rows(inspection)
+    if not sys.stdout.isatty():
+        for name, value in rows:
+            print(f"{name}: {value}")
+        return
+    from rich.console import Console  # noqa: PLC0415 (quick --help)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(show_header=False, box=None, title=Text(inspection.path), title_justify="left")
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows[1:]:
+        table.add_row(name, Text(value, style=_style(name, value)))
+    Console().print(table)
+
+
+def _style(name: str, value: str) -> str:
+    if name == "damage":
+        return "green" if value == "none" else "bold red"
+    return "yellow" if name == "clipping" and value != "none" else ""
+
+
+def _rows(i: Inspection) -> list[tuple[str, str]]:
+    channels = "mono" if i.channels == 1 else f"{i.channels} channels"
+    return [
+        ("file", i.path),
+        ("format", f"{i.format}, {i.sample_rate} Hz, {channels}"),
+        ("duration", f"{timecode(i.duration_s, 3)} ({i.duration_s:.6f} s, {i.samples} samples)"),
+        ("size", f"{i.bytes} bytes"),
+        ("peak", f"{i.peak_dbfs:.2f} dBFS"),
+        ("rms", f"{i.rms_dbfs:.2f} dBFS"),
+        ("dc offset", f"{i.dc_offset:+.6f} of full scale"),
+        ("clipping", _clipping(i)),
+        ("silence", _silence(i)),
+        *(("damage", words) for words in (i.damage or ("none",))),
+    ]
+
+
+def _clipping(i: Inspection) -> str:
+    if not i.clipped_runs:
+        return "none"
+    return f"{i.clipped_samples} samples in {i.clipped_runs} run{'s' * (i.clipped_runs != 1)}"
+
+
+def _silence(i: Inspection) -> str:
+    share = f"{100 * i.silent_fraction:.1f} % below -60 dBFS"
+    if not i.silences:
+        return f"{share}, never for a second or more"
+    shown = ", ".join(
+        f"{timecode(stretch.start_s)} to {timecode(stretch.end_s)}"
+        for stretch in i.silences[:_SILENCES_SHOWN]
+    )
+    more = len(i.silences) - _SILENCES_SHOWN
+    return f"{share}; {shown}" + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,129 @@
+"""``roomtape record``: join a room as a headless client and record it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import typer
+
+from ..errors import ConfigurationError, RoomError, RoomtapeError
+from ..types import AudioRecordingConfiguration, ErrorCode
+from .choices import Position, Quality
+
+if TYPE_CHECKING:
+    from ..local_audio import LocalAudio
+
+
+def record(
+    room: Annotated[
+        str, typer.Argument(metavar="URL/ROOM", help="Such as http://127.0.0.1:8080/standup.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The .wav or .aac file to write.")
+    ],
+    position: Annotated[Position, typer.Option(help="Whose audio.")] = Position.mixed,
+    sample_rate: Annotated[int, typer.Option(metavar="HZ")] = 32000,
+    quality: Annotated[Quality, typer.Option(help="Of an .aac file.")] = Quality.medium,
+    cycle_time: Annotated[
+        int, typer.Option(metavar="S", help="Keep only the last 10, 60, 360 or 900 s; 0: all.")
+    ] = 0,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Stop after so long. [default: Ctrl-C]")
+    ] = None,
+    speak: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Publish this audio file.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the others see.")] = "recorder",
+    token: Annotated[
+        str | None, typer.Option(envvar="ROOMTAPE_TOKEN", help="Where the server asks for one.")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each event.")
+    ] = False,
+) -> int:
+    """Join a room and record it until Ctrl-C, SIGTERM or --duration.
+
+    However it ends, the file is finished.
+    """
+    url, channel = parse_room(room)
+    config = AudioRecordingConfiguration(
+        output,
+        sample_rate=sample_rate,
+        quality=quality.value_of(),
+        position=position.value_of(),
+        cycle_time=cycle_time,
+        report=report,
+    )
+    config.validate()
+    if duration is not None and not 0 < duration < 1e9:
+        raise ConfigurationError(f"--duration is {duration:g}; it must be more than 0 seconds")
+    if not config.path.parent.is_dir():
+        raise RoomtapeError(f"cannot record to {config.path}: its directory does not exist")
+    from ..local_audio import FileAudio  # noqa: PLC0415 (quick --help)
+
+    local = FileAudio(speak) if speak is not None else None
+    return asyncio.run(_record(url, channel, name, token, config, local, duration, as_json))
+
+
+def parse_room(text: str) -> tuple[str, str]:
+    """``http://host:port/room`` as URL and room.
+
+    Raises:
+        ConfigurationError: It is not of that form.
+    """
+    parts = urlsplit(text)
+    path, _, channel = parts.path.rpartition("/")
+    if parts.scheme not in ("http", "https") or not parts.netloc or not channel:
+        raise ConfigurationError(
+            f"{text!r} names no room: give the server's URL, a slash and the room, such as "
+            "http://127.0.0.1:8080/standup"
+        )
+    return urlunsplit((parts.scheme, parts.netloc, path, "", "")), unquote(channel)
+
+
+async def _record(
+    url: str,
+    channel: str,
+    name: str,
+    token: str | None,
+    config: AudioRecordingConfiguration,
+    local: LocalAudio | None,
+    duration: float | None,
+    as_json: bool,
+) -> int:
+    from ..engine import RtcEngine  # noqa: PLC0415 (quick --help)
+    from ..rooms import WebRtcRoom  # noqa: PLC0415
+    from .telling import make_teller  # noqa: PLC0415
+
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, over.set)
+    teller = make_teller(over, as_json=as_json, terminal=sys.stdout.isatty())
+    async with RtcEngine(WebRtcRoom(url)) as engine:
+        engine.set_event_callback(teller)
+        await engine.set_local_audio(local)
+        if await engine.join_channel(token, channel, name) is not ErrorCode.OK:
+            raise RoomError(engine.last_error)
+        if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
+            raise RoomtapeError(engine.last_error)
+        await teller.until(over, duration, engine)
+        if engine.recorder is not None:
+            await engine.stop_audio_recording()
+        report = engine.last_recording_report
+    if report is None:
+        raise RoomtapeError("the recording ended without a report")
+    teller.finished(report)
+    if report.error:
+        raise RoomtapeError(f"the recording was broken off: {report.error}")
+    if teller.disconnected:
+        raise RoomtapeError(f"the room was lost: {teller.disconnected}; the file is complete")
+    return 0

@@ -1,0 +1,158 @@
+"""What a running recording prints: meters on a terminal, lines elsewhere, or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..engine import ChannelEventCallback, RtcEngine
+from ..report.timecode import timecode
+from ..types import (
+    AudioRecordingCode,
+    AudioRecordingWarning,
+    IntervalKind,
+    RecordingReport,
+    SourceReport,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_REFRESH_S = 0.2
+_METER_CELLS = 30
+_FLOOR_DBFS = -60.0
+
+
+class Teller(ChannelEventCallback):
+    """Plain lines on standard output, as things happen."""
+
+    def __init__(self, over: asyncio.Event) -> None:
+        self._over = over
+        self.disconnected = ""
+        """Why the room was lost, if it was."""
+
+    def say(self, event: str, words: str, **facts: Any) -> None:
+        """Tell one event."""
+        del event, facts
+        print(words, flush=True)
+
+    def on_audio_recording(self, code: AudioRecordingCode, file_path: str) -> None:
+        words = {
+            AudioRecordingCode.START: f"recording to {file_path}",
+            AudioRecordingCode.FINISH: f"finished {file_path}",
+            AudioRecordingCode.ERROR: f"error: {file_path} was broken off",
+        }
+        if code in words:
+            self.say(code.name.lower(), words[code], file_path=file_path)
+        if code is AudioRecordingCode.ERROR:
+            self._over.set()
+
+    def on_audio_recording_warning(self, code: AudioRecordingWarning, detail: str) -> None:
+        self.say("warning", f"warning: {detail}", code=code.name.lower(), detail=detail)
+
+    def on_user_joined(self, uid: str) -> None:
+        self.say("joined", f"{uid} joined", uid=uid)
+
+    def on_user_left(self, uid: str, reason: str) -> None:
+        self.say("left", f"{uid} left ({reason})", uid=uid, reason=reason)
+
+    def on_user_recording(self, uid: str, recording: bool) -> None:
+        verb = "is recording, too" if recording else "no longer records"
+        self.say("recording", f"{uid} {verb}", uid=uid, recording=recording)
+
+    def on_disconnect(self, reason: str) -> None:
+        self.disconnected = reason
+        self.say("disconnected", f"the room was lost: {reason}", reason=reason)
+        self._over.set()
+
+    async def until(self, over: asyncio.Event, duration: float | None, engine: RtcEngine) -> None:
+        """Wait for the end of the recording."""
+        del engine
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), duration)
+
+    def finished(self, report: RecordingReport) -> None:
+        """Sum up."""
+        print(f"{report.file_path}: {timecode(report.duration_s)}, {report.bytes_written} bytes")
+        for source in report.sources:
+            print(f"  {source_line(source)}")
+
+
+class JsonTeller(Teller):
+    """One JSON object a line."""
+
+    def say(self, event: str, words: str, **facts: Any) -> None:
+        del words
+        at = round(time.time(), 3)
+        print(json.dumps({"event": event, "time": at, **facts}, ensure_ascii=False), flush=True)
+
+    def finished(self, report: RecordingReport) -> None:
+        self.say("report", "", report=report.as_dict())
+
+
+class MeterTeller(Teller):
+    """Lines that scroll over meters that stay."""
+
+    async def until(self, over: asyncio.Event, duration: float | None, engine: RtcEngine) -> None:
+        from rich.live import Live  # noqa: PLC0415 (only a terminal needs it)
+
+        deadline = None if duration is None else time.monotonic() + duration
+        with Live(self._meters(engine), refresh_per_second=1 / _REFRESH_S) as live:
+            while not over.is_set() and (deadline is None or time.monotonic() < deadline):
+                rest = _REFRESH_S if deadline is None else deadline - time.monotonic()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), max(0.0, min(_REFRESH_S, rest)))
+                live.update(self._meters(engine))
+
+    def _meters(self, engine: RtcEngine) -> Table:
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table(show_header=False, box=None, padding=(0, 1))
+        recorder = engine.recorder
+        if recorder is None:
+            return table
+        table.add_row(Text("● REC", style="bold red"), timecode(recorder.duration_s), "")
+        for source in recorder.sources:
+            if source.closed:
+                continue
+            level = _dbfs(source.level)
+            cells = round((1 - level / _FLOOR_DBFS) * _METER_CELLS)
+            style = "red" if level > -1 else "yellow" if level > -6 else "green"
+            bar = Text("█" * cells, style=style) + Text("·" * (_METER_CELLS - cells), style="dim")
+            state = "muted" if source.muted else f"{level:5.0f} dBFS" if cells else ""
+            table.add_row(Text(source.name), bar, state)
+        return table
+
+
+def make_teller(over: asyncio.Event, *, as_json: bool, terminal: bool) -> Teller:
+    """The one that suits; ``over`` is set when the recording cannot go on."""
+    return (JsonTeller if as_json else MeterTeller if terminal else Teller)(over)
+
+
+def source_line(source: SourceReport) -> str:
+    """One participant's report in a line."""
+    spoke_s = sum(
+        interval.end_s - interval.start_s
+        for interval in source.intervals
+        if interval.kind is IntervalKind.SPOKE
+    )
+    parts = [
+        f"in the room {timecode(source.joined_s)} to {timecode(source.left_s)}",
+        f"spoke {spoke_s:.1f} s",
+        f"lost {source.lost_s:.2f} s",
+    ]
+    if source.late_s:
+        parts.append(f"too late {source.late_s:.2f} s")
+    if source.drift_ppm:
+        parts.append(f"clock {source.drift_ppm:+.0f} ppm")
+    you = " (local)" if source.local else ""
+    return f"{source.name}{you}: " + ", ".join(parts)
+
+
+def _dbfs(level: float) -> float:
+    return max(_FLOOR_DBFS, 20 * math.log10(level)) if level > 0 else _FLOOR_DBFS

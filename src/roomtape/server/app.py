@@ -1,0 +1,169 @@
+"""The embedded room server: signalling and the web page, over aiohttp."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from ..errors import ConfigurationError, RoomtapeError
+from .signalling import Signalling, is_loopback
+from .token import MIN_SECRET_BYTES
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+SIGNALLING_PATH = "/ws"
+_STATIC = Path(__file__).parent / "static"
+_SHUTDOWN_S = 3.0
+
+_HEADERS = {
+    # The page needs nothing but its own files and its own server.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    # The address of the page can have a token in it.
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+
+def create_app(*, secret: str | None, loopback: bool = True) -> web.Application:
+    """The server as an aiohttp application: the page at ``/``, signalling at ``/ws``.
+
+    Args:
+        secret: What tokens are signed with; None lets everybody in.
+        loopback: It will listen on the loopback interface only. Without a secret, requests
+            for other host names are refused then.
+    """
+    signalling = Signalling(secret=secret, loopback=loopback)
+
+    async def close_websockets(_: web.Application) -> None:
+        await signalling.close()
+
+    app = web.Application(middlewares=[_add_headers])
+    app.router.add_get(SIGNALLING_PATH, signalling.handle)
+    app.router.add_get("/", _page)
+    app.router.add_static("/static", _STATIC)
+    app.on_shutdown.append(close_websockets)
+    return app
+
+
+class RoomServer:
+    """Runs the server inside the current event loop.
+
+    ::
+
+        async with RoomServer("127.0.0.1", 0) as server:
+            print(server.url)
+
+    Args:
+        host: Where to listen.
+        port: 0 takes a free one; :attr:`url` has it after the start.
+        secret: What tokens are signed with; None lets everybody in.
+        insecure: Listen beyond this machine without a secret.
+
+    Raises:
+        ConfigurationError: The server would let anybody in from other machines.
+    """
+
+    def __init__(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        secret: str | None = None,
+        insecure: bool = False,
+    ) -> None:
+        if secret is not None and not secret:
+            raise ConfigurationError("the secret is empty: give 32 random bytes or more, or none")
+        if secret is None and not insecure and not is_loopback(host):
+            raise ConfigurationError(
+                f"listening on {host!r} would let anybody on the network into every room: give "
+                "a secret, or say that it shall be insecure"
+            )
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"the port is {port}; it must be between 0 and 65535")
+        if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
+            logger.warning(
+                "the secret has fewer than %d bytes and can be guessed from a token: take "
+                "`openssl rand -hex 32`",
+                MIN_SECRET_BYTES,
+            )
+        self._host = host
+        self._port = port
+        self._secret = secret
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for clients on this machine; complete after :meth:`start`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            RoomtapeError: The port is taken, or the address is not this machine's.
+        """
+        app = create_app(secret=self._secret, loopback=is_loopback(self._host))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise RoomtapeError(_why_not(error, self._host, self._port)) from None
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close every connection and the port. Does nothing if it does not run."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+async def _page(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(_STATIC / "index.html")
+
+
+@web.middleware
+async def _add_headers(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    response = await handler(request)
+    if not response.prepared:
+        response.headers.update(_HEADERS)
+    return response
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} on {host} is taken: stop what listens there, or choose another"
+        case errno.EACCES:
+            return f"port {port} on {host} is not ours to take: choose one from 1024 up"
+        case _:
+            reason = error.strerror or error
+            return f"cannot listen on {host} port {port}: {reason}: choose another address"

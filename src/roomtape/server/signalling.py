@@ -1,0 +1,178 @@
+"""The signalling WebSocket: one coroutine a client, from its join to its goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from ..errors import RoomRefusedError
+from .link import CLOSE_TIMEOUT_S, Link
+from .protocol import (
+    MAX_MESSAGE_BYTES,
+    Join,
+    Leave,
+    Message,
+    ProtocolError,
+    Relay,
+    State,
+    parse,
+)
+from .rooms import HEARTBEAT_S, RefusedError, Rooms, Seat
+from .token import verify_token
+
+logger = logging.getLogger(__name__)
+
+JOIN_TIMEOUT_S = 10.0
+REFUSED_CODE = 4000
+_GOODBYES = (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
+
+
+class Signalling:
+    """Serves the WebSocket.
+
+    Args:
+        secret: What tokens are signed with; None lets everybody in.
+        loopback: The server listens on the loopback interface only.
+    """
+
+    def __init__(self, *, secret: str | None, loopback: bool) -> None:
+        self.rooms = Rooms()
+        self._secret = secret
+        self._loopback = loopback
+        self._links: set[Link] = set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._secret is None and not _is_same_site(request, loopback=self._loopback):
+            return web.Response(status=403, text="pages of other sites may not join rooms here\n")
+        ws = web.WebSocketResponse(
+            heartbeat=HEARTBEAT_S,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            timeout=CLOSE_TIMEOUT_S,
+            compress=False,
+        )
+        try:
+            await ws.prepare(request)
+        except ConnectionError:
+            return ws  # The client has gone already.
+        link = Link(ws, request.transport)
+        self._links.add(link)
+        seat: Seat | None = None
+        said_goodbye = False
+        try:
+            seat = await self._admit(link)
+            if seat is not None:
+                said_goodbye = await self._serve(seat, link)
+        finally:
+            self._links.discard(link)
+            if seat is not None and said_goodbye and seat.link is link:
+                self.rooms.vacate(seat, "left")
+            unsent = await link.finish()
+            if seat is not None:
+                self.rooms.leave_away(seat, link, unsent)
+        return ws
+
+    async def close(self) -> None:
+        """Tell every client that the server goes."""
+        for link in tuple(self._links):
+            link.end(WSCloseCode.GOING_AWAY)
+
+    async def _admit(self, link: Link) -> Seat | None:
+        try:
+            join = await _receive_join(link)
+            if join is None:
+                return None
+            if self._secret is not None and not self.rooms.would_resume(join):
+                verify_token(self._secret, join.token, room=join.room, uid=join.uid)
+            return self.rooms.take_seat(join, link)
+        except ProtocolError as error:
+            refusal = {"code": "bad_message", "message": str(error)}
+        except RoomRefusedError as error:
+            refusal = {"code": "bad_token", "message": str(error)}
+        except RefusedError as error:
+            refusal = {"code": error.code, "message": str(error)}
+        link.send({"type": "refused", **refusal})
+        link.end(REFUSED_CODE)
+        # The client's answer to our closing is read here, or nowhere.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                async for _ in link.ws:
+                    pass
+        return None
+
+    async def _serve(self, seat: Seat, link: Link) -> bool:
+        """Do what the client says until its WebSocket closes.
+
+        Returns:
+            Whether it said goodbye, by a message or by a proper close.
+        """
+        async for received in link.ws:
+            if seat.link is not link:
+                return False
+            try:
+                if received.type is not WSMsgType.TEXT:
+                    raise ProtocolError("messages are text")
+                message = parse(received.data)
+            except ProtocolError as error:
+                link.send({"type": "error", "code": "bad_message", "message": str(error)})
+                continue
+            if isinstance(message, Leave):
+                link.end(WSCloseCode.OK)
+                return True
+            self._do(seat, link, message)
+        return link.ws.close_code in _GOODBYES
+
+    def _do(self, seat: Seat, link: Link, message: Message) -> None:
+        match message:
+            case State():
+                self.rooms.change_state(seat, message)
+            case Relay():
+                if not self.rooms.relay(seat, message):
+                    told = f"nobody else called {message.to!r} is in the room"
+                    link.send({"type": "error", "code": "not_here", "message": told})
+            case Join():
+                told = "you have joined already: open another WebSocket to join another room"
+                link.send({"type": "error", "code": "bad_message", "message": told})
+
+
+async def _receive_join(link: Link) -> Join | None:
+    """The client's first message; None if it went away without one.
+
+    Raises:
+        ProtocolError: The message is something else, or does not come.
+    """
+    try:
+        received = await link.ws.receive(timeout=JOIN_TIMEOUT_S)
+    except TimeoutError:
+        raise ProtocolError(f"no join came within {JOIN_TIMEOUT_S:.0f} s") from None
+    if received.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+        return None
+    if received.type is not WSMsgType.TEXT:
+        raise ProtocolError("messages are text")
+    message = parse(received.data)
+    if not isinstance(message, Join):
+        raise ProtocolError("the first message must be a join")
+    return message
+
+
+def _is_same_site(request: web.Request, *, loopback: bool) -> bool:
+    """Whether this is not a page of another site that reaches for a server without tokens.
+
+    Browsers let any page open a WebSocket to any address, but say whose page it is (Origin).
+    A site can also give its own name the address 127.0.0.1 (DNS rebinding); then the Host
+    header has that name.
+    """
+    host = request.headers.get("Host", "")
+    if loopback and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    host = host.lower()
+    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from support.program import assert_one_line_error, run_roomtape, start_roomtape
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running server and its URL; it is killed if the test leaves it running."""
+    with start_roomtape("serve", "--port", "0", *arguments) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.fullmatch(r"serving rooms on (http://\S+)\n", line)
+            assert found, line
+            yield process, found[1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_a_signal_ends_it_cleanly(number: signal.Signals):
+    with serving() as (process, url):
+        with urllib.request.urlopen(url, timeout=10) as page:
+            assert page.status == 200
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=30)
+        assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_a_port_that_is_taken_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_roomtape("serve", "--port", str(port))
+    assert_one_line_error(done, 1, f"port {port} on 127.0.0.1 is taken")
+
+
+def test_beyond_this_machine_it_refuses_to_listen_without_a_secret():
+    done = run_roomtape("serve", "--host", "0.0.0.0", "--port", "0")
+    assert_one_line_error(done, 2, "0.0.0.0")
+    assert "secret" in done.stderr
+
+
+@pytest.mark.parametrize("allowed", [("--secret", SECRET), ("--insecure",)])
+def test_beyond_this_machine_it_listens_with_a_secret_or_when_told_to_be_insecure(
+    allowed: tuple[str, ...],
+):
+    with serving("--host", "0.0.0.0", *allowed) as (process, _):
+        assert process.poll() is None
+
+
+def test_an_empty_secret_and_an_impossible_port_are_wrong_usage():
+    assert_one_line_error(run_roomtape("serve", "--secret", ""), 2, "secret is empty")
+    assert_one_line_error(run_roomtape("serve", "--port", "70000"), 2, "70000")

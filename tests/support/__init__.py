@@ -1,0 +1,1 @@
+"""Helpers that speak the domain: signals to record, and foreign programs to read files with."""

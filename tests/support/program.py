@@ -1,0 +1,66 @@
+"""The program ``roomtape``, run as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import roomtape
+
+_COMMAND = [sys.executable, "-m", "roomtape"]
+_SOURCE = str(Path(roomtape.__file__).parents[1])
+
+
+def roomtape_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what would change the program's behaviour."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("ROOMTAPE_")}
+    # A subprocess runs the code under test even where it is not installed.
+    path = os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH", "")]))
+    return {**plain, "PYTHONPATH": path, "COLUMNS": "100", **(extra or {})}
+
+
+def run_roomtape(
+    *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return _run([*_COMMAND, *map(str, arguments)], env)
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own."""
+    return _run([sys.executable, "-c", code], None)
+
+
+def _run(command: list[str], env: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=roomtape_environment(env),
+    )
+
+
+def start_roomtape(
+    *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start a command that runs until it is told to stop; ``with`` it, and stop it."""
+    return subprocess.Popen(
+        [*_COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=roomtape_environment(env),
+    )
+
+
+def assert_one_line_error(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
+    """The command failed with ``code`` and one line on stderr that contains ``words``."""
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("roomtape: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert words in done.stderr

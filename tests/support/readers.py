@@ -1,0 +1,102 @@
+"""Foreign programs that read our files: what they make of a file is what counts.
+
+Each reader returns int16 samples, ``(frames,)`` for mono and ``(frames, channels)`` otherwise,
+and the sample rate. Where its program is missing, the test is skipped; in CI it fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import wave
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+
+from roomtape.types import Pcm
+
+
+def read_ffmpeg(path: str | Path) -> tuple[Pcm, int]:
+    """Read with the ffmpeg program."""
+    shown = "stream=sample_rate,channels"
+    probed = run("ffprobe", "-v", "error", "-of", "json", "-show_entries", shown, str(path))
+    stream = json.loads(probed)["streams"][0]
+    raw = run(
+        "ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-map", "0:a:0", "-f", "s16le", "-"
+    )
+    return _shaped(raw, int(stream["channels"])), int(stream["sample_rate"])
+
+
+def read_sox(path: str | Path) -> tuple[Pcm, int]:
+    """Read with SoX."""
+    rate, channels = (int(run("sox", "--info", option, str(path))) for option in ("-r", "-c"))
+    raw = run("sox", "-D", str(path), "-t", "raw", "-e", "signed", "-b", "16", "-L", "-")
+    return _shaped(raw, channels), rate
+
+
+def read_libsndfile(path: str | Path) -> tuple[Pcm, int]:
+    """Read with libsndfile, through the soundfile package."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        _missing("libsndfile (pip install soundfile)", str(error))
+    pcm, rate = soundfile.read(str(path), dtype="int16")
+    return pcm, rate
+
+
+def read_wave(path: str | Path) -> tuple[Pcm, int]:
+    """Read with Python's wave module, which knows plain RIFF and no RF64."""
+    with wave.open(str(path), "rb") as file:
+        assert file.getsampwidth() == 2, f"{path}: {8 * file.getsampwidth()} bits, not 16"
+        raw = file.readframes(file.getnframes())
+        return _shaped(raw, file.getnchannels()), file.getframerate()
+
+
+def read_all(path: str | Path) -> tuple[Pcm, int]:
+    """Read with every reader that knows the format, and assert that they agree.
+
+    .aac: ffmpeg alone. .wav: ffmpeg, SoX, libsndfile, and ``wave`` unless it is an RF64 file.
+    """
+    path = Path(path)
+    pcm, rate = read_ffmpeg(path)
+    if path.suffix.lower() == ".aac":
+        return pcm, rate
+    readers = [read_sox, read_libsndfile]
+    with path.open("rb") as file:
+        if file.read(4) == b"RIFF":
+            readers.append(read_wave)
+    for reader in readers:
+        other_pcm, other_rate = reader(path)
+        name = reader.__name__
+        assert other_rate == rate, f"{path}: {name} says {other_rate} Hz, ffmpeg {rate} Hz"
+        assert other_pcm.shape == pcm.shape, (
+            f"{path}: {name} reads {other_pcm.shape}, ffmpeg {pcm.shape}"
+        )
+        assert np.array_equal(other_pcm, pcm), f"{path}: {name} reads other samples than ffmpeg"
+    return pcm, rate
+
+
+def run(program: str, *arguments: str) -> bytes:
+    """What a program printed. It must succeed, and must be there."""
+    if shutil.which(program) is None:
+        _missing(program, "it is not on the PATH")
+    done = subprocess.run([program, *arguments], capture_output=True, check=False, timeout=120)
+    complaint = done.stderr.decode(errors="replace").strip()
+    assert done.returncode == 0, f"{program} failed: {complaint}"
+    return done.stdout
+
+
+def _missing(what: str, why: str) -> NoReturn:
+    reason = f"{what} is needed for this test: {why}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _shaped(raw: bytes, channels: int) -> Pcm:
+    pcm = np.frombuffer(raw, "<i2")
+    return pcm if channels == 1 else pcm.reshape(-1, channels)

@@ -1,0 +1,209 @@
+"""A recording session under a scripted clock: what was said, when it came, and what became of it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from roomtape.audio.session import RecordingSession
+from roomtape.types import (
+    NS_PER_S,
+    AudioFormat,
+    AudioRecordingQuality,
+    IntervalKind,
+    Pcm,
+    SourceReport,
+)
+
+Jitter = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
+"""Gives so many network delays in seconds."""
+
+
+class Frame(NamedTuple):
+    """A frame on its way: it arrives ``at_ns`` after the start of the recording."""
+
+    at_ns: int
+    pcm: Pcm
+    rate_hz: int
+    pts: int | None
+    gap_is_silence: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One participant's part in the script."""
+
+    frames: Sequence[Frame]
+    joined_s: float = 0.0
+    left_s: float | None = None
+    mutes: Sequence[tuple[float, bool]] = ()
+
+
+def no_jitter(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+    return np.zeros(count)
+
+
+def uniform(most_s: float) -> Jitter:
+    """Delays between 0 and ``most_s``, all as likely."""
+    return lambda rng, count: rng.uniform(0, most_s, count)
+
+
+def half_normal(most_s: float) -> Jitter:
+    """Mostly small delays, up to ``most_s``."""
+    return lambda rng, count: np.minimum(np.abs(rng.normal(0, most_s / 2.5, count)), most_s)
+
+
+def spoken(
+    pcm: Pcm,
+    rate_hz: int,
+    *,
+    start_s: float = 1.0,
+    frame_s: float = 0.02,
+    pts: int | None = 5000,
+    ppm: float = 0.0,
+    jitter: Jitter = no_jitter,
+    seed: int = 0,
+) -> list[Frame]:
+    """``pcm`` in frames, sent as it is spoken from ``start_s`` on by a clock that runs ``ppm``
+    fast; in the order of speech, not of arrival. ``pts`` is the first timestamp, or None."""
+    size = round(frame_s * rate_hz)
+    starts = np.arange(0, len(pcm), size)
+    delays = jitter(np.random.default_rng(seed), len(starts))
+    at_ns = np.rint((start_s + starts / rate_hz / (1 + ppm * 1e-6) + delays) * NS_PER_S)
+    return [
+        Frame(int(at), pcm[start : start + size], rate_hz, None if pts is None else pts + start)
+        for at, start in zip(at_ns, starts.tolist(), strict=True)
+    ]
+
+
+def run(
+    parts: Mapping[str, Part],
+    seconds: float,
+    *,
+    rate_hz: int = 48000,
+    tick_s: float = 0.2,
+    audio_format: AudioFormat = AudioFormat.WAV,
+    each_tick: Callable[[RecordingSession], object] | None = None,
+) -> tuple[bytes, list[SourceReport]]:
+    """Record ``parts`` for ``seconds``; give the encoded bytes, and the reports in order of
+    joining."""
+    session = RecordingSession(
+        rate_hz=rate_hz, audio_format=audio_format, quality=AudioRecordingQuality.HIGH
+    )
+    end_ns = round(seconds * NS_PER_S)
+    tracks = {}
+    script: list[tuple[int, int, str, Frame | bool | None]] = []
+    for name, part in parts.items():
+        joined_ns = round(part.joined_s * NS_PER_S)
+        script.append((joined_ns, 0, name, None))
+        script += [(round(at_s * NS_PER_S), 1, name, muted) for at_s, muted in part.mutes]
+        # What arrives in the same instant arrives in the order of the script.
+        script += [(frame.at_ns, 2, name, frame) for frame in part.frames]
+        if part.left_s is not None:
+            script.append((round(part.left_s * NS_PER_S), 3, name, None))
+    script.sort(key=lambda entry: entry[:2])
+    units: list[bytes] = []
+    done, tick = 0, 0
+    now_ns = 0
+    while now_ns < end_ns:
+        tick += 1
+        now_ns = min(end_ns, round(tick * tick_s * NS_PER_S))
+        while done < len(script) and script[done][0] <= now_ns:
+            at_ns, kind, name, what = script[done]
+            done += 1
+            if kind == 0:
+                tracks[name] = session.add_source(name, local=False, joined_ns=at_ns)
+            elif kind == 3:
+                tracks[name].leave(at_ns)
+            elif isinstance(what, Frame):
+                tracks[name].push(what.pcm, what.rate_hz, what.pts, at_ns, what.gap_is_silence)
+            else:
+                tracks[name].set_muted(bool(what), at_ns)
+        units += session.advance(now_ns)
+        if each_tick is not None:
+            each_tick(session)
+    units += session.finish(end_ns)
+    return b"".join(units), [
+        source.report(start_ns=0, end_ns=end_ns) for source in session.sources
+    ]
+
+
+def play(
+    frames: Iterable[Frame],
+    seconds: float,
+    *,
+    rate_hz: int = 48000,
+    tick_s: float = 0.2,
+    mutes: Sequence[tuple[float, bool]] = (),
+) -> tuple[Pcm, SourceReport]:
+    """Record one participant's ``frames`` to PCM."""
+    data, reports = run(
+        {"alice": Part(list(frames), mutes=mutes)}, seconds, rate_hz=rate_hz, tick_s=tick_s
+    )
+    return pcm_of(data), reports[0]
+
+
+def pcm_of(data: bytes) -> Pcm:
+    """The samples of a WAV's data."""
+    return np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+
+
+def decoded_aac(data: bytes) -> npt.NDArray[np.float32]:
+    """The samples of an ADTS stream, full scale 1.0, by FFmpeg's decoder."""
+    with av.open(io.BytesIO(data), format="aac") as container:
+        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def spans(report: SourceReport, kind: IntervalKind) -> list[tuple[float, float]]:
+    """The report's intervals of one kind."""
+    return [(each.start_s, each.end_s) for each in report.intervals if each.kind is kind]
+
+
+# -- a signal that tells at any moment where it is ------------------------------------------------
+
+_LOW_HZ, _HIGH_HZ = 400, 410
+_BLOCK_S = 0.1
+"""One beat of the two: their phases repeat after it."""
+
+
+def beat(seconds: float, rate_hz: int, amplitude: int = 6000) -> Pcm:
+    """Two tones whose phases tell the position modulo 0.1 s."""
+    turns = np.arange(round(seconds * rate_hz)) / rate_hz
+    both = np.sin(2 * np.pi * _LOW_HZ * turns) + np.sin(2 * np.pi * _HIGH_HZ * turns)
+    return np.rint(amplitude * both).astype(np.int16)
+
+
+def beat_phases(pcm: Pcm, rate_hz: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What block after block of 0.1 s says: by how many seconds the beat comes later than one that
+    began at the first sample (-0.05 to 0.05), and the phase of its lower tone in seconds,
+    unwrapped."""
+    size = round(_BLOCK_S * rate_hz)
+    blocks = pcm[: len(pcm) // size * size].reshape(-1, size).astype(np.float32)
+    times = np.arange(size) / rate_hz
+    low, high = (
+        blocks @ np.exp(-2j * np.pi * hz * times).astype(np.complex64)
+        for hz in (_LOW_HZ, _HIGH_HZ)
+    )
+    difference = np.angle(high * np.conj(low))
+    late_s = -difference / (2 * np.pi * (_HIGH_HZ - _LOW_HZ))
+    fine_s = -np.unwrap(np.angle(low)) / (2 * np.pi * _LOW_HZ)
+    return late_s, fine_s
+
+
+def beat_clicks(pcm: Pcm, rate_hz: int) -> float:
+    """The largest thing in ``pcm`` that is not the two tones, within a few units of int16: a filter
+    with zeros at both tones leaves only what is none of them."""
+    kernel = np.ones(1)
+    for hz in (_LOW_HZ, _HIGH_HZ):
+        kernel = np.convolve(kernel, [1, -2 * np.cos(2 * np.pi * hz / rate_hz), 1])
+    samples = pcm.astype(np.float64)
+    rest = np.zeros(len(pcm) - 4)
+    for lag, weight in enumerate(kernel):
+        rest += weight * samples[lag : lag + len(rest)]
+    return float(np.abs(rest).max())

@@ -1,0 +1,76 @@
+"""Signals to record, and how to find them again in a recording."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from roomtape.types import Pcm
+from roomtape.voices import load_voice
+
+
+def speech(name: str, seconds: float | None = None, rate: int = 48000) -> Pcm:
+    """What the voice ``name`` says; cut, or said again and again, where ``seconds`` is given."""
+    voice = load_voice(name, rate)
+    return voice if seconds is None else np.resize(voice, round(seconds * rate))
+
+
+def silence(seconds: float, rate: int = 48000) -> Pcm:
+    """Digital zero."""
+    return np.zeros(round(seconds * rate), np.int16)
+
+
+def tone(hz: float, seconds: float, rate: int = 48000, dbfs: float = -6.0) -> Pcm:
+    """A sine whose peak is at ``dbfs``; it begins with phase zero."""
+    time_s = np.arange(round(seconds * rate)) / rate
+    return np.rint(32767 * 10 ** (dbfs / 20) * np.sin(2 * np.pi * hz * time_s)).astype(np.int16)
+
+
+def impulses(period_s: float, seconds: float, rate: int = 48000, peak: int = 24000) -> Pcm:
+    """One sample of ``peak`` at every multiple of ``period_s``, zero included."""
+    train = silence(seconds, rate)
+    count = int(np.ceil(seconds / period_s))
+    positions = np.rint(np.arange(count) * period_s * rate).astype(int)
+    train[positions[positions < len(train)]] = peak
+    return train
+
+
+def noise(seed: int, seconds: float, rate: int = 48000, dbfs: float = -12.0) -> Pcm:
+    """White noise, uniform up to ``dbfs``; the same for the same seed."""
+    peak = 32767 * 10 ** (dbfs / 20)
+    samples = np.random.default_rng(seed).uniform(-peak, peak, round(seconds * rate))
+    return np.rint(samples).astype(np.int16)
+
+
+def offset_of(needle: Pcm, haystack: Pcm, rate: int) -> tuple[float, float]:
+    """Where ``needle`` stands in ``haystack``.
+
+    Both are mono. The needle may begin before the haystack or end after it.
+
+    Returns:
+        The offset in seconds (negative: it began before), and the normalised cross-correlation
+        there: 1.0 for the needle itself at any loudness, about 0 where it is not to be found.
+    """
+    pattern = needle.astype(np.float64)
+    around = np.zeros(len(needle))
+    field = np.concatenate([around, haystack.astype(np.float64), around])
+    places = len(field) - len(pattern) + 1
+    size = 1 << (len(field) + len(pattern) - 1).bit_length()
+    spectrum = np.fft.rfft(field, size) * np.conj(np.fft.rfft(pattern, size))
+    products = np.fft.irfft(spectrum, size)[:places]
+    energy = np.concatenate([[0.0], np.cumsum(field**2)])
+    norms = np.sqrt(np.maximum(energy[len(pattern) :] - energy[:places], 0.0))
+    norms *= np.linalg.norm(pattern)
+    # Under a window that is nearly silent, rounding of the FFT would count as likeness.
+    audible = norms > 1e-6 * norms.max(initial=0.0)
+    likeness = np.divide(products, norms, out=np.zeros(places), where=audible)
+    best = int(likeness.argmax())
+    return (best - len(needle)) / rate, float(likeness[best])
+
+
+def snr_db(reference: npt.ArrayLike, actual: npt.ArrayLike) -> float:
+    """How far below ``reference`` the difference to ``actual`` is; inf if there is none."""
+    wanted, got = np.asarray(reference, np.float64), np.asarray(actual, np.float64)
+    assert wanted.shape == got.shape, f"{wanted.shape} cannot be compared with {got.shape}"
+    error = float(((got - wanted) ** 2).sum())
+    return float("inf") if error == 0 else 10 * float(np.log10((wanted**2).sum() / error))
