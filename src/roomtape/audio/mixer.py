@@ -75,6 +75,10 @@ class Mixer:
             self._groups[voice.rate_hz] = group
         group.voices.append(voice)
 
+    def close(self) -> None:
+        """Let go of every voice and resampler."""
+        self._groups.clear()
+
     def mix(self, count: int) -> Samples:
         """The next ``count`` samples, float32 in units of int16; the sum may exceed full scale."""
         total = np.zeros(count, np.float32)

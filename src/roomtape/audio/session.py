@@ -89,6 +89,7 @@ class RecordingSession:
         units: list[bytes] = []
         while self._mixer.head < target:
             units += self.encoder.encode(self._limiter.process(self._mix(target)))
+        self._mixer.close()
         return units + self.encoder.encode(self._limiter.flush()) + self.encoder.finish()
 
     def _mix(self, target: int) -> Samples:
