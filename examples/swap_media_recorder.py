@@ -16,17 +16,17 @@ from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.voices import voice_path
 
 
-async def main(path: str, seconds: float) -> None:
+async def main(path: str) -> None:
     caller, callee = RTCPeerConnection(), RTCPeerConnection()
     caller.addTrack(MediaPlayer(str(voice_path("alice"))).audio)
     caller.addTrack(MediaPlayer(str(voice_path("bob"))).audio)
 
     recorder = AudioRecorder(AudioRecordingConfiguration(path, sample_rate=48000), on_event=print)
-    callee.on("track", lambda track: recorder.add_track(track))
+    callee.on("track", recorder.add_track)
 
     await recorder.start()
     await connect(caller, callee)
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(8)
     report = await recorder.stop()
     for source in report.sources:
         print(f"{source.name}: {source.received_s:.1f} s received, {source.lost_s:.2f} s lost")
@@ -43,5 +43,4 @@ async def connect(caller: RTCPeerConnection, callee: RTCPeerConnection) -> None:
 
 
 if __name__ == "__main__":
-    arguments = [*sys.argv[1:], "call.wav", "8"][:2] if len(sys.argv) < 3 else sys.argv[1:3]
-    asyncio.run(main(arguments[0], float(arguments[1])))
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "call.wav"))

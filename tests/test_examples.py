@@ -1,0 +1,43 @@
+"""The examples are whole programs: each is run as a user would, and what it leaves is looked at."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from roomtape.report.alignment import find_voice
+from roomtape.voices import load_voice
+from support.readers import read_all
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+HEARD = {
+    "swap_media_recorder": ("alice", "bob"),
+    "engine_cyclic": ("bob",),
+    "push_pcm": ("carol", "dave"),
+}
+
+
+def test_every_example_is_tested_and_short() -> None:
+    programs = {path.stem: path for path in EXAMPLES.glob("*.py")}
+    assert set(programs) == set(HEARD)
+    for path in programs.values():
+        assert len(path.read_text().splitlines()) < 90
+
+
+@pytest.mark.parametrize("name", HEARD)
+def test_an_example_records_its_voices(name: str, tmp_path: Path) -> None:
+    recording = tmp_path / "example.wav"
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", recording],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    pcm, rate_hz = read_all(recording)
+    for voice in HEARD[name]:
+        assert find_voice(pcm, load_voice(voice, rate_hz), rate_hz).score > 0.25
