@@ -55,9 +55,8 @@ async def main(path: str) -> None:
         print(f"{report.duration_s:.3f} s kept, from {report.started_at:%H:%M:%S} UTC on")
         for source in report.sources:
             for interval in source.intervals:
-                print(
-                    f"  {interval.start_s:5.2f} to {interval.end_s:5.2f} s: {source.name} {interval.kind}"
-                )
+                span = f"{interval.start_s:5.2f} to {interval.end_s:5.2f} s"
+                print(f"  {span}: {source.name} {interval.kind}")
 
 
 if __name__ == "__main__":
