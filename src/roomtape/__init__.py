@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .engine import ChannelEventCallback, RtcEngine
+    from .callback import ChannelEventCallback
+    from .engine import RtcEngine
     from .local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
     from .offline import MixInput, MixResult, mix_files
     from .recorder import AudioRecorder
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "engine": ("ChannelEventCallback", "RtcEngine"),
+    "callback": ("ChannelEventCallback",),
+    "engine": ("RtcEngine",),
     "local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
     "offline": ("MixInput", "MixResult", "mix_files"),
     "recorder": ("AudioRecorder",),
@@ -64,6 +66,10 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -1,7 +1,8 @@
 """The engine: the shape of the NERTC SDK over a room and a recorder.
 
 Calls return integer codes and never raise for what a user can do wrong; what happens is told to
-one callback object. Everything belongs to one event loop.
+one callback object. Everything belongs to one event loop. Calls that are made at the same time are
+done one after the other, in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import TracebackType
 
 from aiortc import MediaStreamTrack
 
+from .callback import ChannelEventCallback
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, FileError, OpenFileError, RoomError, SuffixError
 from .files.disk import Disk
@@ -34,29 +36,6 @@ from .types import (
 logger = logging.getLogger(__name__)
 
 
-class ChannelEventCallback:
-    """Override what you want to hear of. Called on the event loop's thread; what a callback
-    raises is logged and harms nothing."""
-
-    def on_audio_recording(self, code: AudioRecordingCode, file_path: str) -> None:
-        """A recording was started, finished, refused or broken off."""
-
-    def on_audio_recording_warning(self, code: AudioRecordingWarning, detail: str) -> None:
-        """The running recording suffers from something."""
-
-    def on_user_joined(self, uid: str) -> None:
-        """Somebody is in the room."""
-
-    def on_user_left(self, uid: str, reason: str) -> None:
-        """Somebody is no longer in the room."""
-
-    def on_user_recording(self, uid: str, recording: bool) -> None:
-        """Somebody else started or stopped recording the room."""
-
-    def on_disconnect(self, reason: str) -> None:
-        """The room is lost for good."""
-
-
 class RtcEngine:
     """Joins a room, and records it.
 
@@ -71,7 +50,8 @@ class RtcEngine:
         self._disk = disk or Disk()
         self._callback = ChannelEventCallback()
         self._roster = Roster()
-        self._listener = _Listener(self)
+        self._listener: _Listener | None = None
+        self._turn = asyncio.Lock()
         self._local: LocalAudio | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._uid = ""
@@ -122,11 +102,12 @@ class RtcEngine:
                 ErrorCode.INVALID_PARAM,
                 f"{type(track).__name__} is neither an aiortc track nor a LocalAudio",
             )
-        await self._stop_local()
-        self._local = local
-        if self._joined:
-            self._start_local()
-            await self._room.publish(local)
+        async with self._turn:
+            await self._stop_local()
+            self._local = local
+            if self._joined:
+                self._start_local()
+                await self._room.publish(local)
         return ErrorCode.OK
 
     async def mute_local_audio(self, mute: bool) -> ErrorCode:
@@ -145,27 +126,8 @@ class RtcEngine:
             OK; ROOM_ALREADY_JOINED; INVALID_PARAM for an empty name; INVALID_STATE after release;
             FATAL if the room cannot be joined (:attr:`last_error` says why).
         """
-        if self._released:
-            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if self._joined:
-            return self._refuse(ErrorCode.ROOM_ALREADY_JOINED, "a room is joined already")
-        if not channel or not uid:
-            return self._refuse(ErrorCode.INVALID_PARAM, "channel and uid must not be empty")
-        self._uid = uid
-        self._roster.clear()
-        try:
-            await self._room.join(
-                token=token,
-                channel=channel,
-                uid=uid,
-                listener=self._listener,
-                local_audio=self._local,
-            )
-        except RoomError as error:
-            return self._refuse(ErrorCode.FATAL, str(error))
-        self._joined = True
-        self._start_local()
-        return ErrorCode.OK
+        async with self._turn:
+            return await self._join(token, channel, uid)
 
     async def leave_channel(self) -> ErrorCode:
         """Leave the room; a running recording is finished first.
@@ -173,27 +135,17 @@ class RtcEngine:
         Returns:
             OK; ROOM_NOT_JOINED; INVALID_STATE after release.
         """
-        if self._released:
-            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if not self._joined:
-            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
-        await self._finish_recording()
-        self._joined = False
-        await self._stop_local()
-        await self._room.leave()
-        self._roster.clear()
-        return ErrorCode.OK
+        async with self._turn:
+            return await self._leave()
 
     async def release(self) -> ErrorCode:
         """Leave, finish and close everything. Nothing works afterwards."""
-        if self._released:
-            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if self._joined:
-            await self.leave_channel()
-        else:
-            await self._finish_recording()
-        self._released = True
-        return ErrorCode.OK
+        async with self._turn:
+            if self._released:
+                return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+            await self._leave()
+            self._released = True
+            return ErrorCode.OK
 
     # -- the recording ------------------------------------------------------------------------
 
@@ -223,6 +175,76 @@ class RtcEngine:
             (and ERROR_SUFFIX if it is the suffix); FATAL if the file cannot be created
             (OPEN_FILE_FAILED). :attr:`last_error` says why in words.
         """
+        async with self._turn:
+            return await self._start_recording(config)
+
+    async def stop_audio_recording(self) -> ErrorCode:
+        """Finish the running recording.
+
+        Returns:
+            OK (FINISH is delivered); INVALID_STATE if none runs or after release; ROOM_NOT_JOINED;
+            FATAL if the file cannot be completed (ERROR is delivered).
+        """
+        async with self._turn:
+            if self._released:
+                return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+            if not self._joined:
+                return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+            if self._recorder is None:
+                return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
+            return await self._finish_recording()
+
+    @property
+    def last_recording_report(self) -> RecordingReport | None:
+        """What the last recording that ended holds and lacks; None before the first."""
+        return self._report
+
+    @property
+    def recorder(self) -> AudioRecorder | None:
+        """The running recording, for meters and the like; None if none runs."""
+        return self._recorder
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _join(self, token: str | None, channel: str, uid: str) -> ErrorCode:
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if self._joined:
+            return self._refuse(ErrorCode.ROOM_ALREADY_JOINED, "a room is joined already")
+        if not channel or not uid:
+            return self._refuse(ErrorCode.INVALID_PARAM, "channel and uid must not be empty")
+        self._uid = uid
+        self._roster.clear()
+        # One a stay: what a room says of an earlier stay concerns nobody any more.
+        self._listener = _Listener(self)
+        try:
+            await self._room.join(
+                token=token,
+                channel=channel,
+                uid=uid,
+                listener=self._listener,
+                local_audio=self._local,
+            )
+        except RoomError as error:
+            return self._refuse(ErrorCode.FATAL, str(error))
+        self._joined = True
+        self._start_local()
+        return ErrorCode.OK
+
+    async def _leave(self) -> ErrorCode:
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        await self._finish_recording()
+        self._joined = False
+        await self._stop_local()
+        await self._room.leave()
+        self._listener = None
+        self._roster.clear()
+        return ErrorCode.OK
+
+    async def _start_recording(self, config: AudioRecordingConfiguration) -> ErrorCode:
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
         if not self._joined:
@@ -241,79 +263,50 @@ class RtcEngine:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         try:
             await recorder.prepare()
-        except OpenFileError as error:
-            self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
-            return self._refuse(ErrorCode.FATAL, str(error))
-        await self._finish_recording()
-        if not self._joined:
-            await recorder.discard()
-            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "the room was left meanwhile")
-        self._recorder = recorder
-        self._roster.enter(recorder)
-        try:
+            await self._finish_recording()
+            if not self._joined:
+                await recorder.discard()
+                return self._refuse(ErrorCode.ROOM_NOT_JOINED, "the room was lost meanwhile")
+            self._roster.enter(recorder)
             await recorder.begin()
         except OpenFileError as error:
-            self._recorder = None
-            self._roster.leave_recording()
+            self._roster.leave_recording(recorder)
             self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
             return self._refuse(ErrorCode.FATAL, str(error))
-        await self._room.set_recording(True)
+        except BaseException:
+            self._roster.leave_recording(recorder)
+            await recorder.discard()
+            raise
+        self._recorder = recorder
+        await self._say_recording()
         return ErrorCode.OK
 
-    async def stop_audio_recording(self) -> ErrorCode:
-        """Finish the running recording.
-
-        Returns:
-            OK (FINISH is delivered); INVALID_STATE if none runs or after release; ROOM_NOT_JOINED;
-            FATAL if the file cannot be completed (ERROR is delivered).
-        """
-        if self._released:
-            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if not self._joined:
-            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
-        if self._recorder is None:
-            return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
-        return await self._finish_recording()
-
-    @property
-    def last_recording_report(self) -> RecordingReport | None:
-        """What the last recording that ended holds and lacks; None before the first."""
-        return self._report
-
-    @property
-    def recorder(self) -> AudioRecorder | None:
-        """The running recording, for meters and the like; None if none runs."""
-        return self._recorder
-
-    # -- inside -------------------------------------------------------------------------------
-
     async def _finish_recording(self) -> ErrorCode:
-        recorder = self._recorder
-        if recorder is None:
+        if self._recorder is None:
             return ErrorCode.OK
-        code = ErrorCode.OK
         try:
-            await recorder.stop()
+            await self._recorder.stop()
         except FileError as error:
-            code = self._refuse(ErrorCode.FATAL, str(error))
-        await self._recording_over(recorder)
-        return code
+            return self._refuse(ErrorCode.FATAL, str(error))
+        finally:
+            await self._say_recording()
+        return ErrorCode.OK
 
-    async def _recording_over(self, recorder: AudioRecorder) -> None:
-        if self._recorder is recorder:
-            self._recorder = None
-            self._roster.leave_recording()
-            if self._joined:
-                await self._room.set_recording(False)
+    async def _say_recording(self) -> None:
+        if self._joined:
+            await self._room.set_recording(self._recorder is not None)
 
-    async def _lost(self, reason: str) -> None:
-        """The room is gone: what was recorded of it is finished."""
-        if not self._joined:
-            return
-        self._joined = False
-        await self._finish_recording()
-        await self._stop_local()
-        self._roster.clear()
+    def _closed(self, listener: _Listener, reason: str) -> None:
+        """The room is gone for good, unless it was left."""
+        if self._joined and self._listener is listener:
+            self._joined = False
+            self._spawn(self._finish_lost(reason))
+
+    async def _finish_lost(self, reason: str) -> None:
+        async with self._turn:
+            await self._finish_recording()
+            await self._stop_local()
+            self._roster.clear()
         self._tell(lambda to: to.on_disconnect(reason))
 
     def _start_local(self) -> None:
@@ -346,8 +339,10 @@ class RtcEngine:
     def _on_event(self, recorder: AudioRecorder, event: RecordingEvent) -> None:
         if recorder.over:
             self._report = recorder.report
-        if event.code is AudioRecordingCode.ERROR:
-            self._spawn(self._recording_over(recorder))
+            self._roster.leave_recording(recorder)
+            if self._recorder is recorder:
+                self._recorder = None
+                self._spawn(self._say_recording())
         code, detail = event.code, event.detail
         if isinstance(code, AudioRecordingWarning):
             self._tell(lambda to: to.on_audio_recording_warning(code, detail))
@@ -398,4 +393,4 @@ class _Listener:
         self._roster.track_ended(uid, track)
 
     def on_closed(self, reason: str) -> None:
-        self._engine._spawn(self._engine._lost(reason))
+        self._engine._closed(self, reason)

@@ -11,23 +11,21 @@ All methods belong to the event loop's thread, except :meth:`PushedAudio.push`.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import av
 import numpy as np
 from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
 
+from .audio.downmix import mixed_down
 from .clock import Clock
 from .errors import DamagedFileError, FileError
+from .tracks import frames_of, pcm_of
 from .types import NS_PER_S, AudioFrame, Pcm
-
-logger = logging.getLogger(__name__)
 
 LOCAL_RATE_HZ = 48000
 FRAME_SAMPLES = LOCAL_RATE_HZ // 50
@@ -202,7 +200,7 @@ class PushedAudio(_PacedAudio):
             )
         if sample_rate <= 0:
             raise ValueError(f"sample_rate is {sample_rate}; it must be positive")
-        mono = pcm if pcm.ndim == 1 else np.rint(pcm.mean(axis=1)).astype(np.int16)
+        mono = mixed_down(pcm)
         if sample_rate != LOCAL_RATE_HZ:
             import soxr  # noqa: PLC0415 (only bots at other rates need it)
 
@@ -255,21 +253,43 @@ class TrackAudio(LocalAudio):
         self._track = track
 
     async def _run(self, clock: Clock) -> None:  # noqa: ARG002 (the track sets the pace)
-        resampler = av.AudioResampler(
-            format="s16", layout="mono", rate=LOCAL_RATE_HZ, frame_size=FRAME_SAMPLES
+        shaper = _Shaper()
+        async for frame in frames_of(self._track, "the published track"):
+            for piece in shaper.take(frame):
+                self._emit(piece)
+        self._end()
+
+
+class _Shaper:
+    """Frames of any length, rate and channel count to ``(FRAME_SAMPLES,)`` at 48 kHz."""
+
+    def __init__(self) -> None:
+        self._rate_hz = LOCAL_RATE_HZ
+        self._resampler: av.AudioResampler | None = None
+        self._rest = np.zeros(0, np.int16)
+
+    def take(self, frame: AudioFrame) -> Iterator[Pcm]:
+        if frame.sample_rate != self._rate_hz:
+            self._rate_hz = frame.sample_rate
+            # Unlike soxr's stream it holds back less than a millisecond, and somebody listens.
+            self._resampler = (
+                av.AudioResampler(format="s16", layout="mono", rate=LOCAL_RATE_HZ)
+                if frame.sample_rate != LOCAL_RATE_HZ
+                else None
+            )
+        self._rest = np.concatenate([self._rest, *self._converted(mixed_down(frame.pcm))])
+        while len(self._rest) >= FRAME_SAMPLES:
+            yield self._rest[:FRAME_SAMPLES]
+            self._rest = self._rest[FRAME_SAMPLES:]
+
+    def _converted(self, pcm: Pcm) -> list[Pcm]:
+        if self._resampler is None:
+            return [pcm]
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(pcm)[None, :], format="s16", layout="mono"
         )
-        while True:
-            try:
-                frame = await self._track.recv()
-            except MediaStreamError:
-                self._end()
-                return
-            if not isinstance(frame, av.AudioFrame):
-                logger.warning("the published track hands out %s, not audio", type(frame).__name__)
-                self._end()
-                return
-            for piece in resampler.resample(frame):
-                self._emit(_samples(piece))
+        frame.sample_rate = self._rate_hz
+        return [pcm_of(piece) for piece in self._resampler.resample(frame)]
 
 
 def decode_mono(path: str | Path, sample_rate: int = LOCAL_RATE_HZ) -> Pcm:
@@ -287,8 +307,8 @@ def decode_mono(path: str | Path, sample_rate: int = LOCAL_RATE_HZ) -> Pcm:
                 raise DamagedFileError(f"{path}: there is no audio in this file")
             for frame in container.decode(container.streams.audio[0]):
                 frame.pts = None
-                pieces += [_samples(out) for out in resampler.resample(frame)]
-            pieces += [_samples(out) for out in resampler.resample(None)]
+                pieces += [pcm_of(out) for out in resampler.resample(frame)]
+            pieces += [pcm_of(out) for out in resampler.resample(None)]
     except av.FFmpegError as error:
         if isinstance(error, FileNotFoundError):
             raise FileError(f"{path}: no such file") from None
@@ -298,11 +318,6 @@ def decode_mono(path: str | Path, sample_rate: int = LOCAL_RATE_HZ) -> Pcm:
     if not pieces or not sum(map(len, pieces)):
         raise DamagedFileError(f"{path}: there is no audio in this file")
     return np.concatenate(pieces)
-
-
-def _samples(frame: av.AudioFrame) -> Pcm:
-    # A plane may be padded; its first bytes are the samples.
-    return np.frombuffer(bytes(frame.planes[0]), np.int16, frame.samples)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -102,6 +102,9 @@ def mix_files(
     for each in inputs:
         if each.start_ns < 0:
             raise ConfigurationError(f"{each.path}: the start must not be negative")
+    if config.path.is_dir():
+        # A file there would be moved aside; moving a whole directory away is nobody's wish.
+        raise OpenFileError(f"cannot write {config.path}: a directory stands there")
     voices = [_FileVoice(open_audio(each.path), each.start_ns) for each in inputs]
     encoder = make_encoder(config.format, sample_rate, AudioRecordingQuality(quality))
     mix = _Mix(voices, sample_rate, encoder, on_progress)
@@ -168,6 +171,7 @@ class _FileVoice:
         pieces: list[Pcm] = []
         while wanted > 0 and not self._ended:
             if not len(self._block):
+                self._reader.block_frames = wanted  # then there is nothing to put together
                 block = next(self._blocks, None)
                 self._ended = block is None
                 if block is not None:

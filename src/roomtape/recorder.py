@@ -16,28 +16,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
-import numpy as np
 from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame as AvAudioFrame
-from av import AudioResampler
 
 from .audio.session import RecordingSession
 from .clock import Clock, SystemClock
 from .disk_writer import DiskWriter
-from .errors import FileError, OpenFileError, StateError
-from .files import create_sink
+from .errors import FileError, StateError
 from .files.disk import Disk
-from .files.naming import rings_beside
 from .files.report_file import write_report_file
-from .files.sink import Finished, Sink, SinkFormat
-from .source import Source
+from .files.sink import Finished, SinkFormat
+from .notices import EventListener, Notices
+from .reporting import make_report
+from .source import Source, pull
+from .target import Target, in_words
 from .types import (
     NS_PER_S,
     AudioRecordingCode,
@@ -45,7 +43,6 @@ from .types import (
     AudioRecordingPosition,
     AudioRecordingQuality,
     AudioRecordingWarning,
-    RecordingEvent,
     RecordingReport,
 )
 from .watch import Snapshot, Watch
@@ -57,9 +54,6 @@ _WATCH_NS = NS_PER_S
 _MOST_BACKLOG_S = 60
 """A disk that hangs for longer ends the recording: the audio must not fill the memory."""
 _HUNG_DISK_S = 60.0
-_MOST_WARNINGS = 1000
-
-EventListener = Callable[[RecordingEvent], object]
 
 
 class AudioRecorder:
@@ -87,7 +81,7 @@ class AudioRecorder:
         self.config = config
         self.path = config.path
         """The absolute path of the file."""
-        self._on_event = on_event
+        self._notices = Notices(config.path, on_event)
         self._clock = clock or SystemClock()
         self._disk = disk or Disk()
         self._position = AudioRecordingPosition(config.position)
@@ -98,16 +92,15 @@ class AudioRecorder:
         )
         self._sources: list[Source] = []
         self._pulls: set[asyncio.Task[None]] = set()
-        self._sink: Sink | None = None
+        self._target: Target | None = None
         self._writer: DiskWriter | None = None
         self._ticker: asyncio.Task[None] | None = None
-        self._mixing: asyncio.Task[None] | None = None
+        self._mixing = Lock()
         self._start_ns = 0
         self._started_at = self._clock.utc()
         self._mixed_ns = 0
         self._watch = Watch()
         self._watched_ns = 0
-        self._warnings: list[str] = []
         self._ending: asyncio.Task[None] | None = None
         self._report: RecordingReport | None = None
         self._error = ""
@@ -124,8 +117,13 @@ class AudioRecorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self.over:
-            await self.stop()
+        if error is None:
+            await self._stop_for_good()
+        elif not self.over:
+            # What went wrong first is what the caller must see; the event and the report have
+            # the rest.
+            with suppress(FileError):
+                await self._stop_for_good()
 
     async def start(self) -> None:
         """Create the file and begin to record.
@@ -143,24 +141,19 @@ class AudioRecorder:
         Raises:
             OpenFileError, StateError: As for :meth:`start`.
         """
-        if self._sink is not None:
+        if self._target is not None:
             raise StateError("this recorder was started before; make a new one for each recording")
-        self._sink_format = SinkFormat(
+        encoder = self._session.encoder
+        sink_format = SinkFormat(
             audio_format=self.config.format,
             rate_hz=self.config.sample_rate,
-            unit_samples=self._session.encoder.unit_samples,
-            most_unit_bytes=self._session.encoder.most_unit_bytes,
+            unit_samples=encoder.unit_samples,
+            most_unit_bytes=encoder.most_unit_bytes,
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
         )
-        try:
-            left_rings = await asyncio.to_thread(rings_beside, self.path)
-            self._sink = await asyncio.to_thread(
-                create_sink, self.path, self._sink_format, self._disk
-            )
-        except (OSError, FileError) as error:
-            raise _cannot_open(self.path, error) from None
-        self._left_rings = left_rings
+        self._target = Target(self.path, sink_format, self._disk)
+        await self._target.reserve()
 
     async def begin(self) -> None:
         """Take the target's name and record from now on; needs :meth:`prepare`.
@@ -168,45 +161,44 @@ class AudioRecorder:
         Raises:
             OpenFileError: The target's name cannot be taken; nothing is left behind.
         """
-        if self._sink is None or self._ticker is not None or self.over:
+        target = self._target
+        if target is None or self._ticker is not None or self.over:
             raise StateError("a recorder begins once, after prepare()")
-        sink = self._sink
-        try:
-            await asyncio.to_thread(sink.place)
-        except OSError as error:
-            await asyncio.to_thread(sink.discard)
-            raise _cannot_open(self.path, error) from None
+        sink = await target.place()
         loop = asyncio.get_running_loop()
         self._start_ns = self._clock.now_ns()
         self._started_at = self._clock.utc()
         self._writer = DiskWriter(
             sink,
-            self._sink_format,
+            target.sink_format,
             disk=self._disk,
             clock=self._clock,
             on_failure=lambda error: _on_loop(loop, self._disk_failed, error),
         )
         for source in self._sources:
             self._let_in(source)
-        self._emit(AudioRecordingCode.START)
-        for ring in self._left_rings:
-            self._warn(
+        self._notices.tell(AudioRecordingCode.START)
+        for ring in target.left_rings:
+            self._notices.warn(
+                0.0,
                 AudioRecordingWarning.UNRECOVERED_RING,
-                f"{ring} is what another cyclic recording left or still writes; it is kept. "
-                f"If that one crashed, finish it with: roomtape recover '{ring}'",
+                f"{ring} is what a crashed cyclic recording left; it is kept. Finish it with: "
+                f"roomtape recover {shlex.quote(str(ring))}",
             )
         self._ticker = loop.create_task(self._run())
 
     async def stop(self) -> RecordingReport:
         """Record up to now, complete the file, and say what is in it.
 
+        Where the recording is over already, this says the same again.
+
         Raises:
-            StateError: Nothing is being recorded.
-            FileError: The file could not be completed. ERROR has been delivered, and
-                :attr:`report` says what there is.
+            StateError: It was never started.
+            FileError: The recording was broken off, or the file could not be completed. ERROR has
+                been delivered, and :attr:`report` says what there is.
         """
-        if self._ticker is None or self.over:
-            raise StateError("nothing is being recorded")
+        if self._ticker is None:
+            raise StateError("nothing is being recorded: start() comes before stop()")
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end())
         # Whoever waits may give up; the file is completed all the same.
@@ -216,10 +208,19 @@ class AudioRecorder:
             raise FileError(f"{self.path}: {self._error}")
         return self._report
 
+    async def _stop_for_good(self) -> None:
+        """Stop, and let not even a cancellation end the wait: the event loop may end next."""
+        try:
+            await self.stop()
+        except asyncio.CancelledError:
+            assert self._ending is not None
+            await asyncio.wait([self._ending])
+            raise
+
     async def discard(self) -> None:
-        """Give up what :meth:`prepare` reserved."""
-        if self._sink is not None and self._ticker is None:
-            await asyncio.to_thread(self._sink.discard)
+        """Give up what :meth:`prepare` reserved; for a recorder that has not begun."""
+        if self._target is not None and self._ticker is None:
+            await self._target.discard()
 
     @property
     def recording(self) -> bool:
@@ -289,7 +290,7 @@ class AudioRecorder:
         if track.kind != "audio":
             raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
         source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(_pull(track, source))
+        task = asyncio.get_running_loop().create_task(pull(track, source))
         self._pulls.add(task)
         task.add_done_callback(self._pulls.discard)
         return source
@@ -321,34 +322,34 @@ class AudioRecorder:
             # so that it can still be placed.
             self._mixed_ns = min(self._now_ns(), self._mixed_ns + 2 * TICK_NS)
             try:
-                await self._mix(self._session.advance, self._mixed_ns)
+                await self._offload(self._session.advance, self._mixed_ns)
+                self._look()
             except Exception as error:
                 logger.exception("mixing %s failed", self.path)
                 self._break_off(f"internal error: {error!r}")
                 return
-            self._look()
 
-    async def _mix(self, step: Callable[[int], list[bytes]], now_ns: int) -> None:
-        async def mix_and_write() -> None:
-            assert self._writer is not None
-            self._writer.write(await self._clock.offload(step, now_ns))
+    async def _offload(self, step: Callable[[int], list[bytes]], now_ns: int) -> None:
+        """Do a step of the session on a thread of the pool, and write what it gives."""
+        writer, mixing = self._writer, self._mixing
+        assert writer is not None
 
-        # Whoever waits may be cancelled; what is being mixed is written all the same.
-        self._mixing = asyncio.get_running_loop().create_task(mix_and_write())
-        await asyncio.shield(self._mixing)
+        def mix_and_write(now_ns: int) -> None:
+            # One at a time: a step goes on to its end even where whoever waits is cancelled.
+            with mixing:
+                writer.write(step(now_ns))
+
+        await self._clock.offload(mix_and_write, now_ns)
 
     async def _end(self) -> None:
         assert self._ticker is not None
         assert self._writer is not None
         now_ns = self._now_ns()
         self._ticker.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._ticker
+        await asyncio.wait([self._ticker])
         finished: Finished | None = None
         try:
-            if self._mixing is not None:
-                await self._mixing
-            await self._mix(self._session.finish, now_ns)
+            await self._offload(self._session.finish, now_ns)
             finished = await asyncio.wait_for(
                 asyncio.wrap_future(self._writer.finish()), _HUNG_DISK_S
             )
@@ -357,11 +358,11 @@ class AudioRecorder:
         except Exception as error:
             if not isinstance(error, OSError):
                 logger.exception("finishing %s failed", self.path)
-            self._error = self._error or _in_words(error)
+            self._error = self._error or in_words(error)
         await self._close(finished)
 
     def _disk_failed(self, error: OSError) -> None:
-        self._break_off(_in_words(error))
+        self._break_off(in_words(error))
 
     def _break_off(self, reason: str) -> None:
         """The recording cannot go on: say so once, and end what can be ended."""
@@ -376,53 +377,33 @@ class AudioRecorder:
 
     async def _close(self, finished: Finished | None) -> None:
         """Write the report and deliver the last event."""
+        assert self._writer is not None
         for task in self._pulls:
             task.cancel()
         for source in self._sources:
             source.close()
-        report = self._make_report(finished)
-        if self.config.report:
+        report = make_report(
+            self.config,
+            self._session,
+            self._writer,
+            started_at=self._started_at,
+            finished=finished,
+            warnings=self._notices.warnings,
+            error=self._error,
+        )
+        if self.config.report and self._writer.outcome.done():  # not on a disk that hangs
+            writing = asyncio.to_thread(
+                write_report_file, Path(report.file_path), report.as_dict(), self._disk
+            )
             try:
-                await asyncio.to_thread(
-                    write_report_file, Path(report.file_path), report.as_dict(), self._disk
-                )
-            except OSError as error:
+                await asyncio.wait_for(writing, _HUNG_DISK_S)
+            except OSError as error:  # a TimeoutError is one
                 logger.warning("the report of %s cannot be written: %s", self.path, error)
         self._report = report
         if self._error:
-            self._emit(AudioRecordingCode.ERROR, self._error)
+            self._notices.tell(AudioRecordingCode.ERROR, self._error)
         else:
-            self._emit(AudioRecordingCode.FINISH)
-
-    def _make_report(self, finished: Finished | None) -> RecordingReport:
-        assert self._writer is not None
-        rate_hz = self.config.sample_rate
-        mixed = self._session.progress
-        there = finished or self._writer.abandoned
-        samples = there.samples if there else self._writer.samples
-        first = there.first_sample if there else 0
-        start_ns = first * NS_PER_S // rate_hz
-        # The last AAC frame is padded; the recording is not longer for it.
-        end_ns = min(first + samples, mixed.mixed_samples) * NS_PER_S // rate_hz
-        return RecordingReport(
-            file_path=str(there.path if there else self.path),
-            format=self.config.format.value,
-            sample_rate=rate_hz,
-            channels=1,
-            duration_s=samples / rate_hz,
-            started_at=_later(self._started_at, start_ns),
-            bytes_written=there.file_bytes if there else 0,
-            limited_s=mixed.limited_samples / rate_hz,
-            unwritten_s=0.0
-            if finished
-            else max(0, mixed.mixed_samples - self._writer.samples) / rate_hz,
-            skipped_s=first / rate_hz,
-            warnings=tuple(self._warnings),
-            sources=tuple(
-                track.report(start_ns=start_ns, end_ns=end_ns) for track in self._session.sources
-            ),
-            error=self._error,
-        )
+            self._notices.tell(AudioRecordingCode.FINISH)
 
     # -- telling ------------------------------------------------------------------------------
 
@@ -434,63 +415,24 @@ class AudioRecorder:
         rate_hz = self.config.sample_rate
         backlog_s = self._writer.backlog_samples / rate_hz
         progress = self._session.progress
-        warnings = self._watch.look(
-            Snapshot(
-                now_ns=now_ns,
-                sources=[track for track in self._session.sources if track.left_ns is None],
-                mixed_samples=progress.mixed_samples,
-                limited_samples=progress.limited_samples,
-                disk_busy_ns=self._writer.busy_ns(self._clock.now_ns()),
-                backlog_s=backlog_s,
-                free_bytes=self._writer.free_bytes,
-                bytes_per_s=0 if self.config.cycle_time else self._session.encoder.bytes_per_s,
-            )
+        snapshot = Snapshot(
+            now_ns=now_ns,
+            sources=[track for track in self._session.sources if track.left_ns is None],
+            mixed_samples=progress.mixed_samples,
+            limited_samples=progress.limited_samples,
+            disk_busy_ns=self._writer.busy_ns(self._clock.now_ns()),
+            backlog_s=backlog_s,
+            free_bytes=self._writer.free_bytes,
+            bytes_per_s=self._session.encoder.bytes_per_s,
+            cycle_s=int(self.config.cycle_time),
         )
-        for code, detail in warnings:
-            self._warn(code, detail)
+        for code, detail in self._watch.look(snapshot):
+            self._notices.warn(now_ns / NS_PER_S, code, detail)
         if backlog_s > _MOST_BACKLOG_S:
             self._break_off(
                 f"the disk has not kept up: {backlog_s:.0f} s of audio wait in memory, more than "
                 f"the {_MOST_BACKLOG_S} s allowed"
             )
-
-    def _warn(self, code: AudioRecordingWarning, detail: str) -> None:
-        at_s = self._now_ns() / NS_PER_S
-        if len(self._warnings) < _MOST_WARNINGS:
-            self._warnings.append(f"{at_s:.1f} s: {detail}")
-        self._emit(code, detail)
-
-    def _emit(self, code: AudioRecordingCode | AudioRecordingWarning, detail: str = "") -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(RecordingEvent(code, str(self.path), detail))
-        except Exception:
-            logger.exception("the callback for %s of %s raised", code.name, self.path)
-
-
-async def _pull(track: MediaStreamTrack, source: Source) -> None:
-    """Push what an aiortc track gives, until it ends."""
-    resampler: AudioResampler | None = None
-    while True:
-        try:
-            frame = await track.recv()
-        except MediaStreamError:
-            break
-        if not isinstance(frame, AvAudioFrame):
-            logger.warning("%s: the track gives %s, not audio", source.name, type(frame).__name__)
-            break
-        rate_hz = frame.sample_rate
-        pts = frame.pts
-        if pts is not None and frame.time_base is not None:
-            pts = round(pts * frame.time_base * rate_hz)
-        if frame.format.name != "s16":
-            resampler = resampler or AudioResampler(format="s16")
-            frame = resampler.resample(frame)[0]
-        channels = len(frame.layout.channels)
-        pcm = np.frombuffer(bytes(frame.planes[0]), np.int16, frame.samples * channels)
-        source.push(pcm.reshape(-1, channels) if channels > 1 else pcm, rate_hz, pts)
-    source.close()
 
 
 def _on_loop(
@@ -498,17 +440,3 @@ def _on_loop(
 ) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
         loop.call_soon_threadsafe(function, error)
-
-
-def _cannot_open(path: Path, error: OSError | FileError) -> OpenFileError:
-    return OpenFileError(f"cannot record to {path}: {_in_words(error)}")
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
-
-
-def _later(start: datetime, ns: int) -> datetime:
-    return start + timedelta(microseconds=ns / 1000)

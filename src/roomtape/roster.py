@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from .recorder import AudioRecorder
 from .source import Source
 from .types import AudioFrame
+
+logger = logging.getLogger(__name__)
 
 
 class _Member:
@@ -49,8 +53,10 @@ class Roster:
             member.sources = []
             self._add_sources(member)
 
-    def leave_recording(self) -> None:
-        """Feed nobody any more."""
+    def leave_recording(self, recorder: AudioRecorder) -> None:
+        """Feed ``recorder`` no more."""
+        if self._recorder is not recorder:
+            return
         self._recorder = None
         for member in self._everybody():
             member.sources = []
@@ -114,9 +120,12 @@ class Roster:
             return
         if lane >= len(member.sources):
             self._add_sources(member)
-        member.sources[lane].push(
-            frame.pcm, frame.sample_rate, frame.pts, gap_is_silence=frame.gap_is_silence
-        )
+        try:
+            member.sources[lane].push(
+                frame.pcm, frame.sample_rate, frame.pts, gap_is_silence=frame.gap_is_silence
+            )
+        except ValueError as error:  # whose audio is odd harms nobody else's
+            logger.warning("a frame is left out: %s", error)
 
     def _mute(self, member: _Member, track: str, muted: bool) -> None:
         member.muted[track] = muted

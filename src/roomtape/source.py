@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
+from aiortc import MediaStreamTrack
 
 from .audio.source_track import SourceTrack
 from .clock import Clock
+from .tracks import frames_of
 from .types import NS_PER_S, Pcm
+
+logger = logging.getLogger(__name__)
 
 _MOST_QUEUED_NS = 600 * NS_PER_S
 _RATES_HZ = range(4000, 384001)
@@ -112,3 +118,13 @@ class Source:
             self.set_muted(True)
         if self._closed:
             self.close()
+
+
+async def pull(track: MediaStreamTrack, source: Source) -> None:
+    """Push what an aiortc track gives, until it ends; then close the source."""
+    async for frame in frames_of(track, source.name):
+        try:
+            source.push(frame.pcm, frame.sample_rate, frame.pts)
+        except ValueError as error:
+            logger.warning("a frame is left out: %s", error)
+    source.close()

@@ -15,6 +15,9 @@ from .types import NS_PER_S, AudioRecordingWarning
 Warnings = list[tuple[AudioRecordingWarning, str]]
 
 _QUIET_NS = 10 * NS_PER_S
+_AHEAD_NS = NS_PER_S // 5
+"""A frame that has just come ends a little after now; what is further ahead was pushed by a program
+and is still to be heard."""
 _WINDOW_NS = 10 * NS_PER_S
 _LIMITED_SHARE = 0.5
 _LATE_NS = NS_PER_S
@@ -34,7 +37,9 @@ class Snapshot:
         disk_busy_ns: For how long the disk has been at one call.
         backlog_s: Audio that waits for the disk.
         free_bytes: On the disk; None if not known.
-        bytes_per_s: What the recording takes; 0 if it takes no more (a ring).
+        bytes_per_s: What a second of the recording takes.
+        cycle_s: A cyclic recording takes no more while it runs, but to finish it so many seconds
+            of it are written once more; 0 for a live one.
     """
 
     now_ns: int
@@ -45,6 +50,7 @@ class Snapshot:
     backlog_s: float
     free_bytes: int | None
     bytes_per_s: int
+    cycle_s: int = 0
 
 
 class Watch:
@@ -104,7 +110,7 @@ class Watch:
         self, source: SourceTrack, now_ns: int
     ) -> list[tuple[AudioRecordingWarning, int, str]]:
         found: list[tuple[AudioRecordingWarning, int, str]] = []
-        if not source.ledger.muted and source.queued_ns == 0:
+        if not source.ledger.muted and source.queued_ns < _AHEAD_NS:
             quiet_since = max(source.last_frame_ns, source.unmuted_ns)
             silent_since = max(source.last_sound_ns, source.unmuted_ns)
             if now_ns - quiet_since >= _QUIET_NS:
@@ -137,17 +143,18 @@ class Watch:
 
 
 def _look_at_space(snapshot: Snapshot) -> list[tuple[AudioRecordingWarning, int, str]]:
-    if snapshot.free_bytes is None or not snapshot.bytes_per_s:
+    if snapshot.free_bytes is None:
         return []
+    free = f"{snapshot.free_bytes / (1 << 20):.1f} MiB are free"
+    if snapshot.cycle_s:
+        needed = snapshot.cycle_s * snapshot.bytes_per_s
+        if snapshot.free_bytes >= needed:
+            return []
+        detail = f"{free}: finishing this recording may take {needed / (1 << 20):.1f} MiB"
+        return [(AudioRecordingWarning.LOW_DISK_SPACE, 0, detail)]
     needed = max(_LOW_DISK_BYTES, _LOW_DISK_S * snapshot.bytes_per_s)
     if snapshot.free_bytes >= needed:
         return []
     left_min = snapshot.free_bytes / snapshot.bytes_per_s / 60
-    return [
-        (
-            AudioRecordingWarning.LOW_DISK_SPACE,
-            0,
-            f"{snapshot.free_bytes / (1 << 20):.1f} MiB are free: enough for {left_min:.1f} min "
-            "of this recording",
-        )
-    ]
+    detail = f"{free}: enough for {left_min:.1f} min of this recording"
+    return [(AudioRecordingWarning.LOW_DISK_SPACE, 0, detail)]

@@ -1,32 +1,15 @@
 from __future__ import annotations
 
-import re
 import signal
 import socket
-import subprocess
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from support.program import assert_one_line_error, run_roomtape, start_roomtape
+from support.program import assert_one_line_error, run_roomtape
+from support.serving import serving
 
 SECRET = "0123456789abcdef0123456789abcdef"
-
-
-@contextmanager
-def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running server and its URL; it is killed if the test leaves it running."""
-    with start_roomtape("serve", "--port", "0", *arguments) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            found = re.fullmatch(r"serving rooms on (http://\S+)\n", line)
-            assert found, line
-            yield process, found[1]
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

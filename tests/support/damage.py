@@ -11,6 +11,11 @@ from roomtape.types import Pcm
 from .readers import run
 
 
+def names_in(directory: Path) -> set[str]:
+    """What lies in a directory, hidden or not."""
+    return {each.name for each in directory.iterdir()}
+
+
 def write_wav(path: Path, pcm: Pcm, rate: int = 48000) -> Path:
     """A plain WAV file with a 44-byte header, by Python's own module."""
     with wave.open(str(path), "wb") as file:

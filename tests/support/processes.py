@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,13 +15,18 @@ SUPPORT = Path(__file__).parent
 
 
 @asynccontextmanager
-async def python_process(*arguments: str, ready: str) -> AsyncIterator[subprocess.Popen[str]]:
+async def python_process(
+    *arguments: str, ready: str, inside: Sequence[str] = ()
+) -> AsyncIterator[subprocess.Popen[str]]:
     """Run ``python ARGUMENTS``, and go on when it has printed a line that begins with ``ready``.
+
+    ``inside`` is a command that runs it, such as ``ip netns exec NAME``.
 
     It is ended, kindly at first, when the block is left; a test may do so earlier.
     """
     with subprocess.Popen(  # noqa: ASYNC220 (it starts within milliseconds)
-        [sys.executable, "-u", *arguments],
+        [*inside, sys.executable, "-u", *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(SUPPORT.parent)},
@@ -34,6 +39,13 @@ async def python_process(*arguments: str, ready: str) -> AsyncIterator[subproces
             yield process
         finally:
             await asyncio.to_thread(stop, process)
+
+
+def tell(process: subprocess.Popen[str], line: str) -> None:
+    """Give a process one line to read."""
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
 
 
 def stop(process: subprocess.Popen[str], *, within_s: float = 10.0) -> int:

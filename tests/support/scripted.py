@@ -1,4 +1,4 @@
-"""A recording session under a scripted clock: what was said, when it came, and what became of it."""
+"""A recording session under a scripted clock: what was said, when it came, what became of it."""
 
 from __future__ import annotations
 
@@ -129,9 +129,7 @@ def run(
         if each_tick is not None:
             each_tick(session)
     units += session.finish(end_ns)
-    return b"".join(units), [
-        source.report(start_ns=0, end_ns=end_ns) for source in session.sources
-    ]
+    return b"".join(units), [source.report(start_ns=0, end_ns=end_ns) for source in session.sources]
 
 
 def play(
@@ -151,13 +149,34 @@ def play(
 
 def pcm_of(data: bytes) -> Pcm:
     """The samples of a WAV's data."""
-    return np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+    samples: Pcm = np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+    return samples
 
 
 def decoded_aac(data: bytes) -> npt.NDArray[np.float32]:
     """The samples of an ADTS stream, full scale 1.0, by FFmpeg's decoder."""
-    with av.open(io.BytesIO(data), format="aac") as container:
+    with av.open(io.BytesIO(data), mode="r", format="aac") as container:
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def shifts_of(
+    pieces: Iterable[tuple[float, Pcm]], recording: Pcm, rate_hz: int, *, slack_s: float = 0.03
+) -> npt.NDArray[np.float64]:
+    """By how many seconds each of ``pieces`` is heard later than the time that stands with it; inf
+    where it cannot be found that near."""
+    slack = round(slack_s * rate_hz)
+    padded = np.concatenate([np.zeros(slack), recording.astype(np.float64), np.zeros(slack)])
+    shifts = []
+    for at_s, pcm in pieces:
+        start = round(at_s * rate_hz)
+        around = padded[start : start + 2 * slack + len(pcm)]
+        likeness = (
+            np.correlate(around, pcm.astype(np.float64), "valid")
+            / np.square(pcm, dtype=np.float64).sum()
+        )
+        best = int(likeness.argmax())
+        shifts.append((best - slack) / rate_hz if likeness[best] > 0.5 else np.inf)
+    return np.array(shifts)
 
 
 def spans(report: SourceReport, kind: IntervalKind) -> list[tuple[float, float]]:
@@ -176,7 +195,8 @@ def beat(seconds: float, rate_hz: int, amplitude: int = 6000) -> Pcm:
     """Two tones whose phases tell the position modulo 0.1 s."""
     turns = np.arange(round(seconds * rate_hz)) / rate_hz
     both = np.sin(2 * np.pi * _LOW_HZ * turns) + np.sin(2 * np.pi * _HIGH_HZ * turns)
-    return np.rint(amplitude * both).astype(np.int16)
+    pcm: Pcm = np.rint(amplitude * both).astype(np.int16)
+    return pcm
 
 
 def beat_phases(pcm: Pcm, rate_hz: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -187,8 +207,7 @@ def beat_phases(pcm: Pcm, rate_hz: int) -> tuple[npt.NDArray[np.float64], npt.ND
     blocks = pcm[: len(pcm) // size * size].reshape(-1, size).astype(np.float32)
     times = np.arange(size) / rate_hz
     low, high = (
-        blocks @ np.exp(-2j * np.pi * hz * times).astype(np.complex64)
-        for hz in (_LOW_HZ, _HIGH_HZ)
+        blocks @ np.exp(-2j * np.pi * hz * times).astype(np.complex64) for hz in (_LOW_HZ, _HIGH_HZ)
     )
     difference = np.angle(high * np.conj(low))
     late_s = -difference / (2 * np.pi * (_HIGH_HZ - _LOW_HZ))

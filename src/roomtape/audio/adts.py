@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 AAC_FRAME_SAMPLES = 1024
 ADTS_HEADER_BYTES = 7
 MAX_PAYLOAD_BYTES = 6144 // 8
@@ -13,6 +15,7 @@ _FREQUENCY_INDEX = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)  # frames of a few lengths, thousands of times
 def adts_header(rate_hz: int, channels: int, payload_bytes: int) -> bytes:
     """The 7 bytes before an AAC-LC frame of ``payload_bytes``, without a checksum.
 

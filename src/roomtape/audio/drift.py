@@ -6,8 +6,11 @@ five seconds and lays a line through the last two minutes of minima: its slope i
 value now is how far off the placement is. The line is a Theil-Sen fit (Sen, JASA 63, 1968), so
 that single windows full of congestion do not bend it.
 
-A minimum that jumps by more than any clock could is a change of the network path. The sender's
-timestamps stay the truth then, and the jump is taken out of the later windows.
+A minimum that leaves the line by more than a clock could is the network:
+
+* later: congestion, or a longer path. The sender's timestamps stay the truth, and the excess is
+  taken out of this window and the later ones, until it goes away again;
+* earlier: all that came before was late, by this much. The line goes down at once.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ import numpy as np
 
 WINDOW_S = 5
 _KEEP = 24
-_NEEDED = 4
-_PATH_CHANGE_S = 0.1
+_NEEDED_FOR_SLOPE = 4
+_STEADY_S = 0.01
+"""The minimum of 250 frames with 60 ms of jitter moves by less than 2 ms; bad Wi-Fi needs room."""
+_MOST_SLOPE = 1e-3
+"""Sound cards are up to some hundred ppm off; what runs away faster is a queue that fills."""
 
 
 class DriftTracker:
@@ -28,21 +34,22 @@ class DriftTracker:
     """
 
     def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
+        self._steady = _STEADY_S * rate_hz
         self._window = WINDOW_S * rate_hz
         self._times: list[int] = []
         self._floors: list[float] = []
         self._window_end: int | None = None
-        self._low: tuple[int, float] | None = None
-        self._path_delay = 0.0
-        self._line: tuple[float, float, float] | None = None  # time, value there, slope
-        self._jumps = 0
+        self._lows: list[tuple[float, int]] = []  # the two least delays, and when
+        self._excess = 0.0
+        self._odd_windows = 0
+        self._line: tuple[float, float] | None = None  # time, value there
+        self._slope = 0.0
 
     @property
     def drift_ppm(self) -> float:
         """How much faster the sender's clock runs than ours; 0 until it is known."""
         # A fast sender's samples arrive earlier and earlier against their timestamps.
-        return -self._line[2] * 1e6 if self._line else 0.0
+        return -self._slope * 1e6
 
     def add(self, at: int, delay: float) -> None:
         """Take in that a frame arrived at ``at``, ``delay`` behind its place."""
@@ -51,56 +58,71 @@ class DriftTracker:
         if at >= self._window_end:
             self._close_window()
             self._window_end = at + self._window
-        if self._low is None or delay < self._low[1]:
-            self._low = (at, delay)
+        self._lows = sorted([*self._lows, (delay, at)])[:2]
 
     def delay(self, at: int) -> float | None:
         """The least delay to be expected at ``at``; None until enough is known."""
         if self._line is None:
             return None
-        time, value, slope = self._line
-        return value + slope * (at - time)
+        time, value = self._line
+        return value + self._slope * (at - time)
 
     def moved(self, samples: float) -> None:
         """Everything placed from now on stands ``samples`` later than the timestamps say."""
         self._floors = [floor - samples for floor in self._floors]
-        if self._low is not None:
-            self._low = (self._low[0], self._low[1] - samples)
+        self._lows = [(low - samples, at) for low, at in self._lows]
         if self._line is not None:
-            time, value, slope = self._line
-            self._line = (time, value - samples, slope)
+            self._line = (self._line[0], self._line[1] - samples)
 
     def restart(self) -> None:
-        """Forget everything: the source was anchored anew."""
+        """The source was anchored anew: its delays do not compare, but its clock is the same."""
         self._times.clear()
         self._floors.clear()
-        self._window_end, self._low, self._line = None, None, None
-        self._path_delay, self._jumps = 0.0, 0
+        self._lows.clear()
+        self._window_end, self._line = None, None
+        self._excess, self._odd_windows = 0.0, 0
 
     def _close_window(self) -> None:
-        if self._low is None:
+        if not self._lows:
             return
-        at, floor = self._low
-        self._low = None
-        floor -= self._path_delay
+        floor, at = self._lows[0]
+        if self._lows[-1][0] - floor > self._steady:
+            floor, at = self._lows[-1]  # a single one so early has a wrong timestamp
+        self._lows.clear()
         expected = self.delay(at)
-        if expected is not None and floor - expected > _PATH_CHANGE_S * self._rate_hz:
-            # One bad window is congestion; a second one in a row is another path.
-            self._jumps += 1
-            if self._jumps < 2:
-                return
-            self._path_delay += floor - expected
-            floor = expected
-        self._jumps = 0
+        if expected is not None and not self._is_clock(floor, expected):
+            return
         self._times.append(at)
-        self._floors.append(floor)
+        self._floors.append(floor - self._excess)
         del self._times[:-_KEEP], self._floors[:-_KEEP]
-        if len(self._times) >= _NEEDED:
-            self._line = _fit(np.array(self._times, np.float64), np.array(self._floors))
+        times, floors = np.array(self._times, np.float64), np.array(self._floors)
+        if len(times) >= _NEEDED_FOR_SLOPE:
+            self._slope = min(max(_median_slope(times, floors), -_MOST_SLOPE), _MOST_SLOPE)
+        middle = float(times.mean())
+        self._line = (middle, float(np.median(floors - self._slope * (times - middle))))
+
+    def _is_clock(self, floor: float, expected: float) -> bool:
+        """Whether this minimum can be on the line; if not, what it says of the network."""
+        off = floor - self._excess - expected
+        if off < -self._steady:  # congestion that goes away leaves by the way it came
+            relief = min(self._excess, -off)
+            self._excess -= relief
+            off += relief
+        if abs(off) <= self._steady:
+            self._odd_windows = 0
+            return True
+        # One odd window is a mishap; a second one in a row is the network.
+        self._odd_windows += 1
+        if self._odd_windows >= 2:
+            if off > 0:
+                self._excess += off
+            else:
+                self._floors = [each + off for each in self._floors]
+                assert self._line is not None
+                self._line = (self._line[0], self._line[1] + off)
+        return False
 
 
-def _fit(times: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
+def _median_slope(times: np.ndarray, values: np.ndarray) -> float:
     first, second = np.triu_indices(len(times), 1)
-    slope = float(np.median((values[second] - values[first]) / (times[second] - times[first])))
-    middle = float(times.mean())
-    return middle, float(np.median(values - slope * (times - middle))), slope
+    return float(np.median((values[second] - values[first]) / (times[second] - times[first])))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..types import NS_PER_S, Interval, IntervalKind
 
 _MOST = 2000
 """Intervals of one kind. Past it, the nearest neighbours become one."""
+
+STALL_NS = NS_PER_S
+"""What is missing for so long is a stall."""
 
 _JOIN_NS = dict.fromkeys(IntervalKind, 1000000) | {
     IntervalKind.SPOKE: NS_PER_S // 2  # a breath does not end a sentence
@@ -30,13 +33,20 @@ class _Intervals:
         self._spans.append((start_ns, end_ns))
         while len(self._spans) > _MOST:
             self._join_ns *= 2
-            self._spans = _joined(self._spans, self._join_ns)
+            self._spans = _joined(sorted(self._spans), self._join_ns)
 
     def sorted(self) -> list[tuple[int, int]]:
         return _joined(sorted(self._spans), self._join_ns)
 
-    def overlap_ns(self, start_ns: int, end_ns: int) -> int:
-        return sum(max(0, min(end_ns, stop) - max(start_ns, start)) for start, stop in self._spans)
+    def outside(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
+        """The parts of ``[start_ns, end_ns)`` that are in none of them."""
+        for start, stop in self.sorted():
+            if stop > start_ns and start < end_ns:
+                if start > start_ns:
+                    yield start_ns, start
+                start_ns = stop
+        if start_ns < end_ns:
+            yield start_ns, end_ns
 
 
 def _joined(spans: Iterable[tuple[int, int]], gap_ns: int) -> list[tuple[int, int]]:
@@ -66,16 +76,14 @@ class Ledger:
         """... and that of the last tenth of a second that was mixed."""
 
     def note(self, kind: IntervalKind, start_ns: int, end_ns: int) -> None:
-        self._intervals.setdefault(kind, _Intervals(_JOIN_NS[kind])).add(start_ns, end_ns)
+        self._of(kind).add(start_ns, end_ns)
 
     def lost(self, start_ns: int, end_ns: int) -> None:
         """Silence stands for audio in ``[start_ns, end_ns)``, except where the source was muted."""
-        missing = end_ns - start_ns - self._muted_ns(start_ns, end_ns)
-        if missing <= 0:
-            return
-        self.lost_ns += missing
-        stalled = end_ns - start_ns >= NS_PER_S
-        self.note(IntervalKind.STALLED if stalled else IntervalKind.LOST, start_ns, end_ns)
+        for start, end in self._unmuted(start_ns, end_ns):
+            self.lost_ns += end - start
+            stalled = end - start >= STALL_NS
+            self.note(IntervalKind.STALLED if stalled else IntervalKind.LOST, start, end)
 
     def set_muted(self, muted: bool, now_ns: int) -> None:
         if muted and self._muted_since_ns is None:
@@ -88,12 +96,13 @@ class Ledger:
     def muted(self) -> bool:
         return self._muted_since_ns is not None
 
-    def _muted_ns(self, start_ns: int, end_ns: int) -> int:
-        muted = self._intervals.get(IntervalKind.MUTED)
-        total = muted.overlap_ns(start_ns, end_ns) if muted else 0
+    def _unmuted(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
         if self._muted_since_ns is not None:
-            total += max(0, end_ns - max(start_ns, self._muted_since_ns))
-        return total
+            end_ns = min(end_ns, self._muted_since_ns)
+        return self._of(IntervalKind.MUTED).outside(start_ns, end_ns)
+
+    def _of(self, kind: IntervalKind) -> _Intervals:
+        return self._intervals.setdefault(kind, _Intervals(_JOIN_NS[kind]))
 
     def intervals(self, *, start_ns: int, end_ns: int) -> tuple[Interval, ...]:
         """All of them, cut to ``[start_ns, end_ns)`` and counted from ``start_ns``."""
@@ -107,6 +116,6 @@ class Ledger:
                 (min(stop, end_ns) - start_ns) / NS_PER_S,
             )
             for kind in IntervalKind
-            for begin, stop in (self._intervals[kind].sorted() if kind in self._intervals else ())
+            for begin, stop in self._of(kind).sorted()
             if stop > start_ns and begin < end_ns
         )

@@ -18,8 +18,11 @@ import soxr
 from ..types import Pcm
 from .limiter import Samples
 
-LEAD_S = 0.04
+LEAD_S = 0.02
 """A rate that is resampled is read this far ahead of the mix head, for the resampler's filter."""
+
+_TAIL_S = 0.5
+"""For so long a rate is mixed after its last voice: far longer than the resampler's filter."""
 
 _QUALITY = "HQ"  # 20 bit: 120 dB, far below the 16 bits of the file
 
@@ -85,7 +88,7 @@ class Mixer:
         for rate_hz, group in tuple(self._groups.items()):
             group.add_to(total)
             group.voices = [voice for voice in group.voices if not voice.done]
-            if group.empty:
+            if group.over:
                 del self._groups[rate_hz]
         self.head += count
         return total
@@ -99,15 +102,19 @@ class _Group:
         self.head = head
         self.voices: list[Voice] = []
 
+        self._voiceless = 0  # samples since the last voice
+
     @property
-    def empty(self) -> bool:
-        return not self.voices
+    def over(self) -> bool:
+        """No voice is left, nor what a resampler makes of the last one."""
+        return self._voiceless > _TAIL_S * self.rate_hz
 
     def add_to(self, total: Samples) -> None:
         self.head += len(total)
         self._sum_into(total)
 
     def _sum_into(self, total: Samples) -> None:
+        self._voiceless = 0 if self.voices else self._voiceless + len(total)
         for voice in self.voices:
             pcm = voice.read(self.head)
             if pcm is not None:
@@ -127,27 +134,26 @@ class _ResampledGroup(_Group):
         # Before the head this group had nothing to say; the filter starts from that silence.
         self._ready = self._stream.resample_chunk(np.zeros(head - second * rate_hz, np.float32))
         self._surplus = out_head - second * out_rate_hz
-        self._tail_read = False
-
-    @property
-    def empty(self) -> bool:
-        return not self.voices and self._tail_read and not len(self._ready)
+        self._out_head = out_head
+        self._ahead = 0
 
     def add_to(self, total: Samples) -> None:
         wanted = len(total) + self._surplus
         pieces, have = [self._ready], len(self._ready)
         lead = round(LEAD_S * self.rate_hz)
-        while have < wanted and not self._tail_read:
-            missing = -(-(wanted - have) * self.rate_hz // self._out_rate_hz)
-            block = np.zeros(max(missing, lead), np.float32)
+        self._out_head += len(total)
+        # As far ahead as the filter was found to need, so that every voice is read only once.
+        target = -(-self._out_head * self.rate_hz // self._out_rate_hz)
+        while have < wanted:
+            if self.head >= target + self._ahead:
+                self._ahead += lead
+            block = np.zeros(target + self._ahead - self.head, np.float32)
             self.head += len(block)
             self._sum_into(block)
-            ended = not self.voices
-            pieces.append(self._stream.resample_chunk(block, last=ended))
-            self._tail_read = ended
+            pieces.append(self._stream.resample_chunk(block))
             have += len(pieces[-1])
         ready = np.concatenate(pieces)
         use = ready[self._surplus : wanted]
-        total[: len(use)] += use
+        total += use
         self._ready = ready[wanted:]
-        self._surplus = max(0, self._surplus - len(ready))
+        self._surplus = 0

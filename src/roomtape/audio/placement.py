@@ -5,18 +5,20 @@ mislead: arrivals are delayed by the network, timestamps restart, jump, wrap, or
 :class:`Placement` decides by these rules, in samples at the source's rate:
 
 * The *anchor* maps timestamps to the room grid: ``position = pts + anchor``. It is set from the
-  first 200 ms of frames: the one that was delayed least tells where the stream belongs.
+  first 300 ms of frames: the one that was delayed least tells where the stream belongs.
 * Frames without timestamps are counted, as if each followed the one before it.
 * A frame *fits* the anchor if it continues the stream, or lies in a hole of the last two seconds,
   or jumps ahead to a place between then and now. It is placed there, however late it is.
 * A frame that was seen already (same place, same samples) is a duplicate.
-* Whatever does not fit is *doubtful* and waits up to 200 ms for what comes next:
+* Whatever does not fit is *doubtful* and waits up to 300 ms for what comes next:
 
   - the stream catches up (a stall, then a burst): the doubtful frames belong where their
     timestamps say;
   - the stream goes on as if nothing had been: a stray. It fills the hole that it left, if it
     left one;
   - neither: the sender began anew, or fell behind for good. A new anchor is set at arrival.
+
+* A sender whose timestamps keep making no sense is counted for ever longer, as if it had none.
 
 So a timestamp can never make more silence than the clock has seen pass, and no live source is
 lost for longer than it takes to doubt it.
@@ -26,16 +28,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..types import Pcm
+from .anchor import Arrival, Stamped, least_delayed, spoken_order
+from .recent_frames import RecentFrames
 
-HOLD_S = 0.2
+HOLD_S = 0.3
 """How long a doubtful frame waits. It must be placed before the mix head, half a second behind
-the clock, comes by."""
+the clock, comes by, which a resampler's filter brings 0.13 s nearer; and of 15 frames with 60 ms
+of jitter, one is nearly always early."""
 
 _REORDER_S = 2.0
 _AHEAD_S = 0.5
@@ -43,28 +47,12 @@ _LATE_S = 0.4
 """A stream with timestamps may fall this far behind before it is doubted ..."""
 _UNTIMED_LATE_S = 0.08
 """... and one without, for which a gap in the arrivals is the only sign of a pause."""
-_JITTER_S = 0.08
-"""A stream whose first frames come earlier than this against the first is not jitter but a bot
-that pushes faster than it speaks: its first frame is said when it comes."""
-_CONTINUOUS_S = 0.1
+_CONTINUOUS_S = 0.08
 _WRAP = 1 << 32
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A run of mono samples that came in one piece.
-
-    Attributes:
-        pcm: int16, shape ``(frames,)``.
-        at: When it came, as a position on the room grid.
-        pts: The sender's timestamp, or None.
-        gap_is_silence: A jump of ``pts`` before this run is silence that the sender left out.
-    """
-
-    pcm: Pcm
-    at: int
-    pts: int | None = None
-    gap_is_silence: bool = False
+_WRAP_SLACK_S = 5
+_MOST_OFFENCES = 4
+_OFFENCES_WITHIN_S = 5
+_DISTRUST_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +86,24 @@ class Placement:
 
     def __init__(self, rate_hz: int, *, not_before: int | None = None) -> None:
         self._rate_hz = rate_hz
+        self._hold = round(HOLD_S * rate_hz)
         self._anchor: int | None = None
-        self._next_pts = 0
+        self._first_pts = 0  # of this anchor
+        self._next_pts = 0  # behind the latest sample that was placed
+        self._follows = 0  # behind the sample that was placed last
         self._end = not_before  # position behind the last sample that was placed in order
         self._shift = 0
-        self._doubtful: list[tuple[int, Arrival]] = []  # (pts, arrival)
-        self._recent: deque[tuple[int, Pcm]] = deque()
-        self._recent_samples = 0
+        self._doubtful: list[Stamped] = []
+        self._recent = RecentFrames(round(_REORDER_S * rate_hz))
+        self._offences: deque[int] = deque(maxlen=_MOST_OFFENCES)
+        self._distrust_until: int | None = None
+        self._distrust = _DISTRUST_S * rate_hz
+        self._last_at: int | None = None
         self.reanchored = 0
         """How often timestamps made no sense and a new anchor was set."""
         self.duplicate_samples = 0
         self.stray_samples = 0
         """Samples whose place nobody could tell; they are not in the recording."""
-        self._last_at: int | None = None
         self.epoch = 0
         """Counts anchors: delays of different epochs do not compare."""
 
@@ -120,6 +113,11 @@ class Placement:
 
     def feed(self, arrivals: Sequence[Arrival]) -> Iterator[Placed]:
         """Take in ``arrivals``; give what can be placed now, in order of decision."""
+        if self._distrust_until is not None and arrivals:
+            if arrivals[0].at < self._distrust_until:
+                arrivals = [replace(arrival, pts=None) for arrival in arrivals]
+            else:
+                self._distrust_until = None
         index = 0
         while index < len(arrivals):
             run = self._run_length(arrivals, index)
@@ -130,14 +128,27 @@ class Placement:
                 yield from self._feed_one(arrivals[index])
                 index += 1
 
+    def settle(self, now: int, *, force: bool = False) -> Iterator[Placed]:
+        """Place what has been doubtful for too long.
+
+        Args:
+            now: The position of the clock on the room grid.
+            force: Do not wait: the source has ended.
+        """
+        if self._doubtful and (force or now - self._doubtful[0][1].at >= self._hold):
+            yield from self._anchor_anew()
+
+    # -- the stream as it should be -----------------------------------------------------------
+
     def _run_length(self, arrivals: Sequence[Arrival], index: int) -> int:
         """How many from ``index`` on simply continue the stream: nearly always, all of them."""
         if self._anchor is None or self._doubtful:
             return 0
         pts = self._next_pts
         heard_at = pts + self._anchor + self._shift
-        length = 0
-        for arrival in arrivals[index:]:
+        stop = index
+        while stop < len(arrivals):
+            arrival = arrivals[stop]
             untimed = arrival.pts is None
             late_s = _UNTIMED_LATE_S if untimed else _LATE_S
             if (
@@ -145,35 +156,53 @@ class Placement:
                 or arrival.at - heard_at > late_s * self._rate_hz
             ):
                 break
-            length += 1
+            stop += 1
             pts += len(arrival.pcm)
             heard_at += len(arrival.pcm)
-        return length
+        return stop - index
 
     def _place_run(self, arrivals: Sequence[Arrival]) -> Placed:
         assert self._anchor is not None
         pts, place = self._next_pts, self._next_pts + self._anchor
         at, delay = arrivals[0].at, None
         for arrival in arrivals:
-            if self._tells_time(arrival) and (delay is None or arrival.at - place < delay):
-                at, delay = arrival.at, arrival.at - place
+            each = self._delay(arrival, place)
+            if each is not None and (delay is None or each < delay):
+                at, delay = arrival.at, each
             place += len(arrival.pcm)
         pcm = arrivals[0].pcm if len(arrivals) == 1 else np.concatenate([a.pcm for a in arrivals])
-        self._next_pts, self._end = pts + len(pcm), place
-        self._remember(pts, pcm)
+        self._next_pts = self._follows = pts + len(pcm)
+        self._end = place
+        self._recent.add(pts, pcm)
         return Placed(place - len(pcm), pcm, arrivals[0].gap_is_silence, at, delay)
 
-    def _tells_time(self, arrival: Arrival) -> bool:
-        """Whether its arrival says when it was spoken. Without timestamps, a frame that comes
-        right behind another one was queued before."""
+    def _place(self, pts: int, arrival: Arrival, *, gap_is_silence: bool = False) -> Placed:
+        assert self._anchor is not None
+        start = pts + self._anchor
+        self._follows = pts + len(arrival.pcm)
+        if self._follows > self._next_pts:
+            self._next_pts = self._follows
+            self._end = start + len(arrival.pcm)
+        self._recent.add(pts, arrival.pcm)
+        silence = gap_is_silence or arrival.gap_is_silence
+        return Placed(start, arrival.pcm, silence, arrival.at, self._delay(arrival, start))
+
+    def _delay(self, arrival: Arrival, place: int) -> int | None:
+        """How long after ``place`` it came, if that says when it was spoken. A frame right behind
+        another one was queued: it says nothing without a timestamp, nor if it comes before its
+        time (a bot pushes all at once)."""
         before, self._last_at = self._last_at, arrival.at
-        return (
-            arrival.pts is not None
-            or before is None
-            or arrival.at - before >= len(arrival.pcm) // 2
-        )
+        delay = arrival.at - place
+        queued = before is not None and arrival.at - before < len(arrival.pcm) // 2
+        if queued and (arrival.pts is None or delay < self._shift):
+            return None
+        return delay if delay - self._shift >= -_AHEAD_S * self._rate_hz else None
+
+    # -- doubts -------------------------------------------------------------------------------
 
     def _feed_one(self, arrival: Arrival) -> Iterator[Placed]:
+        # Here and not only in settle(): how often that is called must make no difference.
+        yield from self.settle(arrival.at)
         pts = self._unwrapped(arrival.pts)
         continues = bool(self._doubtful) and pts == self._expected_pts()
         began_anew = continues and self._doubtful[0][0] < self._next_pts
@@ -181,6 +210,8 @@ class Placement:
         untimed = arrival.pts is None and bool(self._doubtful)
         if self._anchor is None or began_anew or untimed:
             self._doubtful.append((pts, arrival))
+            if untimed and self._caught_up():
+                yield from self._settle_doubts(pts + len(arrival.pcm))
         elif pts < self._next_pts:
             yield from self._feed_backward(pts, arrival)
         elif self._fits(pts, arrival):
@@ -189,17 +220,6 @@ class Placement:
         else:
             self._doubtful.append((pts, arrival))
 
-    def settle(self, now: int, *, force: bool = False) -> Iterator[Placed]:
-        """Place what has been doubtful for too long.
-
-        Args:
-            now: The position of the clock on the room grid.
-            force: Do not wait: the source has ended.
-        """
-        hold = round(HOLD_S * self._rate_hz)
-        if self._doubtful and (force or now - self._doubtful[0][1].at >= hold):
-            yield from self._anchor_anew()
-
     def _unwrapped(self, pts: int | None) -> int:
         expected = self._expected_pts()
         if pts is None:
@@ -207,7 +227,7 @@ class Placement:
         turns = round((expected - pts) / _WRAP)
         unwrapped = pts + turns * _WRAP
         # Only a small step across the border is a wrap; anything else is a jump, and doubtful.
-        if turns and abs(unwrapped - expected) <= 5 * self._rate_hz:
+        if turns and abs(unwrapped - expected) <= _WRAP_SLACK_S * self._rate_hz:
             return unwrapped
         return pts
 
@@ -224,146 +244,99 @@ class Placement:
         if late > late_s * self._rate_hz:
             return False
         # Ahead of the clock is fine where it only continues: a bot that pushes all at once.
-        return pts == self._next_pts or late >= -_AHEAD_S * self._rate_hz
-
-    def _place(self, pts: int, arrival: Arrival, *, gap_is_silence: bool = False) -> Placed:
-        assert self._anchor is not None
-        start = pts + self._anchor
-        if pts + len(arrival.pcm) > self._next_pts:
-            self._next_pts = pts + len(arrival.pcm)
-            self._end = start + len(arrival.pcm)
-        self._remember(pts, arrival.pcm)
-        delay = arrival.at - start if self._tells_time(arrival) else None
-        return Placed(
-            start, arrival.pcm, gap_is_silence or arrival.gap_is_silence, arrival.at, delay
-        )
+        if pts == self._next_pts:
+            return True
+        if late < -_AHEAD_S * self._rate_hz:
+            return False
+        if late < -_AHEAD_S / 2 * self._rate_hz:
+            self._offend(arrival.at)  # or the path got shorter; but not again and again
+        return True
 
     def _feed_backward(self, pts: int, arrival: Arrival) -> Iterator[Placed]:
         """A frame from the past: reordered, doubled, or the first of a stream that began anew."""
-        match self._seen(pts, arrival.pcm):
+        match self._recent.seen(pts, arrival.pcm):
             case True:
                 self.duplicate_samples += len(arrival.pcm)
-            case None if pts >= self._next_pts - _REORDER_S * self._rate_hz:
+            case None if self._in_a_hole(pts, arrival) and self._fits(pts, arrival):
                 yield self._place(pts, arrival)
+            case False if pts == self._follows:
+                yield self._place(pts, arrival)  # a stray stands ahead of the stream
             case _:
                 self._doubtful.append((pts, arrival))
 
-    def _seen(self, pts: int, pcm: Pcm) -> bool | None:
-        """True: the same was placed there. False: something else was. None: a hole."""
-        found: bool | None = None
-        end = pts + len(pcm)
-        for start, earlier in self._recent:
-            low, high = max(pts, start), min(end, start + len(earlier))
-            if low < high:
-                if not np.array_equal(
-                    pcm[low - pts : high - pts], earlier[low - start : high - start]
-                ):
-                    return False
-                found = True
-        return found
-
-    def _remember(self, pts: int, pcm: Pcm) -> None:
-        self._recent.append((pts, pcm))
-        self._recent_samples += len(pcm)
-        while self._recent_samples > _REORDER_S * self._rate_hz and len(self._recent) > 1:
-            self._recent_samples -= len(self._recent.popleft()[1])
+    def _in_a_hole(self, pts: int, arrival: Arrival) -> bool:
+        """Whether it can have been lost on the way until now."""
+        earliest = max(self._next_pts - _REORDER_S * self._rate_hz, self._first_pts)
+        return earliest <= pts < self._next_pts and self._recent.seen(pts, arrival.pcm) is None
 
     def _settle_doubts(self, next_pts: int) -> Iterator[Placed]:
         """A frame fits again, at ``next_pts``: what were the doubtful ones before it?"""
         if not self._doubtful:
             return
         doubtful, self._doubtful = self._doubtful, []
-        assert self._anchor is not None
-        if self._next_pts <= doubtful[0][0] and doubtful[-1][0] < next_pts:
-            for pts, arrival in doubtful:
+        ordered = sorted(doubtful, key=lambda frame: frame[0])
+        if self._next_pts <= ordered[0][0] and ordered[-1][0] < next_pts:
+            for pts, arrival in ordered:
                 yield self._place(pts, arrival)
             return
         room = next_pts - self._next_pts
-        for _, arrival in doubtful:
-            if len(arrival.pcm) <= room:
+        for pts, arrival in doubtful:
+            if self._in_a_hole(pts, arrival):
+                yield self._place(pts, arrival)
+            elif len(arrival.pcm) <= room:
                 room -= len(arrival.pcm)
                 yield self._place(self._next_pts, arrival)
             else:
                 self.stray_samples += len(arrival.pcm)
+                self._offend(arrival.at)
 
     def _anchor_anew(self) -> Iterator[Placed]:
         doubtful, self._doubtful = self._doubtful, []
-        arrivals = [arrival for _, arrival in doubtful]
-        places = _relative_places([pts for pts, _ in doubtful], arrivals, self._rate_hz)
-        untimed = arrivals[0].pts is None
+        untimed = doubtful[0][1].pts is None
         had_anchor = self._anchor is not None
-        if untimed and had_anchor and self._caught_up(arrivals):
-            for arrival in arrivals:
-                yield self._place(self._next_pts, arrival)
-            return
-        anchor = _least_delayed(places, arrivals, self._rate_hz)
+        first_pts, frames = spoken_order(doubtful, self._rate_hz)
+        start = least_delayed(frames, self._rate_hz)
         if self._end is not None:
             # The end is where it stands in the buffer; arrivals are on the clock.
-            start = anchor - self._shift
-            continuous = abs(start - self._end) <= _CONTINUOUS_S * self._rate_hz
-            anchor = self._end if continuous or start < self._end else start
+            start -= self._shift
+            if start - self._end <= _CONTINUOUS_S * self._rate_hz:
+                start = self._end
         if had_anchor:
             self.epoch += 1
             if not untimed:
                 self.reanchored += 1
-        first_pts = doubtful[0][0]
-        self._anchor = anchor - first_pts
-        self._next_pts = first_pts
+                self._offend(frames[0][1].at)
+        self._anchor = start - first_pts
+        self._first_pts = self._next_pts = first_pts
         self._recent.clear()
-        self._recent_samples = 0
-        for index, (place, arrival) in enumerate(zip(places, arrivals, strict=True)):
+        for index, (place, arrival) in enumerate(frames):
             yield self._place(
                 first_pts + place,
                 arrival,
                 gap_is_silence=index == 0 and (untimed or not had_anchor),
             )
 
-    def _caught_up(self, arrivals: Sequence[Arrival]) -> bool:
+    def _caught_up(self) -> bool:
         """Whether frames without timestamps come in time again after a burst, so that the burst
         makes up for a stall. If they do not, there was a pause, and now somebody speaks again."""
-        assert self._anchor is not None
-        place = self._next_pts + self._anchor + self._shift
-        slack = _UNTIMED_LATE_S * self._rate_hz
-        for before, arrival in pairwise(arrivals):
-            place += len(before.pcm)
-            kept_pace = arrival.at - before.at >= len(arrival.pcm) // 2
-            if kept_pace and abs(arrival.at - place) <= slack:
-                return True
-        return False
+        if self._anchor is None:
+            return False
+        (_, before), (pts, arrival) = self._doubtful[-2:]
+        late = arrival.at - (pts + self._anchor + self._shift)
+        kept_pace = arrival.at - before.at >= len(arrival.pcm) // 2
+        return kept_pace and abs(late) <= _UNTIMED_LATE_S * self._rate_hz
 
-
-def _relative_places(pts: Sequence[int], arrivals: Sequence[Arrival], rate_hz: int) -> list[int]:
-    """Where each stands behind the first: by its timestamp, if the timestamps agree with the
-    arrivals; else one after the other."""
-    by_pts = [each - pts[0] for each in pts]
-    by_arrival = [arrival.at - arrivals[0].at for arrival in arrivals]
-    slack = (HOLD_S + _AHEAD_S) * rate_hz
-    contiguous = all(
-        later == earlier + len(arrival.pcm)
-        for earlier, later, arrival in zip(by_pts, by_pts[1:], arrivals, strict=False)
-    )
-    if contiguous or all(
-        place >= 0 and abs(place - at) <= slack
-        for place, at in zip(by_pts, by_arrival, strict=True)
-    ):
-        return by_pts
-    counted = [0]
-    for arrival in arrivals[:-1]:
-        counted.append(counted[-1] + len(arrival.pcm))
-    return counted
-
-
-def _least_delayed(places: Sequence[int], arrivals: Sequence[Arrival], rate_hz: int) -> int:
-    """The position of the first frame, by the frame that was delayed least.
-
-    Frames that come ever earlier against the first were either held up together (by a busy
-    machine, say) and come in time from then on, or pushed faster than they are spoken.
-    """
-    delays = [arrival.at - place for place, arrival in zip(places, arrivals, strict=True)]
-    jitter = _JITTER_S * rate_hz
-    best = min(delays)
-    in_time = delays[0] - best <= jitter or any(
-        delay - best <= jitter and arrival.at - before.at >= 0.75 * len(arrival.pcm)
-        for delay, (before, arrival) in zip(delays[1:], pairwise(arrivals), strict=True)
-    )
-    return best if in_time else delays[0]
+    def _offend(self, at: int) -> None:
+        """A timestamp was wrong. Several in a short time, and none is believed for a
+        while; the next time, for twice as long."""
+        self._offences.append(at)
+        if (
+            len(self._offences) == _MOST_OFFENCES
+            and at - self._offences[0] <= _OFFENCES_WITHIN_S * self._rate_hz
+        ):
+            self.reanchored += 1
+            self._distrust_until = at + self._distrust
+            # One offence is due when it is believed again, at a count gone wrong; not two.
+            self._offences.clear()
+            self._offences.extend([self._distrust_until] * (_MOST_OFFENCES - 2))
+            self._distrust *= 2

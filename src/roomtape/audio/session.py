@@ -85,7 +85,7 @@ class RecordingSession:
         self._ingest(now_ns)
         for source in self._open:
             source.close(now_ns)
-        target = max(round(now_ns * self.rate_hz / NS_PER_S), self._mixer.head)
+        target = (now_ns * self.rate_hz + NS_PER_S // 2) // NS_PER_S
         units: list[bytes] = []
         while self._mixer.head < target:
             units += self.encoder.encode(self._limiter.process(self._mix(target)))
@@ -97,8 +97,9 @@ class RecordingSession:
 
     def _ingest(self, now_ns: int) -> None:
         for source in tuple(self._open):
+            left = source.left_ns is not None  # asked first: what was pushed before is ingested
             for timeline in source.ingest(now_ns, self._mixer.head_at):
                 self._mixer.add(timeline)
-            if source.left_ns is not None:
+            if left:
                 source.close(now_ns)
                 self._open.remove(source)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from threading import Lock
 
 import numpy as np
 
 from ..types import NS_PER_S, Interval, IntervalKind, Pcm, SourceReport
-from .ledger import Ledger
-from .placement import Arrival
+from .anchor import Arrival
+from .downmix import mixed_down
+from .ledger import STALL_NS, Ledger
 from .timeline import Timeline
 
 # pcm, sample_rate, pts, arrived_ns (from the start of the recording), gap_is_silence
 _Frame = tuple[Pcm, int, int | None, int, bool]
+
+_SILENT_PEAK = 2
+"""Opus below 64 kbit/s makes steps of one of digital zero (measured with libopus); no microphone
+is as quiet."""
 
 
 class SourceTrack:
@@ -35,22 +41,34 @@ class SourceTrack:
         self.ledger = Ledger()
         self.joined_ns = joined_ns
         self.left_ns: int | None = None
-        self._inbox: deque[_Frame] = deque()  # append and popleft are atomic
-        self._timelines: list[Timeline] = []
+        self._lock = Lock()  # over the inbox; never held for longer than a list takes
+        self._inbox: list[_Frame] = []
+        self._inbox_ns = 0
+        self._timeline: Timeline | None = None
+        self._timed: bool | None = None  # whether the last frame had a timestamp
         self._drift_ppm = 0.0
+        self._said_until_ns = 0
         self.queued_ns = 0
         """How far ahead of the clock audio was pushed, when last looked at."""
         self.last_frame_ns = joined_ns
         """When the last frame came ..."""
         self.last_sound_ns = joined_ns
-        """... and the last one that was not digital zero."""
+        """... and the last one that was not digital silence."""
         self.unmuted_ns = joined_ns
 
     def push(
         self, pcm: Pcm, sample_rate: int, pts: int | None, arrived_ns: int, gap_is_silence: bool
     ) -> None:
-        """Take a frame that nobody will write to any more."""
-        self._inbox.append((pcm, sample_rate, pts, arrived_ns, gap_is_silence))
+        """Take a frame that nobody will write to any more; ignored after :meth:`leave`."""
+        with self._lock:
+            if self.left_ns is None:
+                self._inbox.append((pcm, sample_rate, pts, arrived_ns, gap_is_silence))
+                self._inbox_ns += len(pcm) * NS_PER_S // sample_rate
+
+    @property
+    def waiting_ns(self) -> int:
+        """How much audio waits here: pushed and not looked at yet, or ahead of the clock."""
+        return self._inbox_ns + self.queued_ns
 
     def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> list[Timeline]:
         """Place what was pushed.
@@ -62,33 +80,21 @@ class SourceTrack:
         Returns:
             Timelines that are new, to be mixed from now on.
         """
-        frames = [self._inbox.popleft() for _ in range(len(self._inbox))]
+        with self._lock:
+            frames, self._inbox, self._inbox_ns = self._inbox, [], 0
         fresh: list[Timeline] = []
-        low = 0
-        while low < len(frames):
-            rate_hz, channels = frames[low][1], frames[low][0].ndim
-            high = low
-            while (
-                high < len(frames)
-                and frames[high][1] == rate_hz
-                and frames[high][0].ndim == channels
-            ):
-                high += 1
-            timeline = self._timelines[-1] if self._timelines else None
-            if timeline is None or timeline.rate_hz != rate_hz:
-                timeline = self._next_timeline(rate_hz, head_at(rate_hz), now_ns)
-                fresh.append(timeline)
-            timeline.ingest(self._arrivals(frames[low:high]), now_ns * rate_hz // NS_PER_S)
-            low = high
-        if not frames and self._timelines:
-            timeline = self._timelines[-1]
-            timeline.ingest([], now_ns * timeline.rate_hz // NS_PER_S)
-        if self._timelines:
-            last = self._timelines[-1]
-            self.queued_ns = max(0, last.end * NS_PER_S // last.rate_hz - now_ns)
-        self._timelines = [
-            each for each in self._timelines if not each.done or each is self._timelines[-1]
-        ]
+        for rate_hz, run in groupby(frames, key=lambda frame: frame[1]):
+            if self._timeline is None or self._timeline.rate_hz != rate_hz:
+                self._timeline = self._next_timeline(rate_hz, head_at(rate_hz), now_ns)
+                fresh.append(self._timeline)
+            self._timeline.ingest(self._arrivals(run), now_ns * rate_hz // NS_PER_S)
+        if self._timeline is not None:
+            rate_hz = self._timeline.rate_hz
+            if not frames:
+                self._timeline.ingest([], now_ns * rate_hz // NS_PER_S)
+            self.queued_ns = max(0, self._timeline.end * NS_PER_S // rate_hz - now_ns)
+            if self.queued_ns:
+                self._said_until_ns = now_ns + self.queued_ns
         return fresh
 
     def set_muted(self, muted: bool, now_ns: int) -> None:
@@ -98,27 +104,33 @@ class SourceTrack:
 
     def leave(self, now_ns: int) -> None:
         """The participant has left; what was pushed before is still mixed. Thread-safe."""
-        if self.left_ns is None:
-            self.left_ns = now_ns
+        with self._lock:
+            if self.left_ns is None:
+                self.left_ns = now_ns
 
     def close(self, now_ns: int) -> None:
-        """Nothing more comes: place what is still in doubt."""
-        if self._timelines:
-            last = self._timelines[-1]
+        """Nothing more comes: place what is still in doubt. The mixer keeps what it has to read."""
+        last, self._timeline = self._timeline, None
+        if last is not None:
             last.close(now_ns * last.rate_hz // NS_PER_S)
+            self._drift_ppm = last.drift_ppm or self._drift_ppm
 
     def report(self, *, start_ns: int, end_ns: int) -> SourceReport:
         """What happened in ``[start_ns, end_ns)`` of the recording, counted from its start."""
         joined_ns = min(max(self.joined_ns, start_ns), end_ns)
         left_ns = min(max(self.left_ns if self.left_ns is not None else end_ns, start_ns), end_ns)
         ledger = self.ledger
-        if self._timelines:
-            self._drift_ppm = self._timelines[-1].drift_ppm or self._drift_ppm
-        absent = tuple(
-            Interval(
-                IntervalKind.ABSENT, (begin - start_ns) / NS_PER_S, (stop - start_ns) / NS_PER_S
-            )
-            for begin, stop in ((start_ns, joined_ns), (left_ns, end_ns))
+        if self._timeline is not None:
+            self._drift_ppm = self._timeline.drift_ppm or self._drift_ppm
+        quiet = [(IntervalKind.ABSENT, start_ns, joined_ns), (IntervalKind.ABSENT, left_ns, end_ns)]
+        # Without timestamps, a pause in the pushes is a pause and nothing else.
+        if self._timed is not False and not ledger.muted:
+            quiet_ns = max(self._said_until_ns, self.last_frame_ns, joined_ns, self.unmuted_ns)
+            if left_ns - quiet_ns >= STALL_NS:
+                quiet.insert(0, (IntervalKind.STALLED, quiet_ns, left_ns))
+        intervals = tuple(
+            Interval(kind, (begin - start_ns) / NS_PER_S, (stop - start_ns) / NS_PER_S)
+            for kind, begin, stop in quiet
             if stop > begin
         )
         return SourceReport(
@@ -133,47 +145,26 @@ class SourceTrack:
             drift_ppm=self._drift_ppm,
             reanchored=ledger.reanchored,
             peak_dbfs=float(20 * np.log10(ledger.peak / 32768)) if ledger.peak else -np.inf,
-            intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + absent,
+            intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + intervals,
         )
 
     def _next_timeline(self, rate_hz: int, head: int, now_ns: int) -> Timeline:
         not_before = None
-        if self._timelines:
-            last = self._timelines[-1]
-            last.close(now_ns * last.rate_hz // NS_PER_S)
+        last = self._timeline
+        if last is not None:
+            self.close(now_ns)
             not_before = last.end * rate_hz // last.rate_hz
-            self._drift_ppm = last.drift_ppm or self._drift_ppm
-        timeline = Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
-        self._timelines.append(timeline)
-        return timeline
+        return Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
 
-    def _arrivals(self, frames: list[_Frame]) -> list[Arrival]:
-        mono = frames[0][0].ndim == 1
+    def _arrivals(self, frames: Iterable[_Frame]) -> list[Arrival]:
         arrivals = []
         for pcm, rate_hz, pts, arrived_ns, gap_is_silence in frames:
-            arrivals.append(
-                Arrival(
-                    pcm if mono else _mixed_down(pcm),
-                    arrived_ns * rate_hz // NS_PER_S,
-                    pts,
-                    gap_is_silence,
-                )
-            )
-        self.last_frame_ns = frames[-1][3]
-        for pcm, _, _, arrived_ns, _ in reversed(frames):
-            if pcm.any():
-                self.last_sound_ns = arrived_ns
+            at = arrived_ns * rate_hz // NS_PER_S
+            arrivals.append(Arrival(mixed_down(pcm), at, pts, gap_is_silence))
+            self.last_frame_ns = arrived_ns
+            self._timed = pts is not None
+        for arrival in reversed(arrivals):
+            if max(int(arrival.pcm.max()), -int(arrival.pcm.min())) > _SILENT_PEAK:
+                self.last_sound_ns = arrival.at * NS_PER_S // rate_hz
                 break
         return arrivals
-
-
-def _mixed_down(pcm: Pcm) -> Pcm:
-    """The mean of the channels; equal channels come out as they went in."""
-    if pcm.shape[1] == 1:
-        return pcm[:, 0]
-    if pcm.shape[1] == 2:
-        # int32 keeps the sum; the shift is exact where left and right are equal.
-        mono: Pcm = ((pcm[:, 0].astype(np.int32) + pcm[:, 1]) >> 1).astype(np.int16)
-    else:
-        mono = np.rint(pcm.mean(axis=1)).astype(np.int16)
-    return mono

@@ -15,15 +15,18 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..types import NS_PER_S, IntervalKind, Pcm
+from .anchor import Arrival
 from .drift import DriftTracker
 from .ledger import Ledger
-from .placement import Arrival, Placed, Placement
+from .placement import Placed, Placement
 from .sample_buffer import SampleBuffer
 from .warp import AFTER, BEFORE, Slew, interpolate
 
 _CONTEXT = 2 * (BEFORE + AFTER)
 _TOLERANCE_S = 0.005
-"""Drift is made up for when it has grown to this; below, the samples stay untouched."""
+"""Drift is made up for in a pause when it has grown to this ..."""
+_PATIENCE_S = 0.01
+"""... and in the midst of speech when it has grown to this; below, the samples stay untouched."""
 _GENTLE = 2000
 """One sample in 2000 bends the pitch by 0.05 % ..."""
 _FASTER = 1250
@@ -114,12 +117,12 @@ class Timeline:
 
     def _insert(self, placed: Iterable[Placed]) -> None:
         for run in placed:
-            self._classify_hole(run)
-            if run.gap_is_silence:
+            if run.start < self._buffer.head:
+                self._settle_late(run)
+            elif run.gap_is_silence:
                 self._silent_before.append(run.start)
             early = max(0, min(-run.start, len(run.pcm)))  # before the recording began
             inserted = self._buffer.insert(run.start + early, run.pcm[early:])
-            self._ledger.received_ns += self._ns(inserted.placed)
             self._ledger.duplicate_ns += self._ns(inserted.covered)
             if inserted.late:
                 self._ledger.late_ns += self._ns(inserted.late)
@@ -136,23 +139,15 @@ class Timeline:
                 self._drift.add(run.at, run.delay - shift)
             self._begun = True
 
-    def _classify_hole(self, run: Placed) -> None:
-        """The end of a hole that has been read is here: was it silence, or loss?"""
-        if self._buffer.next_start is not None:
-            return  # the hole ends at what waits there, and is settled when that is read
-        if self._open_hole is None or run.start + len(run.pcm) <= self._open_hole[0]:
+    def _settle_late(self, run: Placed) -> None:
+        """A run came too late, or half of it: the hole that was read in its place is loss, and so
+        is what is missing before it, unless that was never sent."""
+        end = run.start + len(run.pcm)
+        if self._open_hole is None or end <= self._open_hole[0]:
             return
-        (start, _), self._open_hole = self._open_hole, None
-        stop = min(max(run.start, start), self._buffer.head)
-        late_until = min(run.start + len(run.pcm), self._buffer.head)
-        if run.gap_is_silence:
-            start = max(start, run.start)
-            stop = max(start, late_until)
-        else:
-            stop = max(stop, late_until)
-        self._lose(start, stop)
-        if stop < self._buffer.head:
-            self._open_hole = (stop, self._buffer.head)
+        start, stop = self._open_hole
+        self._lose(max(start, run.start) if run.gap_is_silence else start, min(end, stop))
+        self._open_hole = (end, stop) if end < stop else None
 
     def _lose(self, start: int, stop: int) -> None:
         if stop > start:
@@ -165,26 +160,24 @@ class Timeline:
         pcm, holes = self._buffer.read(stop)
         if not self._begun:
             return None
+        # Counted here and not when it comes: what waits when the recording ends is not in it.
+        missing = sum(end - first for first, end in holes)
+        self._ledger.received_ns += self._ns(stop - start - missing)
         if self._silent_before:
             self._silent_before = [end for end in self._silent_before if end >= start]
-        for start, end in holes:
-            if end < stop or self._buffer.next_start == end:
-                self._settle_hole(start, end)
-            elif self._open_hole is not None and self._open_hole[1] == start:
-                self._open_hole = (self._open_hole[0], end)
-            else:
-                self._open_hole = (start, end)
-        return pcm
-
-    def _settle_hole(self, start: int, end: int) -> None:
-        """Something stands right behind the hole."""
-        if self._open_hole is not None and self._open_hole[1] == start:
-            start = self._open_hole[0]
+        if self._open_hole is not None:
+            # What was read last goes on: one hole, or none.
+            first = holes.pop(0)[1] if holes and holes[0][0] == start else start
+            holes.insert(0, (self._open_hole[0], first))
             self._open_hole = None
-        if end in self._silent_before:
-            self._silent_before.remove(end)
-        else:
-            self._lose(start, end)
+        for hole_start, end in holes:
+            if end == stop and self._buffer.next_start != end:
+                self._open_hole = (hole_start, end)
+            elif end in self._silent_before:
+                self._silent_before.remove(end)
+            else:
+                self._lose(hole_start, end)
+        return pcm
 
     def _warped(self, slew: Slew, start: int, stop: int) -> Pcm | None:
         whole, phase = slew.input_positions(start, stop)
@@ -219,32 +212,39 @@ class Timeline:
             self._context = np.concatenate([self._context, fresh])[-_CONTEXT:]
 
     def _follow_drift(self, position: int, *, quiet: bool) -> None:
-        """Begin a correction where the sender's clock has run away."""
-        if self._slew is not None:
-            return
+        """Correct the shift where the sender's clock has run away."""
         error = self._drift.delay(position)
-        if error is None or abs(error) < _TOLERANCE_S * self.rate_hz:
+        if error is None:
             return
+        shift = self._shift if self._slew is None else self._slew.after
         change = round(error)
-        if quiet and self._buffer.peak(self._buffer.head + max(0, -change)) <= _QUIET_PEAK:
-            self._stretch_silence(change)
-        else:
+        if quiet:
+            if abs(error) < _TOLERANCE_S * self.rate_hz:
+                change = 0
+            if shift + change != self._shift and self._jump(position, shift + change):
+                self._drift.moved(change)
+        elif self._slew is None and abs(error) >= _PATIENCE_S * self.rate_hz:
             pace = _FASTER if abs(error) > _FAR_OFF_S * self.rate_hz else _GENTLE
             most = _LONGEST_SLEW_S * self.rate_hz // pace
             change = max(-most, min(most, change))
-            self._slew = Slew(position, abs(change) * pace, self._shift, self._shift + change)
-        self._drift.moved(change)
+            self._slew = Slew(position, abs(change) * pace, shift, shift + change)
+            self._drift.moved(change)
 
-    def _stretch_silence(self, change: int) -> None:
-        """Nobody hears silence grow or shrink: correct all at once."""
-        if change < 0:
-            self._buffer.read(self._buffer.head - change)
+    def _jump(self, position: int, shift: int) -> bool:
+        """Correct all at once, if only silence shrinks or grows by it: nobody hears that."""
+        head = position - shift
+        if self._buffer.peak(head) > _QUIET_PEAK:
+            return False
+        if head > self._buffer.head:
+            self._buffer.read(head)
         else:
             self._silent_before.append(self._buffer.head)
-            self._buffer.head -= change
+            self._buffer.head = head
         if self._open_hole is not None:
-            self._open_hole = (self._open_hole[0], self._buffer.head)
-        self._set_shift(self._shift + change)
+            self._open_hole = (min(self._open_hole[0], head), head)
+        self._slew = None
+        self._set_shift(shift)
+        return True
 
     def _set_shift(self, shift: int) -> None:
         self._shift = shift
@@ -252,18 +252,20 @@ class Timeline:
 
     def _listen(self, pcm: Pcm, stop: int) -> int:
         """The peak, and whether somebody speaks, in blocks of a tenth of a second."""
-        loudest = 0
         block = round(_SPEECH_BLOCK_S * self.rate_hz)
-        start = stop - len(pcm)
-        for low in range(0, len(pcm), block):
-            piece = pcm[low : low + block]
-            peak = max(int(piece.max()), -int(piece.min()))
+        lows = range(0, len(pcm), block)
+        high, low = np.maximum.reduceat(pcm, lows), np.minimum.reduceat(pcm, lows)
+        both = zip(high.tolist(), low.tolist(), strict=True)
+        peaks: list[int] = [max(up, -down) for up, down in both]
+        at = stop - len(pcm)
+        for peak in peaks:
+            end = min(at + block, stop)
             if peak >= _SPEECH_PEAK:
-                at = start + low
-                self._ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(at + len(piece)))
-            self._ledger.peak = max(self._ledger.peak, peak)
-            self._ledger.level = peak
-            loudest = max(loudest, peak)
+                self._ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(end))
+            at = end
+        loudest = max(peaks)
+        self._ledger.peak = max(self._ledger.peak, loudest)
+        self._ledger.level = peaks[-1]
         return loudest
 
     def _count(self) -> None:

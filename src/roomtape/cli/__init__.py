@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigurationError, RoomtapeError
-from . import demo, inspect, mix, record, serve, token
+from . import demo, inspect, mix, record, recover, serve, token
 
 app = typer.Typer(
     help="Records what a real-time audio room hears.",
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(token.token)
 app.command()(inspect.inspect)
+app.command()(recover.recover)
 app.command()(record.record)
 app.command()(mix.mix)
 app.command()(demo.demo)

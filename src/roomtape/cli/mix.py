@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..offline import MixInput
 
 
+_MOST_START_S = 604800
+"""A week: what is meant as seconds and is more is a mistake that would fill the disk."""
+
+
 def mix(
     inputs: Annotated[
         list[str],
@@ -65,7 +69,7 @@ def parse_input(text: str) -> MixInput:
     """``FILE`` or ``FILE@START_S``.
 
     Raises:
-        ConfigurationError: The start is not a number of seconds from 0 on.
+        ConfigurationError: The start is not a number of seconds from 0 to a week.
     """
     from ..offline import MixInput  # noqa: PLC0415 (quick --help)
 
@@ -76,9 +80,9 @@ def parse_input(text: str) -> MixInput:
         start_s = float(start)
     except ValueError:
         start_s = math.nan
-    if not math.isfinite(start_s) or start_s < 0:
+    if not 0 <= start_s <= _MOST_START_S:  # which NaN is not, either
         raise ConfigurationError(
-            f"{text}: the start is {start!r}; after the @ goes a number of seconds, 0 or more, "
-            "such as @12.5"
+            f"{text}: the start is {start!r}; after the @ goes a number of seconds, 0 to "
+            f"{_MOST_START_S}, such as @12.5"
         )
     return MixInput(Path(name), round(start_s * NS_PER_S))

@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..engine import ChannelEventCallback, RtcEngine
+from ..callback import ChannelEventCallback
+from ..engine import RtcEngine
 from ..report.timecode import timecode
 from ..types import (
     AudioRecordingCode,

@@ -6,6 +6,7 @@ Every call that creates, writes, syncs, renames or removes a recording goes thro
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -54,7 +55,22 @@ class Disk:
             view, offset = view[written:], offset + written
 
     def read_at(self, fd: int, count: int, offset: int) -> bytes:
-        return self.call("read", os.pread, fd, count, offset)
+        """Read ``count`` bytes from ``offset`` on; fewer only where the file ends."""
+        pieces: list[bytes] = []
+        interrupted = 0
+        while count:
+            try:
+                piece = self.call("read", os.pread, fd, count, offset)
+            except InterruptedError:
+                interrupted += 1
+                if interrupted > _NO_RETRY_LIMIT:
+                    raise
+                continue
+            if not piece:
+                break
+            pieces.append(piece)
+            count, offset = count - len(piece), offset + len(piece)
+        return b"".join(pieces)
 
     def allocate(self, fd: int, size: int) -> None:
         """Reserve ``size`` bytes, so that writing them cannot fail for want of space."""
@@ -86,8 +102,13 @@ class Disk:
             if os.path.lexists(target):
                 raise FileExistsError(errno.EEXIST, "exists", str(target)) from None
             self.call("rename", os.rename, source, target)
-        else:
+            return
+        try:
             self.call("unlink", os.unlink, source)
+        except OSError:
+            with contextlib.suppress(OSError):  # one name again, the old one
+                self.call("unlink", os.unlink, target)
+            raise
 
     def remove(self, path: Path) -> None:
         self.call("unlink", os.unlink, path)
@@ -97,6 +118,9 @@ class Disk:
         fd = self.call("open", os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.call("fsync", os.fsync, fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some network mounts cannot sync directories
+                raise
         finally:
             os.close(fd)
 

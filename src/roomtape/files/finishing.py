@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..types import AudioFormat
@@ -12,13 +12,13 @@ from .naming import create_part, put_in_place
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 18  # larger pieces leave the cache between reading and writing
 
 
 def write_finished(
     path: Path,
     sink_format: SinkFormat,
-    units: Iterable[bytes],
+    units: Iterable[bytes | memoryview],
     *,
     skip_samples: int,
     first_unit: int,
@@ -38,27 +38,39 @@ def write_finished(
         OSError: Nothing has changed at ``path`` then, and the half-written file is gone.
     """
     wav = sink_format.audio_format is AudioFormat.WAV
-    fd, part = create_part(path, disk)
-    try:
-        end = HEADER_BYTES if wav else 0
-        skip_bytes = skip_samples * 2 if wav else 0
-        count, last_bytes, waiting, waiting_bytes = 0, 0, [], 0
+    skipped = skip_samples if wav else 0
+    count, last_bytes = 0, 0
+
+    def cut() -> Iterator[bytes | memoryview]:
+        nonlocal count, last_bytes
         for unit in units:
+            yield unit[skipped * 2 :] if count == 0 else unit
             count, last_bytes = count + 1, len(unit)
-            waiting.append(unit[skip_bytes:] if skip_bytes else unit)
-            waiting_bytes += len(waiting[-1])
-            skip_bytes = 0
-            if waiting_bytes >= _AT_ONCE:
-                disk.write_at(fd, b"".join(waiting), end)
-                end += waiting_bytes
-                waiting, waiting_bytes = [], 0
-        disk.write_at(fd, b"".join(waiting), end)
-        end += waiting_bytes
+
+    with new_file(path, disk) as fd:
+        end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk)
         if wav:
             disk.write_at(fd, wav_header(sink_format.rate_hz, end - HEADER_BYTES), 0)
+    return Finished(
+        path=path,
+        samples=sink_format.samples_in(count, last_bytes) - skipped,
+        first_sample=first_unit * sink_format.unit_samples + skipped,
+        file_bytes=end,
+    )
+
+
+@contextlib.contextmanager
+def new_file(path: Path, disk: Disk) -> Iterator[int]:
+    """A file to fill, which appears at ``path`` when the block is left without an error.
+
+    What stands there is moved aside. After an error everything is as it was before.
+    """
+    fd, part = create_part(path, disk)
+    try:
+        yield fd
         disk.sync(fd)
-        disk.close(fd)
-        fd = -1
+        closing, fd = fd, -1
+        disk.close(closing)
         put_in_place(part, path, disk)
     except BaseException:
         if fd >= 0:
@@ -68,10 +80,18 @@ def write_finished(
             disk.remove(part)
         raise
     disk.sync_directory(path.parent)
-    skipped = skip_samples if wav else 0
-    return Finished(
-        path=path,
-        samples=sink_format.samples_in(count, last_bytes) - skipped,
-        first_sample=first_unit * sink_format.unit_samples + skipped,
-        file_bytes=end,
-    )
+
+
+def _write_all(fd: int, pieces: Iterable[bytes | memoryview], offset: int, disk: Disk) -> int:
+    """Write ``pieces`` from ``offset`` on, a quarter of a megabyte at once; return their end."""
+    waiting: list[bytes | memoryview] = []
+    waiting_bytes = 0
+    for piece in pieces:
+        waiting.append(piece)
+        waiting_bytes += len(piece)
+        if waiting_bytes >= _AT_ONCE:
+            disk.write_at(fd, b"".join(waiting), offset)
+            offset += waiting_bytes
+            waiting, waiting_bytes = [], 0
+    disk.write_at(fd, b"".join(waiting), offset)
+    return offset + waiting_bytes

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from .disk import Disk
-from .naming import create_part, put_in_place
+from .naming import create_part, lock, put_in_place
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
@@ -35,10 +35,11 @@ class _LiveFile(ABC):
         self.samples = 0
         self._format = sink_format
         self._disk = disk
-        self._placed = False
+        self._name_synced = False
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
         try:
+            lock(self._fd)
             self._begin()
         except OSError:
             self.discard()
@@ -46,8 +47,6 @@ class _LiveFile(ABC):
 
     def place(self) -> None:
         put_in_place(self._part, self.path, self._disk)
-        self._placed = True
-        self._disk.sync_directory(self.path.parent)
 
     def write(self, units: list[bytes]) -> None:
         data = b"".join(units)
@@ -62,10 +61,13 @@ class _LiveFile(ABC):
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
+        if not self._name_synced:
+            self._disk.sync_directory(self.path.parent)
+            self._name_synced = True
 
     def finish(self) -> Finished:
         self._disk.truncate(self._fd, self._end)
-        self._disk.sync(self._fd)
+        self.sync()
         self._close_header()
         fd, self._fd = self._fd, -1
         self._disk.close(fd)
@@ -77,9 +79,9 @@ class _LiveFile(ABC):
             with contextlib.suppress(OSError):
                 self._disk.truncate(self._fd, self._end)
             with contextlib.suppress(OSError):
-                self._close_header()
+                self.sync()
             with contextlib.suppress(OSError):
-                self._disk.sync(self._fd)
+                self._close_header()
             with contextlib.suppress(OSError):
                 self._disk.close(self._fd)
             self._fd = -1

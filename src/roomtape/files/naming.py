@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import os
 import re
@@ -26,25 +28,37 @@ def move_aside(path: Path, disk: Disk) -> Path | None:
             disk.rename_new(path, aside)
         except FileExistsError:
             continue
+        except FileNotFoundError:
+            return None  # somebody else has moved it meanwhile
         return aside
     raise AssertionError("the numbers do not end")
 
 
 def put_in_place(part: Path, path: Path, disk: Disk) -> None:
-    """Rename ``part`` to ``path``, moving aside whatever stands there."""
+    """Rename ``part`` to ``path``, moving aside whatever stands there.
+
+    Raises:
+        OSError: It cannot be done; what stood there stands there again.
+    """
     while True:
-        move_aside(path, disk)
+        aside = move_aside(path, disk)
         try:
             disk.rename_new(part, path)
         except FileExistsError:
             continue  # somebody was faster; theirs is moved aside too
+        except OSError:
+            if aside is not None:
+                with contextlib.suppress(OSError):
+                    disk.rename_new(aside, path)
+            raise
         return
 
 
 def create_part(path: Path, disk: Disk) -> tuple[int, Path]:
     """Create a hidden file beside ``path``, to be renamed to it."""
     for number in itertools.count(1):
-        part = path.with_name(f".{path.name}.{os.getpid()}-{number}.part")
+        # Without the target's own name, which may be as long as a name can be.
+        part = path.with_name(f".roomtape-{os.getpid()}-{number}.part")
         try:
             return disk.create(part), part
         except FileExistsError:
@@ -72,3 +86,31 @@ def rings_beside(path: Path) -> list[Path]:
         return sorted(each for each in path.parent.iterdir() if name.fullmatch(each.name))
     except OSError:
         return []
+
+
+def unrecovered_rings(path: Path) -> list[Path]:
+    """The rings of ``path`` that nobody records to any more: what crashes left."""
+    return [ring for ring in rings_beside(path) if not _in_use(ring)]
+
+
+def lock(fd: int) -> bool:
+    """Mark a file as being recorded to; False if somebody else did. The lock dies with its
+    process."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+def _in_use(ring: Path) -> bool:
+    try:
+        fd = os.open(ring, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not lock(fd)
+    finally:
+        os.close(fd)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .disk import Disk
-from .naming import create_part, put_in_place
+from .finishing import new_file
 
 
 def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Path:
@@ -17,15 +17,7 @@ def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Pa
         OSError: It cannot be written. Nothing is left behind then.
     """
     path = recording.with_name(recording.name + ".json")
-    fd, part = create_part(path, disk)
-    try:
-        data = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    data = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with new_file(path, disk) as fd:
         disk.write_at(fd, data.encode("utf-8", "surrogateescape"), 0)
-        disk.sync(fd)
-        put_in_place(part, path, disk)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    finally:
-        disk.close(fd)
     return path

@@ -15,9 +15,10 @@ slot that a power cut tore in two is known.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
+import logging
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,14 +26,17 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import DamagedFileError, FileError
-from ..types import AudioFormat
+from ..types import AudioFormat, AudioRecordingCycleTime
 from .disk import Disk
 from .finishing import write_finished
-from .naming import create_ring
+from .naming import create_ring, lock
 from .sink import Finished, SinkFormat
 
+logger = logging.getLogger(__name__)
+
 RING_HEADER_BYTES = 4096
-_MAGIC = b"ROOMTAPE RING 1\n"
+MAGIC = b"ROOMTAPE RING 1\n"
+_AT_ONCE = 1 << 18
 _SLOT_HEAD = struct.Struct("<QII")
 
 
@@ -65,7 +69,7 @@ class RingLayout:
         return RING_HEADER_BYTES + number % self.slots * self.slot_bytes
 
     def packed(self) -> bytes:
-        head = _MAGIC + json.dumps(
+        head = MAGIC + json.dumps(
             {
                 "path": str(self.path),
                 "format": self.sink_format.audio_format.value,
@@ -87,10 +91,10 @@ class RingLayout:
         Raises:
             DamagedFileError: They are not such a head.
         """
-        if not head.startswith(_MAGIC):
+        if not head.startswith(MAGIC):
             raise DamagedFileError(f"{ring}: not what a cyclic recording leaves behind")
         try:
-            said = json.loads(head[len(_MAGIC) :].rstrip(b"\0").decode("utf-8", "surrogateescape"))
+            said = json.loads(head[len(MAGIC) :].rstrip(b"\0").decode("utf-8", "surrogateescape"))
             sink_format = SinkFormat(
                 audio_format=AudioFormat(said["format"]),
                 rate_hz=int(said["rate_hz"]),
@@ -103,7 +107,8 @@ class RingLayout:
         except (ValueError, KeyError, TypeError):
             raise DamagedFileError(f"{ring}: the head of the ring is damaged") from None
         sizes = (sink_format.rate_hz, sink_format.unit_samples, sink_format.most_unit_bytes)
-        if min(*sizes, sink_format.cycle_s) <= 0 or max(sizes) > 1 << 20:
+        possible = 0 < sink_format.cycle_s <= max(AudioRecordingCycleTime)
+        if not possible or min(sizes) <= 0 or max(sizes) > 1 << 20:
             raise DamagedFileError(f"{ring}: the head of the ring is damaged")
         return layout
 
@@ -114,27 +119,15 @@ def pack_slot(number: int, unit: bytes) -> bytes:
     return _SLOT_HEAD.pack(number, len(unit), check) + unit
 
 
-def unpack_slot(slot: bytes | memoryview) -> tuple[int, bytes] | None:
-    """The number and the unit in a slot; None if it holds nothing whole."""
+def unpack_slot(slot: bytes | memoryview) -> tuple[int, bytes | memoryview] | None:
+    """The number and the unit in a slot, a view if that is one; None if it holds nothing whole."""
     number, length, check = _SLOT_HEAD.unpack_from(slot)
-    unit = bytes(slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length])
+    unit = slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length]
     if not length or len(unit) != length:
         return None
     if zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, length))) != check:
         return None
     return number, unit
-
-
-def lock_ring(fd: int) -> bool:
-    """Mark a ring as being recorded to; False if somebody else did. The lock dies with its
-    process."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system without locks
-    return True
 
 
 class Ring:
@@ -150,7 +143,7 @@ class Ring:
         self._next = 0
         self._last_bytes = 0
         try:
-            lock_ring(self._fd)
+            lock(self._fd)
             disk.allocate(self._fd, self._layout.file_bytes)
             disk.write_at(self._fd, head, 0)
             disk.sync(self._fd)
@@ -195,9 +188,15 @@ class Ring:
             first_unit=first_unit,
             disk=self._disk,
         )
+        # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1
-        self._disk.close(fd)
-        self._disk.remove(self.ring_path)
+        try:
+            self._disk.remove(self.ring_path)
+        except OSError as error:
+            logger.warning("%s is finished, but its ring cannot be removed: %s", self.path, error)
+        # Without its name the ring is gone; freeing its blocks takes as long as copying them, and
+        # nobody needs to wait for that.
+        threading.Thread(target=self._close_quietly, args=(fd,), name="roomtape-free").start()
         return finished
 
     def abandon(self) -> Finished:
@@ -217,25 +216,46 @@ class Ring:
         with contextlib.suppress(OSError):
             self._disk.remove(self.ring_path)
 
-    def _units(self, first: int) -> Iterator[bytes]:
+    def _close_quietly(self, fd: int) -> None:
+        with contextlib.suppress(OSError):
+            self._disk.close(fd)
+
+    def _units(self, first: int) -> Iterator[bytes | memoryview]:
         for number, unit in read_slots(self._fd, self._layout, first, self._next, self._disk):
             if unit is None:
                 raise OSError(f"slot {number} of the ring reads back damaged")
             yield unit
 
 
+def written_slots(fd: int, layout: RingLayout, disk: Disk) -> Iterator[tuple[int, int]]:
+    """The number and the length of every unit that is whole, wherever the ring begins."""
+    at_once = max(1, _AT_ONCE // layout.slot_bytes)
+    for first in range(0, layout.slots, at_once):
+        data = memoryview(disk.read_at(fd, at_once * layout.slot_bytes, layout.offset(first)))
+        for index in range(min(at_once, layout.slots - first)):
+            found = _unit_in(data, index, layout)
+            if found is not None and found[0] % layout.slots == first + index:
+                yield found[0], len(found[1])
+
+
 def read_slots(
     fd: int, layout: RingLayout, first: int, stop: int, disk: Disk
-) -> Iterator[tuple[int, bytes | None]]:
+) -> Iterator[tuple[int, bytes | memoryview | None]]:
     """The units ``[first, stop)``, each with its number; None where it is not whole."""
-    at_once = max(1, (1 << 20) // layout.slot_bytes)
+    at_once = max(1, _AT_ONCE // layout.slot_bytes)
     number = first
     while number < stop:
         count = min(at_once, stop - number, layout.slots - number % layout.slots)
         data = memoryview(disk.read_at(fd, count * layout.slot_bytes, layout.offset(number)))
         for index in range(count):
-            slot = data[index * layout.slot_bytes : (index + 1) * layout.slot_bytes]
-            found = unpack_slot(slot) if len(slot) >= _SLOT_HEAD.size else None
+            found = _unit_in(data, index, layout)
             whole = found is not None and found[0] == number + index
             yield number + index, found[1] if found is not None and whole else None
         number += count
+
+
+def _unit_in(
+    data: memoryview, index: int, layout: RingLayout
+) -> tuple[int, bytes | memoryview] | None:
+    slot = data[index * layout.slot_bytes : (index + 1) * layout.slot_bytes]
+    return unpack_slot(slot) if len(slot) >= _SLOT_HEAD.size else None

@@ -46,7 +46,6 @@ class Finished:
         samples: How many it holds.
         first_sample: Which sample of the recording its first one is (cyclic: not 0).
         file_bytes: Its size.
-        moved_aside: Where an older file of the same name is now.
     """
 
     path: Path
@@ -58,7 +57,8 @@ class Finished:
 class Sink(Protocol):
     """A file in the making. One thread at a time; every method may block as the disk does.
 
-    A sink is created with everything reserved that it needs, but nothing at the target yet.
+    A sink is created with everything reserved that it needs, but nothing at the target yet. What
+    it writes to is locked (``flock``) as long as its process lives, so that nobody recovers it.
     Then, in this order: :meth:`place` once; :meth:`write` and :meth:`sync` while it lasts; then
     :meth:`finish`, or after an OSError from any of them :meth:`abandon`.
     """

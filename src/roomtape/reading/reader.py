@@ -41,6 +41,7 @@ class AudioReader(ABC):
         channels: At least 1.
         declared_s: The length that the file claims; None where it claims none.
         damage: What is wrong, in words; complete when :meth:`blocks` has ended.
+        block_frames: How long the next block should be, where the format leaves that open.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class AudioReader(ABC):
     channels: int = 0
     declared_s: float | None = None
     damage: list[str]
+    block_frames: int = _BLOCK_FRAMES
 
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
@@ -115,7 +117,7 @@ class PcmReader(AudioReader):
         with self.path.open("rb") as file:
             file.seek(self._layout.data_start)
             while left:
-                data = file.read(min(left, _BLOCK_FRAMES) * frame_bytes)
+                data = file.read(min(left, self.block_frames) * frame_bytes)
                 frames = len(data) // frame_bytes
                 if not frames:
                     self.damage.append(

@@ -1,0 +1,45 @@
+"""4. Recording live WebRTC: the CPU of a client that records, minus that of only receiving.
+
+A process sends some tracks of speech, each over a connection of its own (a mesh); another one
+receives them and, in turn, throws them away, records all of them into one file with Roomtape, and
+records each into a file of its own with aiortc's ``MediaRecorder``, which can do no other.
+"""
+
+from __future__ import annotations
+
+import json
+
+from common import HERE, PYTHON, Row, cost_of, folder, in_turn
+
+
+def run(quick: bool) -> list[Row]:
+    rows = []
+    seconds = 6 if quick else 15
+    with folder() as where:
+        for count in (4,) if quick else (1, 4, 8):
+
+            def cpu_share(sink: str, count: int = count) -> float:
+                words = ["receive", sink, count, seconds, where]
+                found = cost_of([PYTHON, HERE / "webrtc_child.py", *map(str, words)])
+                for path in where.iterdir():
+                    path.unlink()
+                return float(json.loads(found.out)["cpu"]) / seconds * 100
+
+            nothing, ours, peer = in_turn(
+                3,
+                lambda: cpu_share("nothing"),
+                lambda: cpu_share("roomtape"),
+                lambda: cpu_share("mediarecorder"),
+            )
+            rows.append(
+                Row(
+                    "webrtc",
+                    f"recording {count} remote tracks to AAC, 32 kHz",
+                    ours - nothing,
+                    "% of a core",
+                    peer - nothing,
+                    f"aiortc MediaRecorder, {count} files",
+                    note=f"receiving alone: {nothing:.1f} %",
+                )
+            )
+    return rows

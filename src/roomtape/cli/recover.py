@@ -1,0 +1,72 @@
+"""``roomtape recover``: what a crash left becomes a finished file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..report.timecode import timecode
+
+if TYPE_CHECKING:
+    from ..files.recover import Recovered
+
+_STRETCHES_SHOWN = 10
+
+
+def recover(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="What the crash left: a .ring, a .wav or .aac that was being written, or the "
+            "file that a cyclic recording would have become."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where to write the finished file; by default where the recording was meant "
+            "to go.",
+        ),
+    ] = None,
+) -> None:
+    """Turn what a crashed recording left into a finished file.
+
+    A file that stands where the finished one goes is moved aside, to name.1.ext.
+    """
+    from ..files import recover as recovery  # noqa: PLC0415 (quick --help)
+
+    for line in _lines(recovery.recover(path, output)):
+        # A name may hold bytes that are no text.
+        print(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def _lines(found: Recovered) -> list[str]:
+    lines = [
+        f"{found.path}: recovered {timecode(found.duration_s, 3)} "
+        f"({found.format.value}, {found.sample_rate} Hz)"
+    ]
+    if found.started_at is not None:
+        start = found.started_at.isoformat(timespec="milliseconds")
+        lines.append(f"began: {start}, {timecode(found.start_s, 1)} into the recording")
+    if found.missing:
+        shown = ", ".join(
+            f"{timecode(each.start_s, 1)} to {timecode(each.end_s, 1)}"
+            for each in found.missing[:_STRETCHES_SHOWN]
+        )
+        more = len(found.missing) - _STRETCHES_SHOWN
+        lines.append(
+            f"missing: {found.missing_s:.1f} s, silence in the file: {shown}"
+            + (f" and {more} more" if more > 0 else "")
+        )
+    else:
+        lines.append("missing: nothing up to the crash's last write")
+    if found.cut_bytes:
+        lines.append(f"cut: the last {found.cut_bytes} bytes, which were not whole")
+    if found.left is not None:
+        lines.append(f"kept: {found.left} could not be removed; it is no longer needed")
+    return lines

@@ -1,0 +1,233 @@
+"""Turning what a crash left into a finished file.
+
+Three things can be left: the ring of a cyclic recording, a live WAV whose header is ahead of its
+data, and a live AAC whose last frame is cut. A ring is copied slot by slot; what a power cut tore
+out of its middle keeps its place, as silence, so that everything after it stays where it was.
+A live file is put right where it stands.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..errors import DamagedFileError, FileError, SuffixError
+from ..types import AudioFormat
+from .adts import silent_frame
+from .disk import Disk
+from .finishing import write_finished
+from .naming import lock, rings_beside
+from .recover_live import Repaired, repair_aac, repair_wav
+from .ring import MAGIC, RING_HEADER_BYTES, RingLayout, read_slots, written_slots
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """``[start_s, end_s)`` of the recovered file: silence, since nothing whole was left of it."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was recovered.
+
+    Attributes:
+        path: The finished file, absolute.
+        format: wav or aac.
+        sample_rate: Hz.
+        duration_s: Its length.
+        start_s: Where in the recording it begins (cyclic: not 0 once the cycle was full).
+        started_at: The UTC time of its first sample; None where nothing tells (a live file).
+        missing: What is silence because it was torn; in order.
+        cut_bytes: What was cut off a live file's end: half a sample, half a frame.
+        left: The ring, where it could not be removed after all was done.
+    """
+
+    path: Path
+    format: AudioFormat
+    sample_rate: int
+    duration_s: float
+    start_s: float = 0.0
+    started_at: datetime | None = None
+    missing: tuple[Missing, ...] = ()
+    cut_bytes: int = 0
+    left: Path | None = None
+
+    @property
+    def missing_s(self) -> float:
+        """How much of the file is silence for want of data."""
+        return sum(each.end_s - each.start_s for each in self.missing)
+
+
+def recover(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    disk: Disk | None = None,
+) -> Recovered:
+    """Make a finished file of what a crashed recording left.
+
+    Args:
+        path: The ring (``call.wav.ring``), the live file itself, or the file that a cyclic
+            recording would have become, where only its ring is there.
+        output: Where to; None is where the recording was meant to go. What stands there is moved
+            aside. A live file is then put right in place, and otherwise copied.
+        disk: Where the files are.
+
+    Raises:
+        FileError: There is nothing to recover, it is still being recorded, or the finished file
+            cannot be written. DamagedFileError: It is not what a recording leaves. SuffixError:
+            ``output`` is named as another format. In each case nothing was changed.
+    """
+    disk = disk or Disk()
+    source = Path(os.path.realpath(_left_by(Path(os.path.abspath(path)))))  # noqa: PTH100
+    target = None if output is None else Path(os.path.abspath(output))  # noqa: PTH100
+    try:
+        with _locked(source, disk) as fd:
+            head = disk.read_at(fd, RING_HEADER_BYTES, 0)
+            if head.startswith(MAGIC):
+                return _recover_ring(fd, source, RingLayout.unpacked(head, source), target, disk)
+            if source.suffix.lower() == ".wav":
+                _check_suffix(target, AudioFormat.WAV)
+                return _told(repair_wav(fd, source, target, disk), AudioFormat.WAV)
+            if source.suffix.lower() == ".aac":
+                _check_suffix(target, AudioFormat.AAC)
+                return _told(repair_aac(fd, source, target, disk), AudioFormat.AAC)
+    except OSError as error:
+        raise FileError(f"{source}: cannot be recovered: {_in_words(error, source)}") from None
+    raise DamagedFileError(
+        f"{source}: not what a recording leaves behind: a .ring, or a .wav or .aac file"
+    )
+
+
+def _left_by(path: Path) -> Path:
+    """``path``, or where nothing is there, the ring beside it."""
+    if os.path.lexists(path):
+        return path
+    rings = rings_beside(path)
+    if not rings:
+        raise FileError(f"{path}: no such file, and no ring of that name beside it")
+    if len(rings) > 1:
+        names = ", ".join(ring.name for ring in rings)
+        raise FileError(f"{path}: several rings are there, name the one to recover: {names}")
+    return rings[0]
+
+
+@contextmanager
+def _locked(source: Path, disk: Disk) -> Iterator[int]:
+    """The file, open and locked, so that nobody records to it or recovers it meanwhile."""
+    if not source.is_file():
+        raise FileError(f"{source}: not a file")
+    fd = disk.open_existing(source)
+    try:
+        if not lock(fd):
+            raise FileError(f"{source}: still being recorded; stop that recording instead")
+        yield fd
+    finally:
+        disk.close(fd)
+
+
+def _recover_ring(
+    fd: int, ring: Path, layout: RingLayout, target: Path | None, disk: Disk
+) -> Recovered:
+    sink_format = layout.sink_format
+    _check_suffix(target, sink_format.audio_format)
+    target = target or layout.path
+    newest = max(written_slots(fd, layout, disk), default=None)
+    if newest is None:
+        raise DamagedFileError(
+            f"{ring}: nothing in this ring is whole: nothing had been recorded, or all is damaged"
+        )
+    last, last_bytes = newest
+    end_sample = sink_format.samples_in(last + 1, last_bytes)
+    first_sample = max(0, end_sample - layout.window_samples)
+    first_unit, skip = divmod(first_sample, sink_format.unit_samples)
+    torn: list[int] = []
+    finished = write_finished(
+        target,
+        sink_format,
+        _units(fd, layout, first_unit, last + 1, torn, disk),
+        skip_samples=skip,
+        first_unit=first_unit,
+        disk=disk,
+    )
+    left = None
+    try:
+        disk.remove(ring)
+    except OSError:
+        left = ring
+    rate_hz = sink_format.rate_hz
+    start_s = finished.first_sample / rate_hz
+    return Recovered(
+        path=target,
+        format=sink_format.audio_format,
+        sample_rate=rate_hz,
+        duration_s=finished.samples / rate_hz,
+        start_s=start_s,
+        started_at=sink_format.started_at + timedelta(seconds=start_s),
+        missing=_stretches(torn, sink_format.unit_samples, finished.first_sample, rate_hz),
+        left=left,
+    )
+
+
+def _units(
+    fd: int, layout: RingLayout, first: int, stop: int, torn: list[int], disk: Disk
+) -> Iterator[bytes | memoryview]:
+    """The units in their order, silence in place of each that is not whole."""
+    sink_format = layout.sink_format
+    wav = sink_format.audio_format is AudioFormat.WAV
+    whole_bytes = sink_format.unit_samples * 2
+    silence = bytes(whole_bytes) if wav else silent_frame(sink_format.rate_hz)
+    for number, unit in read_slots(fd, layout, first, stop, disk):
+        if unit is None:
+            torn.append(number)
+        yield silence if unit is None else unit
+
+
+def _stretches(
+    units: list[int], unit_samples: int, first_sample: int, rate_hz: int
+) -> tuple[Missing, ...]:
+    """Neighbouring units as one stretch each, in seconds of the finished file."""
+    stretches: list[tuple[int, int]] = []
+    for number in units:
+        if stretches and stretches[-1][1] == number:
+            stretches[-1] = (stretches[-1][0], number + 1)
+        else:
+            stretches.append((number, number + 1))
+    return tuple(
+        Missing(
+            max(0, start * unit_samples - first_sample) / rate_hz,
+            (stop * unit_samples - first_sample) / rate_hz,
+        )
+        for start, stop in stretches
+    )
+
+
+def _told(repaired: Repaired, audio_format: AudioFormat) -> Recovered:
+    return Recovered(
+        path=repaired.path,
+        format=audio_format,
+        sample_rate=repaired.rate_hz,
+        duration_s=repaired.samples / repaired.rate_hz,
+        cut_bytes=repaired.cut_bytes,
+    )
+
+
+def _check_suffix(target: Path | None, audio_format: AudioFormat) -> None:
+    if target is not None and target.suffix.lower() != f".{audio_format.value}":
+        raise SuffixError(
+            f"{target}: what was recorded is {audio_format.value}; the name must end in "
+            f".{audio_format.value}"
+        )
+
+
+def _in_words(error: OSError, source: Path) -> str:
+    words = (error.strerror or str(error)).lower()
+    where = error.filename
+    return words if where is None or os.fspath(where) == str(source) else f"{where}: {words}"

@@ -1,0 +1,152 @@
+"""``kill -9`` at a hundred random moments, twelve recordings each."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from roomtape.errors import DamagedFileError
+from roomtape.files.recover import Recovered, recover
+from roomtape.types import AudioRecordingWarning
+from support.crash import crash_program
+from support.damage import adts_offsets
+from support.readers import run
+from support.scripted_recording import record_scripted
+
+PROGRAMS = 2
+SHORT, LONG = 47, 3  # moments a program: within 2.4 s, and after the cycle of 10 s is full
+MOST_MISSING_S = 1.0
+AAC_FRAME = 1024
+
+
+@pytest.mark.timeout(240)
+def test_a_kill_at_any_moment_costs_at_most_a_second(tmp_path: Path):
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")  # noqa: T201
+    moments = killed_recordings(tmp_path, seed)
+    assert len(moments) == 100
+    missing_s: list[float] = []
+    for directory, ran_s in moments:
+        assert len(ran_s) == 12
+        live = sorted(directory.glob("live-*"))
+        rings = sorted(directory.glob("*.ring"))
+        assert len(live) == len(rings) == 6
+        recovered = [each for ring in rings if (each := recover_unless_empty(ring, ran_s))]
+        finished = [each.path for each in recovered]
+        # What was read to the last byte, by name:
+        read_s = dict.fromkeys(ran_s, 0.0)
+        read_s |= {path.name: read_to_the_end(path) for path in (*live, *finished)}
+        by_ffmpeg = ffmpeg_lengths([*live, *finished])
+        for path, samples in by_ffmpeg.items():
+            # ffmpeg may give silence for the half frame at the end of a live AAC file.
+            assert 0 <= samples - round(read_s[path.name] * rate_hz(path)) <= AAC_FRAME, path
+        for each in recovered:
+            assert each.missing == ()
+            assert each.duration_s == read_s[each.path.name]
+            assert each.duration_s <= 10 + AAC_FRAME / each.sample_rate
+            read_s[each.path.name] += each.start_s
+        missing_s += [ran_s[name] - read_s[name] for name in ran_s]
+    missing_s.sort()
+    print(  # noqa: T201
+        f"{len(moments)} kills, {len(missing_s)} files, missing at most {missing_s[-1]:.2f} s, "
+        f"median {missing_s[len(missing_s) // 2]:.2f} s"
+    )
+    assert missing_s[-1] <= MOST_MISSING_S
+
+
+def killed_recordings(directory: Path, seed: int) -> list[tuple[Path, dict[str, float]]]:
+    """The directory of each killed child, and how long each recording had run."""
+    found = []
+    with ExitStack() as stack:
+        programs = []
+        for number in range(PROGRAMS):
+            place = directory / f"program-{number}"
+            place.mkdir()
+            arguments = (place, str(seed + number), str(SHORT), str(LONG))
+            programs.append(stack.enter_context(crash_program(*arguments)))
+        for program in programs:
+            said, _ = program.communicate(timeout=200)
+            assert program.returncode == 0
+            found += [json.loads(line) for line in said.splitlines()]
+    return [(Path(each["directory"]), each["ran_s"]) for each in found]
+
+
+def recover_unless_empty(ring: Path, ran_s: dict[str, float]) -> Recovered | None:
+    """What was recovered; None where nothing can have been recorded yet."""
+    try:
+        return recover(ring)
+    except DamagedFileError:
+        assert ran_s[ring.stem] <= MOST_MISSING_S
+        return None
+
+
+def rate_hz(path: Path) -> int:
+    return int(path.stem.split("-")[1])
+
+
+def read_to_the_end(path: Path) -> float:
+    """How long the file is for its readers, which must see every whole sample or frame."""
+    if path.suffix == ".wav":
+        there = (path.stat().st_size - 80) // 2
+        assert soundfile.info(path).frames >= there
+        assert len(soundfile.read(path)[0]) == there
+        assert len(run("sox", "-D", str(path), "-t", "raw", "-")) == there * 2
+        return there / rate_hz(path)
+    if path.stat().st_size == 0:
+        return 0.0
+    borders = [*adts_offsets(path), path.stat().st_size]
+    return (len(borders) - 1 - cut_at_the_end(path, borders)) * AAC_FRAME / rate_hz(path)
+
+
+def cut_at_the_end(path: Path, borders: list[int]) -> bool:
+    head = path.read_bytes()[borders[-2] :]
+    return len(head) < 7 or (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 > len(head)
+
+
+def ffmpeg_lengths(paths: list[Path]) -> dict[Path, int]:
+    """What one ffmpeg decodes of all these files, in samples; of an empty file, nothing."""
+    lengths = dict.fromkeys((path for path in paths if path.stat().st_size in (0, 80)), 0)
+    filled = [path for path in paths if path not in lengths]
+    raws = [path.with_name(f"{path.name}.raw") for path in filled]
+    inputs = [word for path in filled for word in (*told_format(path), "-i", str(path))]
+    outputs = [
+        word
+        for number, raw in enumerate(raws)
+        for word in ("-map", f"{number}:a:0", "-f", "s16le", str(raw))
+    ]
+    if filled:
+        run("ffmpeg", "-v", "error", "-nostdin", *inputs, *outputs)
+    for path, raw in zip(filled, raws, strict=True):
+        lengths[path] = raw.stat().st_size // 2
+        raw.unlink()
+    return lengths
+
+
+def told_format(path: Path) -> tuple[str, ...]:
+    """ffmpeg guesses a format by several frames; of an AAC file of one or two it must be told."""
+    return ("-f", "aac") if path.suffix == ".aac" and path.stat().st_size < 3 * 775 else ()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_a_new_recording_names_an_unrecovered_ring_and_keeps_it(suffix: str, tmp_path: Path):
+    with crash_program(tmp_path, "1", "1", "0") as program:
+        program.communicate(timeout=60)
+    ring = tmp_path / "0" / f"cyclic-48000.{suffix}.ring"
+    left = ring.read_bytes()
+    for cycle_time in (10, 0):
+        outcome = await record_scripted(ring.with_suffix(""), cycle_time=cycle_time)
+        told = [
+            event.detail
+            for event in outcome.events
+            if event.code is AudioRecordingWarning.UNRECOVERED_RING
+        ]
+        assert len(told) == 1
+        assert str(ring) in told[0]
+        assert any(str(ring) in warning for warning in outcome.report.warnings)
+        assert ring.read_bytes() == left
+    assert not ring.with_name(f"{ring.stem}.1.ring").exists(), "a finished ring was left"

@@ -1,0 +1,48 @@
+"""The power goes while twelve recordings run: what was synced must be there, and readable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roomtape.files.recover import recover
+from support.crash import PowerCutDisk, crash_program, need_root, power_cut_disk
+from support.readers import read_all
+
+MOST_LOST_S = 2.0
+RUN_S = ("4.3", "11.9")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[PowerCutDisk]:
+    need_root()
+    with power_cut_disk(tmp_path) as disk:
+        yield disk
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("run_s", RUN_S)
+def test_a_power_cut_costs_at_most_two_seconds(run_s: str, disk: PowerCutDisk, tmp_path: Path):
+    with crash_program("power", disk.path, run_s) as program:
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0
+    disk.unmount()
+    disk.mount()
+    ran_s: dict[str, float] = json.loads(said)
+    assert len(ran_s) == 12
+    lost_s = []
+    for name, length_s in ran_s.items():
+        rate_hz = int(name.split("-")[1].split(".")[0])
+        start_s = 0.0
+        if name.startswith("cyclic"):
+            recovered = recover(disk.path / name)
+            assert recovered.missing_s <= MOST_LOST_S
+            start_s = recovered.start_s
+            lost_s.append(recovered.missing_s)
+        pcm, _ = read_all(disk.path / name)
+        lost_s.append(length_s - start_s - len(pcm) / rate_hz)
+    print(f"a power cut after {run_s} s cost at most {max(lost_s):.2f} s")  # noqa: T201
+    assert max(lost_s) <= MOST_LOST_S

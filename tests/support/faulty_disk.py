@@ -1,0 +1,96 @@
+"""Disks that do harm, at the one seam where recordings meet the operating system."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from roomtape.files.disk import Disk
+
+SHORT = -1
+"""In place of an errno: half of the write is done, and no error told."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong, and when.
+
+    Attributes:
+        at: The number of the call that fails, from 0, over calls of every kind.
+        errno: What it fails with, or :data:`SHORT`.
+        lasting: "once"; "kind": so does every later call of the same name; "all": every later
+            call.
+    """
+
+    at: int
+    errno: int
+    lasting: str = "once"
+
+
+class FaultyDisk(Disk):
+    """Counts every call by name, and fails as ``fault`` says."""
+
+    def __init__(self, fault: Fault | None = None) -> None:
+        self.fault = fault
+        self.calls: list[str] = []
+        self.hit = ""
+        """The name of the call that failed first."""
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        fault = self.fault
+        if fault is None or number < fault.at:
+            return function(*args)
+        if number == fault.at:
+            self.hit = name
+        due = number == fault.at or (
+            fault.lasting == "all" or (fault.lasting == "kind" and name == self.hit)
+        )
+        if not due or (fault.errno == SHORT and name != "write"):
+            return function(*args)
+        if fault.errno == SHORT:
+            fd, data, offset = args
+            return function(fd, data[: max(1, len(data) // 2)], offset)
+        if name == "close":
+            function(*args)  # it is closed all the same, as close(2) says
+        raise OSError(fault.errno, os.strerror(fault.errno))
+
+
+class NotingDisk(Disk):
+    """Notes every write and sync with its place, to tell their order."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, int, bytes]] = []
+        """Name; offset or 0; the bytes of a write."""
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        data, offset = (bytes(args[1]), args[2]) if name == "write" else (b"", 0)
+        self.notes.append((name, offset, data))
+        return function(*args)
+
+
+class HangingDisk(Disk):
+    """Calls of some names wait, once it hangs, until it is released."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._going = threading.Event()
+        self._going.set()
+        self.waiting = threading.Event()
+        """A call has begun to wait."""
+
+    def hang(self) -> None:
+        self._going.clear()
+
+    def release(self) -> None:
+        self._going.set()
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        if name in self._names and not self._going.is_set():
+            self.waiting.set()
+            assert self._going.wait(120), "nobody released the disk"
+        return function(*args)

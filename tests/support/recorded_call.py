@@ -1,0 +1,353 @@
+"""A real call over a bad network, recorded by a real engine, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pytest
+
+from roomtape import (
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    ChannelEventCallback,
+    RecordingReport,
+    RtcEngine,
+    SourceReport,
+)
+from roomtape.clock import SystemClock
+from roomtape.local_audio import PushedAudio
+from roomtape.rooms import WebRtcRoom
+from roomtape.types import NS_PER_S, AudioRecordingWarning, IntervalKind, Pcm
+from roomtape.voices import VOICES
+
+from .readers import read_all
+from .relay import Relay, Way
+from .signals import offset_of, speech
+
+RATE_HZ = 48000
+_PATIENCE_S = 20.0
+_BEAT_S = 0.01
+_PIECE_S = 0.5
+_SEARCH_S = 0.5
+_AUDIBLE = 300.0  # the root mean square of a piece in which somebody speaks
+_ALIKE = 0.6
+
+
+@cache
+def talk() -> Pcm:
+    """Half a minute of speech that does not repeat."""
+    return np.concatenate([speech(name) for name in VOICES])
+
+
+class Told(ChannelEventCallback):
+    """Remembers what an engine told, and when."""
+
+    def __init__(self) -> None:
+        self.recording: list[tuple[AudioRecordingCode, str]] = []
+        self.warnings: list[AudioRecordingWarning] = []
+        self.members: list[tuple[str, str, float]] = []
+        self.started_ns = 0
+        self._changed = asyncio.Event()
+
+    def on_audio_recording(self, code: AudioRecordingCode, file_path: str) -> None:
+        if code is AudioRecordingCode.START:
+            self.started_ns = time.monotonic_ns()
+        self.recording.append((code, file_path))
+
+    def on_audio_recording_warning(self, code: AudioRecordingWarning, detail: str) -> None:
+        self.warnings.append(code)
+
+    def on_user_joined(self, uid: str) -> None:
+        self._note("joined", uid)
+
+    def on_user_left(self, uid: str, reason: str) -> None:
+        self._note("left", uid)
+
+    def _note(self, what: str, uid: str) -> None:
+        at_s = (time.monotonic_ns() - self.started_ns) / NS_PER_S if self.started_ns else 0.0
+        self.members.append((what, uid, at_s))
+        self._changed.set()
+
+    def times_s(self, what: str, uid: str) -> list[float]:
+        """When in the recording somebody joined or left."""
+        return [at_s for known, who, at_s in self.members if (known, who) == (what, uid)]
+
+    async def until(self, what: str, uid: str, *, times: int = 1) -> None:
+        """Wait until somebody has joined or left."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while len(self.times_s(what, uid)) < times:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@dataclass
+class Speaker:
+    """A participant who says :func:`talk` as soon as it has joined.
+
+    Attributes:
+        way: The network from it to the recorder.
+    """
+
+    uid: str
+    room: WebRtcRoom
+    audio: PushedAudio
+    way: Way
+
+
+@dataclass
+class Recorded:
+    """A finished recording.
+
+    Attributes:
+        wall_s: From START to the call of stop.
+        report, told: Of the engine.
+        marks_s: When in the recording the test did something.
+        lag_s: The most that this event loop came late while the recording ran.
+        counts: Of the relay, while the recording ran.
+    """
+
+    wall_s: float
+    report: RecordingReport
+    told: Told
+    marks_s: list[float]
+    lag_s: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def pcm(self) -> Pcm:
+        """The file, as every reader reads it. Slow: not while calls run."""
+        pcm, rate_hz = read_all(self.report.file_path)
+        assert rate_hz == RATE_HZ
+        return pcm
+
+    def stays(self, uid: str) -> list[SourceReport]:
+        """What the report says of one participant, one entry a stay."""
+        return [source for source in self.report.sources if source.name == uid]
+
+    def intervals(self, uid: str, kind: IntervalKind) -> list[tuple[float, float]]:
+        """The stretches of one kind, over all stays."""
+        return [
+            (each.start_s, each.end_s)
+            for stay in self.stays(uid)
+            for each in stay.intervals
+            if each.kind is kind
+        ]
+
+
+class RecordingClient:
+    """An engine that records a room, and what it tells."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        self.told = Told()
+        self.engine = RtcEngine(WebRtcRoom(url))
+        self.engine.set_event_callback(self.told)
+        self._channel = channel
+        self._marks_s: list[float] = []
+        self._lag_s = 0.0
+        self._heartbeat: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Join."""
+        await self._ok(self.engine.join_channel(None, self._channel, f"{self._channel}-recorder"))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.engine.release()
+
+    async def start(self, path: Path) -> None:
+        await self._ok(
+            self.engine.start_audio_recording_with_config(
+                AudioRecordingConfiguration(path, sample_rate=RATE_HZ, report=True)
+            )
+        )
+        self._heartbeat = asyncio.create_task(self._watch_lag())
+
+    @property
+    def now_s(self) -> float:
+        """The time in the recording."""
+        return (time.monotonic_ns() - self.told.started_ns) / NS_PER_S
+
+    def mark(self) -> None:
+        """Remember this moment."""
+        self._marks_s.append(self.now_s)
+
+    @staticmethod
+    def counted(way: Way) -> dict[str, int]:
+        return {what: way.total(what) for what in ("came", "lost", "copied", "overtaken")}
+
+    async def stop(self) -> Recorded:
+        wall_s = self.now_s
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        await self._ok(self.engine.stop_audio_recording())
+        report = self.engine.last_recording_report
+        assert report is not None
+        return Recorded(wall_s, report, self.told, self._marks_s, self._lag_s)
+
+    async def _watch_lag(self) -> None:
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(_BEAT_S)
+            self._lag_s = max(self._lag_s, time.monotonic() - before_s - _BEAT_S)
+
+    async def _ok(self, call: Awaitable[int]) -> None:
+        code = await call
+        assert code == 0, f"{code}: {self.engine.last_error}"
+
+
+async def speak(
+    relay: Relay, channel: str, uid: str, stack: AsyncExitStack, *, said: Pcm | None = None
+) -> Speaker:
+    """Join ``channel`` over the relay; leaves with ``stack``."""
+    audio, room = PushedAudio(), WebRtcRoom(relay.url)
+    audio.push(talk() if said is None else said)
+    stack.push_async_callback(audio.stop)
+    stack.push_async_callback(room.leave)
+    audio.start(SystemClock())
+    await room.join(token=None, channel=channel, uid=uid, listener=_Deaf(), local_audio=audio)
+    return Speaker(uid, room, audio, relay.way(uid, f"{channel}-recorder"))
+
+
+async def until_flowing(way: Way, packets: int = 50) -> None:
+    """Wait until so many more packets have come to the relay."""
+    target = way.total("came") + packets
+    async with asyncio.timeout(_PATIENCE_S):
+        while way.total("came") < target:  # noqa: ASYNC110 (counters tell nobody)
+            await asyncio.sleep(0.01)
+
+
+Harm = Callable[[Speaker, "RecordingClient"], Awaitable[None]]
+"""Does harm while the recording runs."""
+
+
+async def record_call(
+    relay: Relay, channel: str, directory: Path, harm: Harm, together: asyncio.Barrier
+) -> Recorded:
+    """Record one speaker while ``harm`` is done, until that returns.
+
+    The recording starts when all who wait at ``together`` are connected: connecting is hard work.
+    """
+    async with RecordingClient(relay.url, channel) as client, AsyncExitStack() as stack:
+        speaker = await speak(relay, channel, channel, stack)
+        await until_flowing(speaker.way)
+        await together.wait()
+        await client.start(directory / f"{channel}.wav")
+        before = client.counted(speaker.way)
+        await harm(speaker, client)
+        after = client.counted(speaker.way)
+        recorded = await client.stop()
+        recorded.counts = {what: after[what] - before[what] for what in after}
+        return recorded
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Half a second of a recording.
+
+    Attributes:
+        at_s: Where it begins.
+        off_s: How much later than its place it stands.
+        likeness: With what was said.
+    """
+
+    at_s: float
+    off_s: float
+    likeness: float
+
+
+def pieces(pcm: Pcm, said: Pcm, *, start_s: float = 0.2) -> list[Piece]:
+    """Cut a recording of one voice into pieces, and find each in what was said.
+
+    The place of all is that of the first two seconds from ``start_s`` on, which must be
+    undisturbed. Pieces in which nobody is heard are left out.
+    """
+    first, length = round(start_s * RATE_HZ), round(_PIECE_S * RATE_HZ)
+    base_s, likeness = offset_of(pcm[first : first + 2 * RATE_HZ], said, RATE_HZ)
+    assert likeness > 0.9, f"the undisturbed start is not what was said ({likeness:.2f})"
+    search = round(_SEARCH_S * RATE_HZ)
+    found = []
+    for low in range(first, len(pcm) - length, length):
+        piece = pcm[low : low + length]
+        if np.sqrt(np.mean(piece.astype(np.float64) ** 2)) < _AUDIBLE:
+            continue
+        place = round(base_s * RATE_HZ) + low - first
+        around = said[max(0, place - search) : place + length + search]
+        offset_s, likeness = offset_of(piece, around, RATE_HZ)
+        off_s = max(0, place - search) / RATE_HZ + offset_s - place / RATE_HZ
+        found.append(Piece(low / RATE_HZ, -off_s, likeness))
+    return found
+
+
+def assert_in_place(found: list[Piece], *, at_least: int, within_s: float = 0.020) -> float:
+    """Every piece that can be recognised is where it belongs, and nearly all can be.
+
+    Returns:
+        The largest deviation, in seconds.
+    """
+    known = [piece for piece in found if piece.likeness >= _ALIKE]
+    assert len(known) >= at_least, f"only {len(known)} of {len(found)} pieces are recognised"
+    off = [piece for piece in known if abs(piece.off_s) > within_s]
+    assert not off, f"out of place: {off}"
+    return max(abs(piece.off_s) for piece in known)
+
+
+class _Deaf:
+    """A room listener that does not listen."""
+
+    def on_participant_joined(self, uid: str) -> None: ...
+    def on_participant_left(self, uid: str, reason: str) -> None: ...
+    def on_participant_recording(self, uid: str, recording: bool) -> None: ...
+    def on_audio(self, uid: str, track: str, frame: object) -> None: ...
+    def on_muted(self, uid: str, track: str, muted: bool) -> None: ...
+    def on_track_ended(self, uid: str, track: str) -> None: ...
+    def on_closed(self, reason: str) -> None: ...
+
+
+_BUSY_S = 0.1
+_TAKES = 4
+
+
+def play(
+    scene: Callable[[], Awaitable[dict[str, Recorded]]], *, busy_s: float = _BUSY_S
+) -> dict[str, Recorded]:
+    """Play a scene; anew, if this machine was too busy and the event loop came ``busy_s`` late.
+
+    That delays every packet of the scene: a fault that no test asked for.
+    """
+    worst_s = []
+    for _ in range(_TAKES):
+        recorded = asyncio.run(_run(scene))
+        worst_s.append(max(each.lag_s for each in recorded.values()))
+        if worst_s[-1] < busy_s:
+            return recorded
+    late = ", ".join(f"{each:.2f} s" for each in worst_s)
+    reason = f"this machine is too busy for calls in real time: its event loop was {late} late"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+async def _run(scene: Callable[[], Awaitable[dict[str, Recorded]]]) -> dict[str, Recorded]:
+    # A full collection of all that a test session has gathered takes as long as a bad network.
+    gc.collect()
+    gc.freeze()
+    try:
+        return await scene()
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,185 @@
+"""What users import, and the numbers that they store: changing one breaks somebody."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+import roomtape
+import roomtape.rooms
+from roomtape import (
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    AudioRecordingCycleTime,
+    AudioRecordingPosition,
+    AudioRecordingQuality,
+    AudioRecordingWarning,
+    ErrorCode,
+    RecordingReport,
+    SourceReport,
+)
+from support.program import run_python
+
+NAMES = [
+    "AudioFrame",
+    "AudioRecorder",
+    "AudioRecordingCode",
+    "AudioRecordingConfiguration",
+    "AudioRecordingCycleTime",
+    "AudioRecordingPosition",
+    "AudioRecordingQuality",
+    "AudioRecordingWarning",
+    "ChannelEventCallback",
+    "ErrorCode",
+    "FileAudio",
+    "Interval",
+    "IntervalKind",
+    "LocalAudio",
+    "MixInput",
+    "MixResult",
+    "PushedAudio",
+    "RecordingEvent",
+    "RecordingReport",
+    "RtcEngine",
+    "Source",
+    "SourceReport",
+    "TrackAudio",
+    "mix_files",
+]
+
+
+def test_the_public_names():
+    assert sorted(roomtape.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(roomtape, name).__name__ == name
+        assert getattr(roomtape, name).__module__.startswith("roomtape.")
+
+
+def test_the_rooms():
+    assert sorted(roomtape.rooms.__all__) == ["MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    for name in roomtape.rooms.__all__:
+        assert getattr(roomtape.rooms, name)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Recorder'"):
+        _ = roomtape.Recorder
+    with pytest.raises(ImportError):
+        importlib.import_module("roomtape.no_such_module")
+
+
+def test_dir_and_star_show_what_there_is():
+    assert {*NAMES} <= {*dir(roomtape)}
+    code = "from roomtape import *; print(RtcEngine.__name__, AudioRecorder.__name__)"
+    assert run_python(code).stdout == "RtcEngine AudioRecorder\n"
+    fresh = run_python("import roomtape; print(*dir(roomtape))").stdout.split()
+    assert {*NAMES} <= {*fresh}
+
+
+def test_types_are_shipped():
+    assert (Path(roomtape.__file__).parent / "py.typed").exists()
+
+
+def test_importing_the_package_is_quick():
+    done = run_python("import roomtape, sys; print({'numpy', 'aiortc'} & {*sys.modules})")
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        (AudioRecordingQuality, {"LOW": 0, "MEDIUM": 1, "HIGH": 2}),
+        (
+            AudioRecordingPosition,
+            {"MIXED_RECORDING_AND_PLAYBACK": 0, "RECORDING": 1, "MIXED_PLAYBACK": 2},
+        ),
+        (
+            AudioRecordingCycleTime,
+            {
+                "LIVE": 0,
+                "SECONDS_10": 10,
+                "SECONDS_60": 60,
+                "SECONDS_360": 360,
+                "SECONDS_900": 900,
+            },
+        ),
+        (
+            AudioRecordingCode,
+            {"ERROR_SUFFIX": 1, "OPEN_FILE_FAILED": 2, "START": 3, "ERROR": 4, "FINISH": 5},
+        ),
+        (
+            ErrorCode,
+            {
+                "OK": 0,
+                "FATAL": 30001,
+                "INVALID_PARAM": 30003,
+                "INVALID_STATE": 30005,
+                "ROOM_ALREADY_JOINED": 30100,
+                "ROOM_NOT_JOINED": 30101,
+            },
+        ),
+        (
+            AudioRecordingWarning,
+            {
+                "NO_AUDIO": 1,
+                "SILENT_AUDIO": 2,
+                "LIMITING": 3,
+                "LOW_DISK_SPACE": 4,
+                "SLOW_DISK": 5,
+                "LATE_AUDIO": 6,
+                "UNRECOVERED_RING": 7,
+            },
+        ),
+    ],
+)
+def test_the_numbers_of_the_contract(kind: type[enum.IntEnum], numbers: dict[str, int]):
+    assert {each.name: each.value for each in kind} == numbers
+
+
+def test_the_configuration_takes_the_path_alone_by_position():
+    (first, *rest) = inspect.signature(AudioRecordingConfiguration).parameters.values()
+    assert first.name == "file_path"
+    assert [each.name for each in rest] == [
+        "sample_rate",
+        "quality",
+        "position",
+        "cycle_time",
+        "report",
+    ]
+    assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_the_fields_of_the_reports():
+    assert [*RecordingReport.__dataclass_fields__] == [
+        "file_path",
+        "format",
+        "sample_rate",
+        "channels",
+        "duration_s",
+        "started_at",
+        "bytes_written",
+        "limited_s",
+        "unwritten_s",
+        "skipped_s",
+        "warnings",
+        "sources",
+        "error",
+    ]
+    assert [*SourceReport.__dataclass_fields__] == [
+        "name",
+        "local",
+        "joined_s",
+        "left_s",
+        "received_s",
+        "lost_s",
+        "late_s",
+        "duplicate_s",
+        "drift_ppm",
+        "reanchored",
+        "peak_dbfs",
+        "intervals",
+    ]
