@@ -27,7 +27,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.run
 
 soak: $(READY)
-	$(BIN)/python -m tests.soak
+	$(BIN)/python tests/soak.py
 
 clean:
 	rm -rf $(VENV) demo-out bench-out

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import speech
 
+from common import speech
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.audio.encoder import make_encoder
 from roomtape.audio.session import MIX_DELAY_NS

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import Row, folder, speech
 
+from common import Row, folder, speech
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.audio.session import RecordingSession
 from roomtape.clock import ScriptedClock

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import numpy as np
-from common import Row, in_turn, speech
 
+from common import Row, in_turn, speech
 from roomtape.audio.limiter import Limiter
 from roomtape.audio.mixer import Mixer
 from roomtape.types import Pcm

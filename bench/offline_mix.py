@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
+
 from common import PYTHON, Row, cost_of, folder, in_turn, speech
 
 BAR = 0.2

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 import soxr
-from common import Row
 
+from common import Row
 from roomtape.audio.encoder import AacEncoder
 from roomtape.types import SAMPLE_RATES_HZ, AudioRecordingQuality, Pcm
 from roomtape.voices import VOICE_RATE_HZ, VOICES, load_voice

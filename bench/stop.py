@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from common import Row, folder, speech
-
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.clock import ScriptedClock
 

@@ -18,8 +18,8 @@ from typing import Any
 import av
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaBlackhole, MediaRecorder
-from common import speech
 
+from common import speech
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 
 _FRAME = 960

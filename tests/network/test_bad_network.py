@@ -62,14 +62,6 @@ async def wander(speaker: Speaker, client: RecordingClient) -> None:
     await asyncio.sleep(7 + CALM_S)
 
 
-async def congest(speaker: Speaker, client: RecordingClient) -> None:
-    """Everything is held up for a second, and then comes at two and a half times its pace."""
-    await asyncio.sleep(QUIET_S)
-    speaker.way.pace_s = 0.4 * PACKET_S
-    speaker.way.held_until_s = asyncio.get_running_loop().time() + 1.0
-    await asyncio.sleep(7 + CALM_S)
-
-
 HARMS = {
     "nothing": harm(7),
     "loss15": harm(7, loss=0.15),
@@ -79,7 +71,6 @@ HARMS = {
     "copies": harm(7, copies=0.3),
     "jitter": harm(7, jitter_s=0.06),
     "longer": wander,
-    "congestion": congest,
     "all": harm(7, loss=0.1, reordered=0.2, copies=0.2, jitter_s=0.03, delay_s=0.05),
 }
 
