@@ -24,7 +24,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m bench.run
+	$(BIN)/python bench/run.py
 
 soak: $(READY)
 	$(BIN)/python tests/soak.py

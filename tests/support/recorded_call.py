@@ -41,7 +41,7 @@ _BEAT_S = 0.01
 _PIECE_S = 0.5
 _SEARCH_S = 0.5
 _AUDIBLE = 300.0  # the root mean square of a piece in which somebody speaks
-_ALIKE = 0.6
+_ALIKE = 0.7
 
 
 @cache
