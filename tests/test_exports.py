@@ -125,19 +125,24 @@ def test_importing_the_package_is_quick():
         (
             AudioRecordingWarning,
             {
-                "NO_AUDIO": 1,
-                "SILENT_AUDIO": 2,
-                "LIMITING": 3,
-                "LOW_DISK_SPACE": 4,
-                "SLOW_DISK": 5,
-                "LATE_AUDIO": 6,
-                "UNRECOVERED_RING": 7,
+                "NO_AUDIO": 101,
+                "SILENT_AUDIO": 102,
+                "LIMITING": 103,
+                "LOW_DISK_SPACE": 104,
+                "SLOW_DISK": 105,
+                "LATE_AUDIO": 106,
+                "UNRECOVERED_RING": 107,
             },
         ),
     ],
 )
 def test_the_numbers_of_the_contract(kind: type[enum.IntEnum], numbers: dict[str, int]):
     assert {each.name: each.value for each in kind} == numbers
+
+
+def test_no_warning_has_the_number_of_a_code():
+    # They are IntEnums: with one number, SLOW_DISK == FINISH would be true.
+    assert not {*map(int, AudioRecordingWarning)} & {*map(int, AudioRecordingCode)}
 
 
 def test_the_configuration_takes_the_path_alone_by_position():

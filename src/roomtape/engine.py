@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
@@ -263,6 +264,10 @@ class RtcEngine:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         try:
             await recorder.prepare()
+            # Whatever can fail comes before the running recording is ended. Only if both have one
+            # name must the running one be complete before it can be moved aside.
+            if self._recorder is not None and not _one_place(self._recorder.path, recorder.path):
+                await recorder.take_name()
             await self._finish_recording()
             if not self._joined:
                 await recorder.discard()
@@ -363,6 +368,11 @@ class RtcEngine:
     def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
         self.last_error = why
         return code
+
+
+def _one_place(one: Path, other: Path) -> bool:
+    """Whether two paths are one, whatever links lead there."""
+    return one.name == other.name and one.parent.resolve() == other.parent.resolve()
 
 
 class _Listener:

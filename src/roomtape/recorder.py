@@ -155,8 +155,18 @@ class AudioRecorder:
         self._target = Target(self.path, sink_format, self._disk)
         await self._target.reserve()
 
+    async def take_name(self) -> None:
+        """Take the target's name, which :meth:`begin` does otherwise; needs :meth:`prepare`.
+
+        Raises:
+            OpenFileError: The target's name cannot be taken; nothing is left behind.
+        """
+        if self._target is None or self._ticker is not None or self.over:
+            raise StateError("a name is taken after prepare() and before begin()")
+        await self._target.place()
+
     async def begin(self) -> None:
-        """Take the target's name and record from now on; needs :meth:`prepare`.
+        """Record from now on; needs :meth:`prepare`.
 
         Raises:
             OpenFileError: The target's name cannot be taken; nothing is left behind.

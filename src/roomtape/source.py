@@ -75,7 +75,7 @@ class Source:
         track = self._track
         if track is None or self._closed or not len(pcm):
             return
-        if track.queued_ns > _MOST_QUEUED_NS:
+        if track.waiting_ns > _MOST_QUEUED_NS:
             raise ValueError(
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken"

@@ -28,6 +28,7 @@ class Target:
         self._path = path
         self._disk = disk
         self._sink: Sink | None = None
+        self._placed = False
         self.sink_format = sink_format
         self.left_rings: list[Path] = []
         """What crashed cyclic recordings of the same name left."""
@@ -52,28 +53,34 @@ class Target:
             raise
 
     async def place(self) -> Sink:
-        """Take the file's name.
+        """Take the file's name, unless it was taken before.
 
         Raises:
             OpenFileError: It cannot be had.
         """
         sink = self._sink
         assert sink is not None
+        if self._placed:
+            return sink
         try:
             await _to_its_end(sink.place)
         except OSError as error:
             await self.discard()
             raise self._cannot_open(error) from None
         except asyncio.CancelledError:
-            await asyncio.to_thread(sink.abandon)  # the name is taken: an empty file, but whole
+            self._placed = True
             await self.discard()
             raise
+        self._placed = True
         return sink
 
     async def discard(self) -> None:
-        """Give back what :meth:`reserve` took."""
-        if self._sink is not None:
-            await asyncio.to_thread(self._sink.discard)
+        """Give back what :meth:`reserve` took. Once it has its name, an empty file stays there."""
+        if self._sink is None:
+            return
+        if self._placed:
+            await asyncio.to_thread(self._sink.abandon)
+        await asyncio.to_thread(self._sink.discard)
 
     def _cannot_open(self, error: OSError | FileError) -> OpenFileError:
         return OpenFileError(f"cannot record to {self._path}: {in_words(error)}")

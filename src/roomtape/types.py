@@ -75,21 +75,22 @@ class AudioRecordingCode(enum.IntEnum):
 
 
 class AudioRecordingWarning(enum.IntEnum):
-    """What a running recording suffers from (``on_audio_recording_warning``)."""
+    """What a running recording suffers from (``on_audio_recording_warning``). No number is one of
+    :class:`AudioRecordingCode`, so that one listener can be told both."""
 
-    NO_AUDIO = 1
+    NO_AUDIO = 101
     """A participant who is not muted has sent nothing for 10 s."""
-    SILENT_AUDIO = 2
+    SILENT_AUDIO = 102
     """A participant who is not muted has sent only digital zero for 10 s."""
-    LIMITING = 3
+    LIMITING = 103
     """The mix exceeds full scale so often that the limiter works most of the time."""
-    LOW_DISK_SPACE = 4
+    LOW_DISK_SPACE = 104
     """The disk will be full in minutes."""
-    SLOW_DISK = 5
+    SLOW_DISK = 105
     """Writes take seconds; audio waits in memory."""
-    LATE_AUDIO = 6
+    LATE_AUDIO = 106
     """A participant's audio arrives too late to be placed."""
-    UNRECOVERED_RING = 7
+    UNRECOVERED_RING = 107
     """A crashed cyclic recording lies beside the target; ``roomtape recover`` finishes it."""
 
 
@@ -164,8 +165,8 @@ class AudioRecordingConfiguration:
             SuffixError: The suffix is neither .wav nor .aac.
             ConfigurationError: A value is not in the contract's table.
         """
-        if not isinstance(self.file_path, str | os.PathLike) or not os.fspath(self.file_path):
-            raise ConfigurationError("file_path is empty: name the .wav or .aac file to write")
+        if not isinstance(self.file_path, str | os.PathLike):
+            raise ConfigurationError(f"file_path is {self.file_path!r}; it must name a file")
         if "\0" in os.fspath(self.file_path):
             raise ConfigurationError("file_path contains a NUL character")
         _ = self.format

@@ -40,12 +40,13 @@ NOT_JOINED, ALREADY_JOINED = ErrorCode.ROOM_NOT_JOINED, ErrorCode.ROOM_ALREADY_J
 
 
 class NoPermission(Disk):
-    """A disk on which nothing may be created, from some moment on."""
+    """A disk on which one kind of call is denied, from some moment on."""
 
-    denied = True
+    def __init__(self, denied: str = "open") -> None:
+        self.denied = denied
 
     def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        if name == "open" and self.denied:
+        if name == self.denied:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(args[0]))
         return function(*args)
 
@@ -103,6 +104,8 @@ async def test_another_suffix_is_an_invalid_parameter_and_error_suffix(tmp_path:
         assert await start(call, tmp_path / name, cycle_time=10) is INVALID_PARAM
         assert call.ear.recording == [(ERROR_SUFFIX, str(tmp_path / name))] * 2
         assert ".wav or .aac" in call.engine.last_error
+        assert await call.engine.start_audio_recording("") is INVALID_PARAM
+        assert call.ear.codes[2:] == [ERROR_SUFFIX]
     assert not names_in(tmp_path)
 
 
@@ -243,6 +246,34 @@ async def test_a_start_that_fails_leaves_the_running_recording_untouched(
     assert call.ear.recording[-1] == (FINISH, str(tmp_path / "a.wav"))
     assert np.array_equal(read_all(tmp_path / "a.wav")[0], said)
     assert names_in(tmp_path) == {"a.wav"}
+
+
+async def test_a_name_that_cannot_be_taken_leaves_the_running_recording_untouched(tmp_path: Path):
+    disk = NoPermission(denied="")
+    async with joined_call(disk=disk) as call:
+        await start(call, tmp_path / "a.wav")
+        await call.clock.advance(1)
+        disk.denied = "link"
+        assert await start(call, tmp_path / "b.wav") is FATAL
+        assert call.ear.recording[1:] == [(OPEN_FILE_FAILED, f"{tmp_path}/b.wav")]
+        disk.denied = ""
+        await call.clock.advance(1)
+        assert await call.engine.stop_audio_recording() is OK
+    assert call.ear.recording[2:] == [(FINISH, f"{tmp_path}/a.wav")]
+    assert len(read_all(tmp_path / "a.wav")[0]) == 2 * 32000
+    assert names_in(tmp_path) == {"a.wav"}
+
+
+async def test_a_link_to_the_running_recordings_directory_is_the_same_place(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    async with joined_call() as call:
+        await start(call, tmp_path / "real" / "a.wav")
+        await call.clock.advance(1)
+        assert await start(call, tmp_path / "link" / "a.wav") is OK
+        await call.clock.advance(2)
+    assert len(read_all(tmp_path / "real" / "a.1.wav")[0]) == 32000
+    assert len(read_all(tmp_path / "real" / "a.wav")[0]) == 2 * 32000
 
 
 @pytest.mark.parametrize("suffix", ["wav", "aac"])

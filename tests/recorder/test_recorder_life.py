@@ -93,7 +93,7 @@ async def test_print_as_the_callback_shows_one_event_a_line(
     ("config", "kind", "words"),
     [
         (AudioRecordingConfiguration("a.mp3"), SuffixError, "must end in .wav or .aac"),
-        (AudioRecordingConfiguration(""), ConfigurationError, "file_path is empty"),
+        (AudioRecordingConfiguration(""), SuffixError, "must end in .wav or .aac"),
         (AudioRecordingConfiguration("a\0.wav"), ConfigurationError, "NUL"),
         (AudioRecordingConfiguration("a.wav", sample_rate=12345), ConfigurationError, "12345"),
         (AudioRecordingConfiguration("a.wav", cycle_time=7), ConfigurationError, "cycle_time is 7"),

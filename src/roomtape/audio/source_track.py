@@ -22,6 +22,10 @@ _SILENT_PEAK = 2
 is as quiet."""
 
 
+_SHORTEST_NS = NS_PER_S // 50
+"""Whoever was there at the start came a few microseconds after it: nobody was absent then."""
+
+
 class SourceTrack:
     """A participant's audio on its way into the mix.
 
@@ -131,7 +135,7 @@ class SourceTrack:
         intervals = tuple(
             Interval(kind, (begin - start_ns) / NS_PER_S, (stop - start_ns) / NS_PER_S)
             for kind, begin, stop in quiet
-            if stop > begin
+            if stop - begin >= _SHORTEST_NS
         )
         return SourceReport(
             name=self.name,
