@@ -113,7 +113,7 @@ class AacEncoder:
         self._primed = False
 
     def encode(self, samples: Samples) -> list[bytes]:
-        signal = np.concatenate([self._waiting, samples * np.float32(1 / 32768)])
+        signal = np.concatenate([self._waiting, np.rint(samples) * np.float32(1 / 32768)])
         whole = len(signal) // AAC_FRAME_SAMPLES * AAC_FRAME_SAMPLES
         self._waiting = signal[whole:]
         return self._encode_frames(signal[:whole]) if whole else []
