@@ -18,8 +18,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("types",),
     ("callback", "clock", "notices", "tracks"),
     ("audio", "files"),  # neither knows the other
-    ("reading", "local_audio", "source", "watch", "target", "disk_writer"),
-    ("reporting", "voices"),
+    ("reading", "local_audio", "source", "watch", "target", "disk_writer", "ticker"),
+    ("mixdown", "reporting", "voices"),
     ("recorder", "rooms", "offline", "report"),  # a room does not know recorders
     ("roster", "server"),
     ("engine",),

@@ -46,6 +46,10 @@ class Clock(Protocol):
         """Call ``function(argument)`` away from the event loop."""
         ...
 
+    def start(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done away from the event loop; it must not raise."""
+        ...
+
 
 class SystemClock:
     """The machine's monotonic clock."""
@@ -64,6 +68,13 @@ class SystemClock:
     async def offload(self, function: Callable[[A], R], argument: A) -> R:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(_pool(), function, argument)
+
+    def start(self, work: Callable[[], None]) -> None:
+        _pool().submit(work)
+
+
+SYSTEM_CLOCK = SystemClock()
+"""The one that everybody has who names none, so that they share what hangs on a clock."""
 
 
 class ScriptedClock:
@@ -97,6 +108,9 @@ class ScriptedClock:
 
     async def offload(self, function: Callable[[A], R], argument: A) -> R:
         return function(argument)
+
+    def start(self, work: Callable[[], None]) -> None:
+        work()
 
     async def advance(self, seconds: float) -> None:
         """Move on by ``seconds``, waking everybody whose deadline comes by."""

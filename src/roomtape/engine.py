@@ -16,7 +16,7 @@ from types import TracebackType
 from aiortc import MediaStreamTrack
 
 from .callback import ChannelEventCallback
-from .clock import Clock, SystemClock
+from .clock import SYSTEM_CLOCK, Clock
 from .errors import ConfigurationError, FileError, OpenFileError, RoomError, SuffixError
 from .files.disk import Disk
 from .local_audio import LocalAudio, TrackAudio
@@ -47,7 +47,7 @@ class RtcEngine:
 
     def __init__(self, room: Room, *, clock: Clock | None = None, disk: Disk | None = None) -> None:
         self._room = room
-        self._clock = clock or SystemClock()
+        self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
         self._callback = ChannelEventCallback()
         self._roster = Roster()

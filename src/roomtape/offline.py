@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from .audio.downmix import mixed_down
 from .audio.encoder import Encoder, make_encoder
 from .audio.limiter import Limiter
 from .audio.mixer import Mixer
-from .clock import SystemClock
 from .errors import ConfigurationError, OpenFileError
 from .files.disk import Disk
 from .files.finishing import write_finished
@@ -114,7 +114,7 @@ def mix_files(
         unit_samples=encoder.unit_samples,
         most_unit_bytes=encoder.most_unit_bytes,
         cycle_s=0,
-        started_at=SystemClock().utc(),
+        started_at=datetime.now(UTC),
     )
     try:
         finished = write_finished(

@@ -4,8 +4,8 @@ The recorder is the shell around three parts that know nothing of each other: th
 no I/O), the sink (a file), and the watch (warnings). It owns what they lack: time, threads and the
 event loop.
 
-* Five times a second the session mixes what has come, on a thread of a pool that all recorders
-  share.
+* Five times a second the session mixes what has come, on a thread of a pool (see :mod:`.ticker`:
+  all recorders share one beat).
 * What it gives goes to the disk writer, which has a thread of its own.
 * Events are delivered on the event loop, in order; a callback that raises is logged.
 
@@ -20,22 +20,23 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
 
 from .audio.session import RecordingSession
-from .clock import Clock, SystemClock
+from .clock import SYSTEM_CLOCK, Clock
 from .disk_writer import DiskWriter
 from .errors import FileError, StateError
 from .files.disk import Disk
 from .files.report_file import write_report_file
 from .files.sink import Finished, SinkFormat
+from .mixdown import Mixdown
 from .notices import EventListener, Notices
 from .reporting import make_report
 from .source import Source, pull
 from .target import Target, in_words
+from .ticker import Beat, Ticker
 from .types import (
     NS_PER_S,
     AudioRecordingCode,
@@ -45,14 +46,10 @@ from .types import (
     AudioRecordingWarning,
     RecordingReport,
 )
-from .watch import Snapshot, Watch
+from .watch import Warnings
 
 logger = logging.getLogger(__name__)
 
-TICK_NS = NS_PER_S // 5
-_WATCH_NS = NS_PER_S
-_MOST_BACKLOG_S = 60
-"""A disk that hangs for longer ends the recording: the audio must not fill the memory."""
 _HUNG_DISK_S = 60.0
 
 
@@ -82,7 +79,7 @@ class AudioRecorder:
         self.path = config.path
         """The absolute path of the file."""
         self._notices = Notices(config.path, on_event)
-        self._clock = clock or SystemClock()
+        self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
         self._position = AudioRecordingPosition(config.position)
         self._session = RecordingSession(
@@ -94,13 +91,11 @@ class AudioRecorder:
         self._pulls: set[asyncio.Task[None]] = set()
         self._target: Target | None = None
         self._writer: DiskWriter | None = None
-        self._ticker: asyncio.Task[None] | None = None
-        self._mixing = Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._beat: Beat | None = None
+        self._mixdown: Mixdown | None = None
         self._start_ns = 0
         self._started_at = self._clock.utc()
-        self._mixed_ns = 0
-        self._watch = Watch()
-        self._watched_ns = 0
         self._ending: asyncio.Task[None] | None = None
         self._report: RecordingReport | None = None
         self._error = ""
@@ -161,7 +156,7 @@ class AudioRecorder:
         Raises:
             OpenFileError: The target's name cannot be taken; nothing is left behind.
         """
-        if self._target is None or self._ticker is not None or self.over:
+        if self._target is None or self._beat is not None or self.over:
             raise StateError("a name is taken after prepare() and before begin()")
         await self._target.place()
 
@@ -172,10 +167,10 @@ class AudioRecorder:
             OpenFileError: The target's name cannot be taken; nothing is left behind.
         """
         target = self._target
-        if target is None or self._ticker is not None or self.over:
+        if target is None or self._beat is not None or self.over:
             raise StateError("a recorder begins once, after prepare()")
         sink = await target.place()
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._start_ns = self._clock.now_ns()
         self._started_at = self._clock.utc()
         self._writer = DiskWriter(
@@ -183,7 +178,7 @@ class AudioRecorder:
             target.sink_format,
             disk=self._disk,
             clock=self._clock,
-            on_failure=lambda error: _on_loop(loop, self._disk_failed, error),
+            on_failure=lambda error: self._tell_loop(lambda: self._break_off(in_words(error))),
         )
         for source in self._sources:
             self._let_in(source)
@@ -195,7 +190,16 @@ class AudioRecorder:
                 f"{ring} is what a crashed cyclic recording left; it is kept. Finish it with: "
                 f"roomtape recover {shlex.quote(str(ring))}",
             )
-        self._ticker = loop.create_task(self._run())
+        self._mixdown = Mixdown(
+            self._session,
+            self._writer,
+            clock=self._clock,
+            start_ns=self._start_ns,
+            cycle_s=int(self.config.cycle_time),
+            on_warnings=lambda now_ns, found: self._tell_loop(lambda: self._warn(now_ns, found)),
+            on_failure=lambda reason: self._tell_loop(lambda: self._break_off(reason)),
+        )
+        self._beat = Ticker.shared(self._clock).add(self._mixdown.tick)
 
     async def stop(self) -> RecordingReport:
         """Record up to now, complete the file, and say what is in it.
@@ -207,7 +211,7 @@ class AudioRecorder:
             FileError: The recording was broken off, or the file could not be completed. ERROR has
                 been delivered, and :attr:`report` says what there is.
         """
-        if self._ticker is None:
+        if self._beat is None:
             raise StateError("nothing is being recorded: start() comes before stop()")
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end())
@@ -229,13 +233,13 @@ class AudioRecorder:
 
     async def discard(self) -> None:
         """Give up what :meth:`prepare` reserved; for a recorder that has not begun."""
-        if self._target is not None and self._ticker is None:
+        if self._target is not None and self._beat is None:
             await self._target.discard()
 
     @property
     def recording(self) -> bool:
         """Whether it runs."""
-        return self._ticker is not None and not self.over and self._ending is None
+        return self._beat is not None and not self.over and self._ending is None
 
     @property
     def over(self) -> bool:
@@ -252,7 +256,7 @@ class AudioRecorder:
         """For how long it has been recording."""
         if self._report is not None:
             return self._report.duration_s
-        return (self._clock.now_ns() - self._start_ns) / NS_PER_S if self._ticker else 0.0
+        return (self._clock.now_ns() - self._start_ns) / NS_PER_S if self._beat else 0.0
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -276,7 +280,7 @@ class AudioRecorder:
             raise StateError("the recording is over; it takes no more sources")
         source = Source(name, local=local, clock=self._clock)
         self._sources.append(source)
-        if self._ticker is not None or self._writer is not None:
+        if self._beat is not None or self._writer is not None:
             self._let_in(source)
         return source
 
@@ -322,44 +326,21 @@ class AudioRecorder:
     def _now_ns(self) -> int:
         return self._clock.now_ns() - self._start_ns
 
-    async def _run(self) -> None:
-        due_ns = self._start_ns
-        while True:
-            due_ns = max(due_ns + TICK_NS, self._clock.now_ns())
-            await self._clock.sleep_until(due_ns)
-            # After a stall of ours (a blocked loop, SIGSTOP) what came meanwhile still waits in
-            # sockets and queues. The mix head goes after the clock at twice its speed at most,
-            # so that it can still be placed.
-            self._mixed_ns = min(self._now_ns(), self._mixed_ns + 2 * TICK_NS)
-            try:
-                await self._offload(self._session.advance, self._mixed_ns)
-                self._look()
-            except Exception as error:
-                logger.exception("mixing %s failed", self.path)
-                self._break_off(f"internal error: {error!r}")
-                return
-
-    async def _offload(self, step: Callable[[int], list[bytes]], now_ns: int) -> None:
-        """Do a step of the session on a thread of the pool, and write what it gives."""
-        writer, mixing = self._writer, self._mixing
-        assert writer is not None
-
-        def mix_and_write(now_ns: int) -> None:
-            # One at a time: a step goes on to its end even where whoever waits is cancelled.
-            with mixing:
-                writer.write(step(now_ns))
-
-        await self._clock.offload(mix_and_write, now_ns)
+    def _tell_loop(self, say: Callable[[], None]) -> None:
+        """Say something on the event loop's thread, in the order in which it is told."""
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(say)
 
     async def _end(self) -> None:
-        assert self._ticker is not None
         assert self._writer is not None
+        assert self._mixdown is not None
+        assert self._beat is not None
         now_ns = self._now_ns()
-        self._ticker.cancel()
-        await asyncio.wait([self._ticker])
+        self._beat.stop()
         finished: Finished | None = None
         try:
-            await self._offload(self._session.finish, now_ns)
+            await self._clock.offload(self._mixdown.finish, now_ns)
             finished = await asyncio.wait_for(
                 asyncio.wrap_future(self._writer.finish()), _HUNG_DISK_S
             )
@@ -371,16 +352,13 @@ class AudioRecorder:
             self._error = self._error or in_words(error)
         await self._close(finished)
 
-    def _disk_failed(self, error: OSError) -> None:
-        self._break_off(in_words(error))
-
     def _break_off(self, reason: str) -> None:
         """The recording cannot go on: say so once, and end what can be ended."""
         if self.over or self._ending is not None:
             return  # stop() is at it already and will see the same error
         self._error = reason
-        assert self._ticker is not None
-        self._ticker.cancel()
+        assert self._beat is not None
+        self._beat.stop()
         assert self._writer is not None
         self._writer.finish()
         self._ending = asyncio.get_running_loop().create_task(self._close(None))
@@ -388,6 +366,8 @@ class AudioRecorder:
     async def _close(self, finished: Finished | None) -> None:
         """Write the report and deliver the last event."""
         assert self._writer is not None
+        assert self._mixdown is not None
+        self._mixdown.stop()
         for task in self._pulls:
             task.cancel()
         for source in self._sources:
@@ -415,38 +395,7 @@ class AudioRecorder:
         else:
             self._notices.tell(AudioRecordingCode.FINISH)
 
-    # -- telling ------------------------------------------------------------------------------
-
-    def _look(self) -> None:
-        now_ns = self._now_ns()
-        if now_ns - self._watched_ns < _WATCH_NS or self._writer is None:
-            return
-        self._watched_ns = now_ns
-        rate_hz = self.config.sample_rate
-        backlog_s = self._writer.backlog_samples / rate_hz
-        progress = self._session.progress
-        snapshot = Snapshot(
-            now_ns=now_ns,
-            sources=[track for track in self._session.sources if track.left_ns is None],
-            mixed_samples=progress.mixed_samples,
-            limited_samples=progress.limited_samples,
-            disk_busy_ns=self._writer.busy_ns(self._clock.now_ns()),
-            backlog_s=backlog_s,
-            free_bytes=self._writer.free_bytes,
-            bytes_per_s=self._session.encoder.bytes_per_s,
-            cycle_s=int(self.config.cycle_time),
-        )
-        for code, detail in self._watch.look(snapshot):
-            self._notices.warn(now_ns / NS_PER_S, code, detail)
-        if backlog_s > _MOST_BACKLOG_S:
-            self._break_off(
-                f"the disk has not kept up: {backlog_s:.0f} s of audio wait in memory, more than "
-                f"the {_MOST_BACKLOG_S} s allowed"
-            )
-
-
-def _on_loop(
-    loop: asyncio.AbstractEventLoop, function: Callable[[OSError], None], error: OSError
-) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-        loop.call_soon_threadsafe(function, error)
+    def _warn(self, now_ns: int, warnings: Warnings) -> None:
+        if not self.over:
+            for code, detail in warnings:
+                self._notices.warn(now_ns / NS_PER_S, code, detail)

@@ -15,6 +15,7 @@ from .types import NS_PER_S, Pcm
 logger = logging.getLogger(__name__)
 
 _MOST_QUEUED_NS = 600 * NS_PER_S
+_INT16 = np.dtype(np.int16)
 _RATES_HZ = range(4000, 384001)
 _MOST_CHANNELS = 32
 
@@ -58,7 +59,21 @@ class Source:
             ValueError: The array is of another type or shape, the rate is not one of audio, or
                 ten minutes of pushed audio wait already. The recording goes on.
         """
-        if pcm.dtype != np.int16 or pcm.ndim not in (1, 2):
+        if pcm.dtype != _INT16 or pcm.ndim != 1 or sample_rate not in _RATES_HZ:
+            self._check(pcm, sample_rate)
+        track = self._track
+        if track is None or self._closed or not len(pcm):
+            return
+        if track.waiting_ns > _MOST_QUEUED_NS:
+            raise ValueError(
+                f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
+                "is spoken"
+            )
+        arrived_ns = self._clock.now_ns() - self._start_ns
+        track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
+
+    def _check(self, pcm: Pcm, sample_rate: int) -> None:
+        if pcm.dtype != _INT16 or pcm.ndim not in (1, 2):
             raise ValueError(
                 f"{self.name}: pushed audio is {pcm.dtype} of shape {pcm.shape}; it must be int16 "
                 "of shape (frames,) or (frames, channels)"
@@ -72,16 +87,6 @@ class Source:
                 f"{self.name}: pushed audio has {pcm.shape[1]} channels; the shape must be "
                 "(frames, channels)"
             )
-        track = self._track
-        if track is None or self._closed or not len(pcm):
-            return
-        if track.waiting_ns > _MOST_QUEUED_NS:
-            raise ValueError(
-                f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
-                "is spoken"
-            )
-        arrived_ns = self._clock.now_ns() - self._start_ns
-        track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""

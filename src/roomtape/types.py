@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import ConfigurationError, SuffixError
 
-Pcm: TypeAlias = npt.NDArray[np.int16]
+if TYPE_CHECKING:  # the command line has these types, but does without arrays for most of its work
+    import numpy as np
+    import numpy.typing as npt
+
+Pcm: TypeAlias = "npt.NDArray[np.int16]"
 """Interleaved signed 16-bit PCM, shape ``(frames,)`` (mono) or ``(frames, channels)``."""
 
-Block: TypeAlias = npt.NDArray[np.float32]
+Block: TypeAlias = "npt.NDArray[np.float32]"
 """Samples, shape ``(frames, channels)``; full scale is 1.0."""
 
 NS_PER_S = 1_000_000_000
@@ -313,6 +315,6 @@ class RecordingReport:
         plain = dataclasses.asdict(self)
         plain["started_at"] = self.started_at.isoformat()
         for source in plain["sources"]:
-            if source["peak_dbfs"] == -np.inf:
+            if source["peak_dbfs"] == -math.inf:
                 source["peak_dbfs"] = None
         return plain

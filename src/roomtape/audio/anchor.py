@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,9 @@ _SLACK_S = 0.3
 """Timestamps that part from the arrivals by more are wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A run of mono samples that came in one piece.
+class Arrival(NamedTuple):
+    """A run of mono samples that came in one piece. (A tuple, because hundreds a second are made
+    and a frozen dataclass takes five times as long.)
 
     Attributes:
         pcm: int16, shape ``(frames,)``.

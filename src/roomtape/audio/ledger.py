@@ -74,6 +74,8 @@ class Ledger:
         """The largest absolute sample, 0 to 32768 ..."""
         self.level = 0
         """... and that of the last tenth of a second that was mixed."""
+        self.last_sound_ns = 0
+        """Until when something else than digital silence was mixed, or came too late for it."""
 
     def note(self, kind: IntervalKind, start_ns: int, end_ns: int) -> None:
         self._of(kind).add(start_ns, end_ns)

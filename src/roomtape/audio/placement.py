@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class Placement:
         """Take in ``arrivals``; give what can be placed now, in order of decision."""
         if self._distrust_until is not None and arrivals:
             if arrivals[0].at < self._distrust_until:
-                arrivals = [replace(arrival, pts=None) for arrival in arrivals]
+                arrivals = [arrival._replace(pts=None) for arrival in arrivals]
             else:
                 self._distrust_until = None
         index = 0

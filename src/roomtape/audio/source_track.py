@@ -17,10 +17,6 @@ from .timeline import Timeline
 # pcm, sample_rate, pts, arrived_ns (from the start of the recording), gap_is_silence
 _Frame = tuple[Pcm, int, int | None, int, bool]
 
-_SILENT_PEAK = 2
-"""Opus below 64 kbit/s makes steps of one of digital zero (measured with libopus); no microphone
-is as quiet."""
-
 
 _SHORTEST_NS = NS_PER_S // 50
 """Whoever was there at the start came a few microseconds after it: nobody was absent then."""
@@ -55,9 +51,7 @@ class SourceTrack:
         self.queued_ns = 0
         """How far ahead of the clock audio was pushed, when last looked at."""
         self.last_frame_ns = joined_ns
-        """When the last frame came ..."""
-        self.last_sound_ns = joined_ns
-        """... and the last one that was not digital silence."""
+        """When the last frame came."""
         self.unmuted_ns = joined_ns
 
     def push(
@@ -68,6 +62,11 @@ class SourceTrack:
             if self.left_ns is None:
                 self._inbox.append((pcm, sample_rate, pts, arrived_ns, gap_is_silence))
                 self._inbox_ns += len(pcm) * NS_PER_S // sample_rate
+
+    @property
+    def last_sound_ns(self) -> int:
+        """Until when something else than digital silence was heard."""
+        return max(self.joined_ns, self.ledger.last_sound_ns)
 
     @property
     def waiting_ns(self) -> int:
@@ -92,6 +91,8 @@ class SourceTrack:
                 self._timeline = self._next_timeline(rate_hz, head_at(rate_hz), now_ns)
                 fresh.append(self._timeline)
             self._timeline.ingest(self._arrivals(run), now_ns * rate_hz // NS_PER_S)
+        if frames:
+            self.last_frame_ns = frames[-1][3]
         if self._timeline is not None:
             rate_hz = self._timeline.rate_hz
             if not frames:
@@ -161,14 +162,14 @@ class SourceTrack:
         return Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
 
     def _arrivals(self, frames: Iterable[_Frame]) -> list[Arrival]:
-        arrivals = []
-        for pcm, rate_hz, pts, arrived_ns, gap_is_silence in frames:
-            at = arrived_ns * rate_hz // NS_PER_S
-            arrivals.append(Arrival(mixed_down(pcm), at, pts, gap_is_silence))
-            self.last_frame_ns = arrived_ns
-            self._timed = pts is not None
-        for arrival in reversed(arrivals):
-            if max(int(arrival.pcm.max()), -int(arrival.pcm.min())) > _SILENT_PEAK:
-                self.last_sound_ns = arrival.at * NS_PER_S // rate_hz
-                break
+        arrivals = [
+            Arrival(
+                pcm if pcm.ndim == 1 else mixed_down(pcm),
+                arrived_ns * rate_hz // NS_PER_S,
+                pts,
+                gap_is_silence,
+            )
+            for pcm, rate_hz, pts, arrived_ns, gap_is_silence in frames
+        ]
+        self._timed = arrivals[-1].pts is not None
         return arrivals

@@ -34,6 +34,9 @@ _FASTER = 1250
 _FAR_OFF_S = 0.03
 _LONGEST_SLEW_S = 10
 _QUIET_PEAK = 16  # -66 dBFS: what a codec makes of silence
+_SILENT_PEAK = 2
+"""Opus below 64 kbit/s makes steps of one of digital zero (measured with libopus); no microphone
+is as quiet."""
 _SPEECH_BLOCK_S = 0.1
 _SPEECH_PEAK = 104  # -50 dBFS
 
@@ -126,6 +129,7 @@ class Timeline:
             self._ledger.duplicate_ns += self._ns(inserted.covered)
             if inserted.late:
                 self._ledger.late_ns += self._ns(inserted.late)
+                self._ledger.last_sound_ns = max(self._ledger.last_sound_ns, self._ns(run.at))
                 first = run.start + early + self._shift
                 self._ledger.note(
                     IntervalKind.LATE, self._ns(first), self._ns(first + inserted.late)
@@ -260,6 +264,8 @@ class Timeline:
         at = stop - len(pcm)
         for peak in peaks:
             end = min(at + block, stop)
+            if peak > _SILENT_PEAK:
+                self._ledger.last_sound_ns = self._ns(end)
             if peak >= _SPEECH_PEAK:
                 self._ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(end))
             at = end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +24,9 @@ def demo(
     Starts the embedded room server; alice, bob and carol join over real WebRTC and talk; dave
     joins, talks, and records. Takes about a minute and a half.
     """
-    from rich.console import Console  # noqa: PLC0415 (quick --help)
+    import asyncio  # noqa: PLC0415 (quick --help)
+
+    from rich.console import Console  # noqa: PLC0415
 
     from ..demo import SCENES, draw_picture, run_demo  # noqa: PLC0415
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from pathlib import Path
@@ -67,7 +66,9 @@ def record(
         raise ConfigurationError(f"--duration is {duration:g}; it must be more than 0 seconds")
     if not config.path.parent.is_dir():
         raise RoomtapeError(f"cannot record to {config.path}: its directory does not exist")
-    from ..local_audio import FileAudio  # noqa: PLC0415 (quick --help)
+    import asyncio  # noqa: PLC0415 (quick --help)
+
+    from ..local_audio import FileAudio  # noqa: PLC0415
 
     local = FileAudio(speak) if speak is not None else None
     return asyncio.run(_record(url, channel, name, token, config, local, duration, as_json))
@@ -99,7 +100,9 @@ async def _record(
     duration: float | None,
     as_json: bool,
 ) -> int:
-    from ..engine import RtcEngine  # noqa: PLC0415 (quick --help)
+    import asyncio  # noqa: PLC0415 (quick --help)
+
+    from ..engine import RtcEngine  # noqa: PLC0415
     from ..rooms import WebRtcRoom  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 

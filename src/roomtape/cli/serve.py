@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from typing import Annotated
 
@@ -29,11 +28,15 @@ def serve(
 
     It has the signalling, and a web page with which a browser joins a room.
     """
+    import asyncio  # noqa: PLC0415 (quick --help)
+
     asyncio.run(_serve(host, port, secret, insecure))
 
 
 async def _serve(host: str, port: int, secret: str | None, insecure: bool) -> None:
-    from ..server.app import RoomServer  # noqa: PLC0415 (quick --help)
+    import asyncio  # noqa: PLC0415 (quick --help)
+
+    from ..server.app import RoomServer  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

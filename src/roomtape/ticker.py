@@ -1,0 +1,126 @@
+"""One beat for all recorders of an event loop.
+
+A recorder mixes five times a second. With a timer, a task and a future of its own for each, a
+machine that holds many recordings would spend more on waking up than on mixing. So the recorders
+of a loop share one timer, and what is due is done by the threads of one pool.
+
+The beat is the event loop's on purpose. While the loop is blocked (or the whole process stopped),
+what is sent to the recordings waits in sockets and queues, and the mix must wait for it as well.
+The time that was missed is made up for at twice the speed, so that the audio still finds its place
+unmixed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from .clock import Clock
+from .types import NS_PER_S
+
+TICK_NS = NS_PER_S // 5
+
+_SLOTS = 4
+"""Recorders take turns, so that no moment has the work of all of them."""
+_SLOT_NS = TICK_NS // _SLOTS
+_WORKERS = 2
+
+Tick = Callable[[int], None]
+"""Called with the time on the clock up to which the audio can have come."""
+
+
+class Beat:
+    """One recorder's part in the ticker, until :meth:`stop`."""
+
+    def __init__(self, ticker: Ticker, tick: Tick, slot: int) -> None:
+        self._ticker = ticker
+        self.tick = tick
+        self.slot = slot
+        self.pending = False
+        """Waits for a thread, or is at it: on a machine that is too slow, beats are left out."""
+        self.stopped = False
+
+    def stop(self) -> None:
+        """No more; it may be at it for a last time."""
+        if not self.stopped:
+            self.stopped = True
+            self._ticker.remove(self)
+
+
+class Ticker:
+    """Beats as long as anybody listens. Belongs to one event loop.
+
+    Args:
+        clock: Whose time it is.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._key = (asyncio.get_running_loop(), clock)
+        self._slots: list[list[Beat]] = [[] for _ in range(_SLOTS)]
+        self._pending: deque[tuple[Beat, int]] = deque()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @classmethod
+    def shared(cls, clock: Clock) -> Ticker:
+        """The one of everybody with this clock on the running loop."""
+        key = (asyncio.get_running_loop(), clock)
+        if key not in _tickers:
+            _tickers[key] = cls(clock)
+        return _tickers[key]
+
+    def add(self, tick: Tick) -> Beat:
+        """Call ``tick`` every :data:`TICK_NS` from now on, never twice at the same time, on some
+        thread (in a script: right in its turn)."""
+        slot = min(range(_SLOTS), key=lambda index: len(self._slots[index]))
+        beat = Beat(self, tick, slot)
+        self._slots[slot].append(beat)
+        return beat
+
+    def remove(self, beat: Beat) -> None:
+        """Let go of a beat that was stopped."""
+        self._slots[beat.slot].remove(beat)
+        if not any(self._slots):
+            self._task.cancel()
+            del _tickers[self._key]
+
+    async def _run(self) -> None:
+        clock = self._clock
+        due_ns = woken_ns = until_ns = clock.now_ns()
+        slot = step_ns = 0
+        while True:
+            turn = next((n for n in range(1, _SLOTS) if self._slots[(slot + n) % _SLOTS]), _SLOTS)
+            slot = (slot + turn) % _SLOTS
+            due_ns += turn * _SLOT_NS
+            await clock.sleep_until(due_ns)
+            now_ns = clock.now_ns()
+            if now_ns - due_ns > TICK_NS:
+                due_ns = now_ns
+            # One long step is a stall, and what came meanwhile still waits: go on slowly. Several
+            # are a machine that is too slow: then there is nothing to wait for.
+            last_ns, step_ns = step_ns, now_ns - woken_ns
+            usual_ns = max(turn * _SLOT_NS, min(step_ns, last_ns))
+            until_ns, woken_ns = min(now_ns, until_ns + 2 * usual_ns), now_ns
+            self._beat(self._slots[slot], until_ns)
+
+    def _beat(self, beats: list[Beat], until_ns: int) -> None:
+        due = [beat for beat in beats if not beat.pending]
+        for beat in due:
+            beat.pending = True
+            self._pending.append((beat, until_ns))
+        for _ in range(min(len(due), _WORKERS)):
+            self._clock.start(self._work)
+
+    def _work(self) -> None:
+        while self._pending:
+            try:
+                beat, until_ns = self._pending.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if not beat.stopped:
+                beat.tick(until_ns)
+            beat.pending = False
+
+
+_tickers: dict[tuple[asyncio.AbstractEventLoop, Clock], Ticker] = {}
