@@ -14,6 +14,9 @@ mislead: arrivals are delayed by the network, timestamps restart, jump, wrap, or
 
   - the stream catches up (a stall, then a burst): the doubtful frames belong where their
     timestamps say;
+  - it comes faster than it was spoken, and gets less late all the time (a narrow link after a
+    hold-up, :mod:`.catching_up`): likewise, even where that is too late to be heard, and what
+    comes next is doubted anew;
   - the stream goes on as if nothing had been: a stray. It fills the hole that it left, if it
     left one;
   - neither: the sender began anew, or fell behind for good. A new anchor is set at arrival.
@@ -34,6 +37,7 @@ import numpy as np
 
 from ..types import Pcm
 from .anchor import Arrival, Stamped, least_delayed, spoken_order
+from .catching_up import is_catching_up
 from .recent_frames import RecentFrames
 
 HOLD_S = 0.3
@@ -41,6 +45,8 @@ HOLD_S = 0.3
 the clock, comes by, which a resampler's filter brings 0.13 s nearer; and of 15 frames with 60 ms
 of jitter, one is nearly always early."""
 
+_UNDECIDED_S = 0.5
+"""It waits so long where jitter may be the reason that it seems to catch up."""
 _REORDER_S = 2.0
 _AHEAD_S = 0.5
 _LATE_S = 0.4
@@ -94,6 +100,7 @@ class Placement:
         self._end = not_before  # position behind the last sample that was placed in order
         self._shift = 0
         self._doubtful: list[Stamped] = []
+        self._catching_up: list[Stamped] = []  # the doubtful ones before these
         self._recent = RecentFrames(round(_REORDER_S * rate_hz))
         self._offences: deque[int] = deque(maxlen=_MOST_OFFENCES)
         self._distrust_until: int | None = None
@@ -135,8 +142,20 @@ class Placement:
             now: The position of the clock on the room grid.
             force: Do not wait: the source has ended.
         """
-        if self._doubtful and (force or now - self._doubtful[0][1].at >= self._hold):
-            yield from self._anchor_anew()
+        if not self._doubtful:
+            return
+        waited = now - self._doubtful[0][1].at
+        if force or waited >= self._hold:
+            decide = force or waited >= _UNDECIDED_S * self._rate_hz
+            match self._catches_up(decide=decide):
+                case True:
+                    yield from self._place_late()
+                case False if self._catching_up and not force:
+                    # Held up once more, perhaps: what comes next is judged for itself.
+                    yield from self._place_late()
+                    self._catching_up.clear()
+                case False:
+                    yield from self._anchor_anew()
 
     # -- the stream as it should be -----------------------------------------------------------
 
@@ -257,7 +276,9 @@ class Placement:
         match self._recent.seen(pts, arrival.pcm):
             case True:
                 self.duplicate_samples += len(arrival.pcm)
-            case None if self._in_a_hole(pts, arrival) and self._fits(pts, arrival):
+            case None if self._in_a_hole(pts, arrival) and (
+                self._catching_up or self._fits(pts, arrival)
+            ):
                 yield self._place(pts, arrival)
             case False if pts == self._follows:
                 yield self._place(pts, arrival)  # a stray stands ahead of the stream
@@ -271,6 +292,7 @@ class Placement:
 
     def _settle_doubts(self, next_pts: int) -> Iterator[Placed]:
         """A frame fits again, at ``next_pts``: what were the doubtful ones before it?"""
+        self._catching_up.clear()
         if not self._doubtful:
             return
         doubtful, self._doubtful = self._doubtful, []
@@ -290,7 +312,31 @@ class Placement:
                 self.stray_samples += len(arrival.pcm)
                 self._offend(arrival.at)
 
+    def _catches_up(self, *, decide: bool) -> bool | None:
+        """Whether the doubtful frames belong where their timestamps say although they are too late;
+        None if that cannot be told yet."""
+        frames = sorted(self._doubtful, key=lambda frame: frame[0])
+        if (
+            self._anchor is None
+            or frames[0][0] < self._next_pts
+            or any(arrival.pts is None for _, arrival in frames)
+        ):
+            return False
+        heard_at = self._anchor + self._shift
+        late = [arrival.at - pts - heard_at for pts, arrival in frames]
+        if min(late) < 0:
+            return False
+        too_late = late[-1] - _LATE_S * self._rate_hz
+        return is_catching_up(self._catching_up + frames, too_late, self._rate_hz, decide=decide)
+
+    def _place_late(self) -> Iterator[Placed]:
+        self._catching_up = sorted(self._doubtful, key=lambda frame: frame[0])
+        self._doubtful = []
+        for pts, arrival in self._catching_up:
+            yield self._place(pts, arrival)
+
     def _anchor_anew(self) -> Iterator[Placed]:
+        self._catching_up.clear()
         doubtful, self._doubtful = self._doubtful, []
         untimed = doubtful[0][1].pts is None
         had_anchor = self._anchor is not None
