@@ -14,6 +14,9 @@ from ..types import Pcm
 _JITTER_S = 0.08
 """A stream whose frames come earlier than this against its first is not jitter but a bot that
 pushes faster than it speaks: its first frame is said when it comes."""
+JUMP_S = 5
+"""A jump of timestamps by more is a new stream, for all that anybody knows."""
+_WRAP = 1 << 32
 _SLACK_S = 0.3
 """Timestamps that part from the arrivals by more are wrong."""
 
@@ -37,6 +40,18 @@ class Arrival(NamedTuple):
 
 Stamped = tuple[int, Arrival]
 """An arrival, and its timestamp without wraps; counted, if it has none."""
+
+
+def unwrapped(pts: int | None, expected: int, rate_hz: int) -> int:
+    """A timestamp without wraps; ``expected``, if there is none.
+
+    Only a small step across the border is a wrap; anything else is a jump, and stays one.
+    """
+    if pts is None:
+        return expected
+    turns = round((expected - pts) / _WRAP)
+    without = pts + turns * _WRAP
+    return without if turns and abs(without - expected) <= JUMP_S * rate_hz else pts
 
 
 def spoken_order(frames: Sequence[Stamped], rate_hz: int) -> tuple[int, list[Stamped]]:

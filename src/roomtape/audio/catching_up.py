@@ -19,7 +19,7 @@ _SURELY_NOT = -0.08
 _SURELY = -0.2
 _RATHER = -0.13
 """1.15 times as fast as it was spoken, half way between a pause and 1.3 times."""
-LONGEST_S = 30
+LONGEST_S = 25
 """What will take longer to catch up is given up: 5 s at 1.3 times as fast take 17 s, in which all
 is lost but nothing misplaced; beyond, a source in the wrong place is better than none."""
 _FEWEST = 3

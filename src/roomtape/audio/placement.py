@@ -21,6 +21,8 @@ mislead: arrivals are delayed by the network, timestamps restart, jump, wrap, or
     left one;
   - neither: the sender began anew, or fell behind for good. A new anchor is set at arrival.
 
+* A stream that fell behind, and then comes in time for a former anchor again and stays so
+  (:mod:`.former_anchors`), goes back to it: the network was the reason.
 * A sender whose timestamps keep making no sense is counted for ever longer, as if it had none.
 
 So a timestamp can never make more silence than the clock has seen pass, and no live source is
@@ -29,16 +31,17 @@ lost for longer than it takes to doubt it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..types import Pcm
-from .anchor import Arrival, Stamped, least_delayed, spoken_order
+from .anchor import JUMP_S, Arrival, Stamped, least_delayed, spoken_order, unwrapped
 from .catching_up import is_catching_up
+from .former_anchors import FormerAnchors
 from .recent_frames import RecentFrames
+from .trust import Trust
 
 HOLD_S = 0.3
 """How long a doubtful frame waits. It must be placed before the mix head, half a second behind
@@ -54,11 +57,6 @@ _LATE_S = 0.4
 _UNTIMED_LATE_S = 0.08
 """... and one without, for which a gap in the arrivals is the only sign of a pause."""
 _CONTINUOUS_S = 0.08
-_WRAP = 1 << 32
-_WRAP_SLACK_S = 5
-_MOST_OFFENCES = 4
-_OFFENCES_WITHIN_S = 5
-_DISTRUST_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +91,7 @@ class Placement:
     def __init__(self, rate_hz: int, *, not_before: int | None = None) -> None:
         self._rate_hz = rate_hz
         self._hold = round(HOLD_S * rate_hz)
+        self._reorder = round(_REORDER_S * rate_hz)
         self._anchor: int | None = None
         self._first_pts = 0  # of this anchor
         self._next_pts = 0  # behind the latest sample that was placed
@@ -101,10 +100,10 @@ class Placement:
         self._shift = 0
         self._doubtful: list[Stamped] = []
         self._catching_up: list[Stamped] = []  # the doubtful ones before these
-        self._recent = RecentFrames(round(_REORDER_S * rate_hz))
-        self._offences: deque[int] = deque(maxlen=_MOST_OFFENCES)
-        self._distrust_until: int | None = None
-        self._distrust = _DISTRUST_S * rate_hz
+        self._recent = RecentFrames(self._reorder)
+        self._former = FormerAnchors(rate_hz)
+        self._ignored_until = 0  # what is from before this anchor: its place is taken
+        self._trust = Trust(rate_hz)
         self._last_at: int | None = None
         self.reanchored = 0
         """How often timestamps made no sense and a new anchor was set."""
@@ -120,16 +119,15 @@ class Placement:
 
     def feed(self, arrivals: Sequence[Arrival]) -> Iterator[Placed]:
         """Take in ``arrivals``; give what can be placed now, in order of decision."""
-        if self._distrust_until is not None and arrivals:
-            if arrivals[0].at < self._distrust_until:
-                arrivals = [arrival._replace(pts=None) for arrival in arrivals]
-            else:
-                self._distrust_until = None
+        if arrivals and not self._trust.holds(arrivals[0].at):
+            arrivals = [arrival._replace(pts=None) for arrival in arrivals]
         index = 0
         while index < len(arrivals):
             run = self._run_length(arrivals, index)
             if run:
+                first_pts = self._next_pts
                 yield self._place_run(arrivals[index : index + run])
+                self._return_to_former(first_pts, arrivals[index])
                 index += run
             else:
                 yield from self._feed_one(arrivals[index])
@@ -147,15 +145,7 @@ class Placement:
         waited = now - self._doubtful[0][1].at
         if force or waited >= self._hold:
             decide = force or waited >= _UNDECIDED_S * self._rate_hz
-            match self._catches_up(decide=decide):
-                case True:
-                    yield from self._place_late()
-                case False if self._catching_up and not force:
-                    # Held up once more, perhaps: what comes next is judged for itself.
-                    yield from self._place_late()
-                    self._catching_up.clear()
-                case False:
-                    yield from self._anchor_anew()
+            yield from self._settle_lateness(decide=decide)
 
     # -- the stream as it should be -----------------------------------------------------------
 
@@ -217,12 +207,31 @@ class Placement:
             return None
         return delay if delay - self._shift >= -_AHEAD_S * self._rate_hz else None
 
+    def _return_to_former(self, pts: int, arrival: Arrival) -> None:
+        """Go back to an anchor that the stream is in time for again. What waits is out of place,
+        but it is heard; what would be in its place is not."""
+        if self._anchor is None or arrival.pts is None:
+            return
+        anchor = self._former.regained(arrival.at - pts - self._shift, arrival.at)
+        if anchor is None or anchor >= self._anchor:
+            return
+        taken = self._anchor - anchor
+        self._anchor = anchor
+        self._next_pts += taken
+        self._first_pts = self._follows = self._next_pts
+        self._ignored_until = arrival.at + taken + self._reorder
+        self._recent.clear()
+        self.epoch += 1
+
     # -- doubts -------------------------------------------------------------------------------
 
     def _feed_one(self, arrival: Arrival) -> Iterator[Placed]:
         # Here and not only in settle(): how often that is called must make no difference.
         yield from self.settle(arrival.at)
-        pts = self._unwrapped(arrival.pts)
+        pts = unwrapped(arrival.pts, self._expected_pts(), self._rate_hz)
+        if pts < self._first_pts and arrival.at < self._ignored_until:
+            self.stray_samples += len(arrival.pcm)
+            return
         continues = bool(self._doubtful) and pts == self._expected_pts()
         began_anew = continues and self._doubtful[0][0] < self._next_pts
         # Without timestamps, only what comes later tells a stall from a pause: wait for it.
@@ -236,19 +245,9 @@ class Placement:
         elif self._fits(pts, arrival):
             yield from self._settle_doubts(pts)
             yield self._place(pts, arrival)
+            self._return_to_former(pts, arrival)
         else:
             self._doubtful.append((pts, arrival))
-
-    def _unwrapped(self, pts: int | None) -> int:
-        expected = self._expected_pts()
-        if pts is None:
-            return expected
-        turns = round((expected - pts) / _WRAP)
-        unwrapped = pts + turns * _WRAP
-        # Only a small step across the border is a wrap; anything else is a jump, and doubtful.
-        if turns and abs(unwrapped - expected) <= _WRAP_SLACK_S * self._rate_hz:
-            return unwrapped
-        return pts
 
     def _expected_pts(self) -> int:
         if self._doubtful:
@@ -257,14 +256,16 @@ class Placement:
         return self._next_pts
 
     def _fits(self, pts: int, arrival: Arrival) -> bool:
-        assert self._anchor is not None
-        late = arrival.at - (pts + self._anchor + self._shift)
+        late = self._lateness(pts, arrival)
         late_s = _UNTIMED_LATE_S if arrival.pts is None else _LATE_S
         if late > late_s * self._rate_hz:
             return False
         # Ahead of the clock is fine where it only continues: a bot that pushes all at once.
         if pts == self._next_pts:
             return True
+        small = pts - self._next_pts <= _AHEAD_S * self._rate_hz
+        if small and self._former.in_reach(arrival.at - pts - self._shift):
+            return True  # loss, on the way back to a former anchor
         if late < -_AHEAD_S * self._rate_hz:
             return False
         if late < -_AHEAD_S / 2 * self._rate_hz:
@@ -287,7 +288,7 @@ class Placement:
 
     def _in_a_hole(self, pts: int, arrival: Arrival) -> bool:
         """Whether it can have been lost on the way until now."""
-        earliest = max(self._next_pts - _REORDER_S * self._rate_hz, self._first_pts)
+        earliest = max(self._next_pts - self._reorder, self._first_pts)
         return earliest <= pts < self._next_pts and self._recent.seen(pts, arrival.pcm) is None
 
     def _settle_doubts(self, next_pts: int) -> Iterator[Placed]:
@@ -312,48 +313,65 @@ class Placement:
                 self.stray_samples += len(arrival.pcm)
                 self._offend(arrival.at)
 
-    def _catches_up(self, *, decide: bool) -> bool | None:
-        """Whether the doubtful frames belong where their timestamps say although they are too late;
-        None if that cannot be told yet."""
+    def _settle_lateness(self, *, decide: bool) -> Iterator[Placed]:
+        """No frame fits any more: does the stream catch up with its anchor, or is it a new one?"""
+        known, self._catching_up = self._catching_up, []
         frames = sorted(self._doubtful, key=lambda frame: frame[0])
-        if (
-            self._anchor is None
-            or frames[0][0] < self._next_pts
-            or any(arrival.pts is None for _, arrival in frames)
-        ):
-            return False
-        heard_at = self._anchor + self._shift
-        late = [arrival.at - pts - heard_at for pts, arrival in frames]
-        if min(late) < 0:
-            return False
-        too_late = late[-1] - _LATE_S * self._rate_hz
-        return is_catching_up(self._catching_up + frames, too_late, self._rate_hz, decide=decide)
+        late = [self._lateness(pts, arrival) for pts, arrival in frames]
+        verdict: bool | None = False
+        continues = self._continues(frames) and min(late) > 0
+        if continues:
+            excess = late[-1] - _LATE_S * self._rate_hz
+            verdict = is_catching_up(known + frames, excess, self._rate_hz, decide=decide)
+        if verdict is None:
+            self._catching_up = known
+        elif verdict or (continues and known):
+            # If not: held up once more, perhaps. What comes next is judged for itself.
+            self._doubtful, self._catching_up = [], frames if verdict else []
+            for pts, arrival in frames:
+                yield self._place(pts, arrival)
+        else:
+            yield from self._anchor_anew()
 
-    def _place_late(self) -> Iterator[Placed]:
-        self._catching_up = sorted(self._doubtful, key=lambda frame: frame[0])
-        self._doubtful = []
-        for pts, arrival in self._catching_up:
-            yield self._place(pts, arrival)
+    def _continues(self, frames: Sequence[Stamped]) -> bool:
+        """Whether these, in order, can be what the anchored stream goes on with."""
+        ahead = frames[0][0] - self._next_pts
+        return (
+            self._anchor is not None
+            and 0 <= ahead <= JUMP_S * self._rate_hz
+            and all(arrival.pts is not None for _, arrival in frames)
+        )
+
+    def _lateness(self, pts: int, arrival: Arrival) -> int:
+        """By how much it came after its place, by the anchor, is heard."""
+        return arrival.at - (pts + (self._anchor or 0) + self._shift)
 
     def _anchor_anew(self) -> Iterator[Placed]:
-        self._catching_up.clear()
         doubtful, self._doubtful = self._doubtful, []
         untimed = doubtful[0][1].pts is None
         had_anchor = self._anchor is not None
         first_pts, frames = spoken_order(doubtful, self._rate_hz)
+        former = self._anchor if self._continues(doubtful) else None
         start = least_delayed(frames, self._rate_hz)
         if self._end is not None:
             # The end is where it stands in the buffer; arrivals are on the clock.
             start -= self._shift
             if start - self._end <= _CONTINUOUS_S * self._rate_hz:
                 start = self._end
+        self._anchor = start - first_pts
+        fell_behind = former is not None and former < self._anchor
+        if former is None:
+            self._former.clear()
+        elif fell_behind:
+            self._former.add(former)
         if had_anchor:
             self.epoch += 1
             if not untimed:
                 self.reanchored += 1
-                self._offend(frames[0][1].at)
-        self._anchor = start - first_pts
+                if not fell_behind:
+                    self._offend(frames[0][1].at)
         self._first_pts = self._next_pts = first_pts
+        self._ignored_until = 0
         self._recent.clear()
         for index, (place, arrival) in enumerate(frames):
             yield self._place(
@@ -368,21 +386,9 @@ class Placement:
         if self._anchor is None:
             return False
         (_, before), (pts, arrival) = self._doubtful[-2:]
-        late = arrival.at - (pts + self._anchor + self._shift)
+        late = self._lateness(pts, arrival)
         kept_pace = arrival.at - before.at >= len(arrival.pcm) // 2
         return kept_pace and abs(late) <= _UNTIMED_LATE_S * self._rate_hz
 
     def _offend(self, at: int) -> None:
-        """A timestamp was wrong. Several in a short time, and none is believed for a
-        while; the next time, for twice as long."""
-        self._offences.append(at)
-        if (
-            len(self._offences) == _MOST_OFFENCES
-            and at - self._offences[0] <= _OFFENCES_WITHIN_S * self._rate_hz
-        ):
-            self.reanchored += 1
-            self._distrust_until = at + self._distrust
-            # One offence is due when it is believed again, at a count gone wrong; not two.
-            self._offences.clear()
-            self._offences.extend([self._distrust_until] * (_MOST_OFFENCES - 2))
-            self._distrust *= 2
+        self.reanchored += self._trust.offend(at)
