@@ -34,6 +34,7 @@ pytestmark = pytest.mark.network
 
 QUIET_S = 2.5
 CALM_S = 1.5
+HELD_S = 1.0
 TOLERANCE_S = 0.020
 Calls = dict[str, Recorded]
 
@@ -62,6 +63,15 @@ async def wander(speaker: Speaker, client: RecordingClient) -> None:
     await asyncio.sleep(7 + CALM_S)
 
 
+async def congest(speaker: Speaker, client: RecordingClient) -> None:
+    """Nothing comes through for a second, and then at 2.5 times the pace of speech."""
+    await asyncio.sleep(QUIET_S)
+    client.mark()
+    speaker.way.pace_s = 0.4 * PACKET_S
+    speaker.way.held_until_s = asyncio.get_running_loop().time() + HELD_S
+    await asyncio.sleep(7 + CALM_S)
+
+
 HARMS = {
     "nothing": harm(7),
     "loss15": harm(7, loss=0.15),
@@ -71,6 +81,7 @@ HARMS = {
     "copies": harm(7, copies=0.3),
     "jitter": harm(7, jitter_s=0.06),
     "longer": wander,
+    "congestion": congest,
     "all": harm(7, loss=0.1, reordered=0.2, copies=0.2, jitter_s=0.03, delay_s=0.05),
 }
 
@@ -183,6 +194,26 @@ def test_a_sender_that_stalls_is_back_in_its_place_afterwards(calls: Calls) -> N
         for low_s, high_s in call.intervals("stall", kind):
             assert start_s - 0.1 <= low_s <= high_s <= end_s + 0.1
     assert min(p.likeness for p in found if p.at_s > end_s + 0.1) > 0.7
+
+
+def test_a_link_that_catches_up_slowly_brings_words_too_late_but_never_out_of_place(
+    calls: Calls,
+) -> None:
+    call = calls["congestion"]
+    (stay,) = call.stays("congestion")
+    (start_s,) = call.marks_s
+    assert call.counts["lost"] == 0
+    assert stay.reanchored == 0
+    # At 2.5 times the pace it takes 1 s to be less than half a second late again: of what was
+    # said in half a second before the link opened, and in 1/3 s after it, 0.8 s came too late.
+    assert 0.5 <= stay.late_s <= 1.2
+    assert stay.lost_s == pytest.approx(stay.late_s, abs=0.05)
+    assert stay.received_s + stay.lost_s == pytest.approx(call.report.duration_s, abs=0.1)
+    for kind in (IntervalKind.LOST, IntervalKind.LATE):
+        for low_s, high_s in call.intervals("congestion", kind):
+            assert start_s - 0.1 <= low_s <= high_s <= start_s + HELD_S + 0.7
+    found = pieces(call.pcm, talk())
+    assert min(p.likeness for p in found if p.at_s > start_s + HELD_S + 0.7) > 0.9
 
 
 def test_the_report_stands_beside_the_file(calls: Calls) -> None:

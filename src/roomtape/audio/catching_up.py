@@ -2,9 +2,8 @@
 
 Behind a narrow link, what was held up comes faster than it was spoken, and each frame is less late
 than the one before it. A sender that paused stays as late as it is. The slope of the lateness over
-the timestamps tells: 0 for a pause, ``1 / pace - 1`` for a queue that empties at ``pace``, -1 for
-one that comes all at once. Jitter of 60 ms bends the slope of 300 ms of frames by up to 0.2, that
-of 500 ms by up to 0.1.
+the timestamps tells: 0 for a pause, ``1 / pace - 1`` for a queue that empties at ``pace``. Jitter
+of 60 ms bends the slope of 300 ms of frames by up to 0.2, that of 500 ms by up to 0.1.
 """
 
 from __future__ import annotations
@@ -19,6 +18,9 @@ _SURELY_NOT = -0.08
 _SURELY = -0.2
 _RATHER = -0.13
 """1.15 times as fast as it was spoken, half way between a pause and 1.3 times."""
+_AT_ONCE = -0.95
+"""20 times as fast: no queue, for that would have caught up by now, but a bot that speaks again,
+and whose clock stood still meanwhile."""
 LONGEST_S = 25
 """What will take longer to catch up is given up: 5 s at 1.3 times as fast take 17 s, in which all
 is lost but nothing misplaced; beyond, a source in the wrong place is better than none."""
@@ -43,5 +45,7 @@ def is_catching_up(
     slope = float(pts @ lateness) / spread if spread else 0.0
     if not decide and _SURELY < slope < _SURELY_NOT:
         return None
-    per_second = -slope / max(1 + slope, 1e-3)  # by our clock
-    return slope <= _RATHER and late <= per_second * LONGEST_S * rate_hz
+    if not _AT_ONCE <= slope <= _RATHER:
+        return False
+    per_second = -slope / (1 + slope)  # by our clock
+    return late <= per_second * LONGEST_S * rate_hz

@@ -99,7 +99,7 @@ class Placement:
         self._end = not_before  # position behind the last sample that was placed in order
         self._shift = 0
         self._doubtful: list[Stamped] = []
-        self._catching_up: list[Stamped] = []  # the doubtful ones before these
+        self._overdue: list[Stamped] | None = None  # while it catches up: the doubtful before these
         self._recent = RecentFrames(self._reorder)
         self._former = FormerAnchors(rate_hz)
         self._ignored_until = 0  # what is from before this anchor: its place is taken
@@ -205,7 +205,8 @@ class Placement:
         queued = before is not None and arrival.at - before < len(arrival.pcm) // 2
         if queued and (arrival.pts is None or delay < self._shift):
             return None
-        return delay if delay - self._shift >= -_AHEAD_S * self._rate_hz else None
+        late_s = (delay - self._shift) / self._rate_hz
+        return delay if -_AHEAD_S <= late_s <= _LATE_S else None
 
     def _return_to_former(self, pts: int, arrival: Arrival) -> None:
         """Go back to an anchor that the stream is in time for again. What waits is out of place,
@@ -278,7 +279,7 @@ class Placement:
             case True:
                 self.duplicate_samples += len(arrival.pcm)
             case None if self._in_a_hole(pts, arrival) and (
-                self._catching_up or self._fits(pts, arrival)
+                self._overdue is not None or self._fits(pts, arrival)
             ):
                 yield self._place(pts, arrival)
             case False if pts == self._follows:
@@ -293,7 +294,7 @@ class Placement:
 
     def _settle_doubts(self, next_pts: int) -> Iterator[Placed]:
         """A frame fits again, at ``next_pts``: what were the doubtful ones before it?"""
-        self._catching_up.clear()
+        self._overdue = None
         if not self._doubtful:
             return
         doubtful, self._doubtful = self._doubtful, []
@@ -315,19 +316,20 @@ class Placement:
 
     def _settle_lateness(self, *, decide: bool) -> Iterator[Placed]:
         """No frame fits any more: does the stream catch up with its anchor, or is it a new one?"""
-        known, self._catching_up = self._catching_up, []
+        known, self._overdue = self._overdue, None
         frames = sorted(self._doubtful, key=lambda frame: frame[0])
         late = [self._lateness(pts, arrival) for pts, arrival in frames]
         verdict: bool | None = False
         continues = self._continues(frames) and min(late) > 0
         if continues:
             excess = late[-1] - _LATE_S * self._rate_hz
-            verdict = is_catching_up(known + frames, excess, self._rate_hz, decide=decide)
+            seen = [*(known or ()), *frames]
+            verdict = is_catching_up(seen, excess, self._rate_hz, decide=decide)
         if verdict is None:
-            self._catching_up = known
+            self._overdue = known
         elif verdict or (continues and known):
             # If not: held up once more, perhaps. What comes next is judged for itself.
-            self._doubtful, self._catching_up = [], frames if verdict else []
+            self._doubtful, self._overdue = [], frames if verdict else []
             for pts, arrival in frames:
                 yield self._place(pts, arrival)
         else:
