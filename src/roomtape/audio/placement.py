@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -92,6 +93,9 @@ class Placement:
         self._rate_hz = rate_hz
         self._hold = round(HOLD_S * rate_hz)
         self._reorder = round(_REORDER_S * rate_hz)
+        self._ahead = round(_AHEAD_S * rate_hz)
+        self._late = round(_LATE_S * rate_hz)
+        self._untimed_late = round(_UNTIMED_LATE_S * rate_hz)
         self._anchor: int | None = None
         self._first_pts = 0  # of this anchor
         self._next_pts = 0  # behind the latest sample that was placed
@@ -153,37 +157,27 @@ class Placement:
         """How many from ``index`` on simply continue the stream: nearly always, all of them."""
         if self._anchor is None or self._doubtful:
             return 0
-        pts = self._next_pts
-        heard_at = pts + self._anchor + self._shift
-        stop = index
-        while stop < len(arrivals):
-            arrival = arrivals[stop]
-            untimed = arrival.pts is None
-            late_s = _UNTIMED_LATE_S if untimed else _LATE_S
-            if (
-                not (untimed or arrival.pts == pts)
-                or arrival.at - heard_at > late_s * self._rate_hz
-            ):
+        expected = self._next_pts
+        heard_at = expected + self._anchor + self._shift
+        length = 0
+        for pcm, at, pts, _ in islice(arrivals, index, None):
+            late = self._untimed_late if pts is None else self._late
+            if (pts is not None and pts != expected) or at - heard_at > late:
                 break
-            stop += 1
-            pts += len(arrival.pcm)
-            heard_at += len(arrival.pcm)
-        return stop - index
+            length += 1
+            expected += len(pcm)
+            heard_at += len(pcm)
+        return length
 
     def _place_run(self, arrivals: Sequence[Arrival]) -> Placed:
         assert self._anchor is not None
-        pts, place = self._next_pts, self._next_pts + self._anchor
-        at, delay = arrivals[0].at, None
-        for arrival in arrivals:
-            each = self._delay(arrival, place)
-            if each is not None and (delay is None or each < delay):
-                at, delay = arrival.at, each
-            place += len(arrival.pcm)
+        pts, start = self._next_pts, self._next_pts + self._anchor
+        at, delay = self._least_delay(arrivals, start)
         pcm = arrivals[0].pcm if len(arrivals) == 1 else np.concatenate([a.pcm for a in arrivals])
         self._next_pts = self._follows = pts + len(pcm)
-        self._end = place
+        self._end = start + len(pcm)
         self._recent.add(pts, pcm)
-        return Placed(place - len(pcm), pcm, arrivals[0].gap_is_silence, at, delay)
+        return Placed(start, pcm, arrivals[0].gap_is_silence, at, delay)
 
     def _place(self, pts: int, arrival: Arrival, *, gap_is_silence: bool = False) -> Placed:
         assert self._anchor is not None
@@ -194,19 +188,26 @@ class Placement:
             self._end = start + len(arrival.pcm)
         self._recent.add(pts, arrival.pcm)
         silence = gap_is_silence or arrival.gap_is_silence
-        return Placed(start, arrival.pcm, silence, arrival.at, self._delay(arrival, start))
+        return Placed(start, arrival.pcm, silence, *self._least_delay([arrival], start))
 
-    def _delay(self, arrival: Arrival, place: int) -> int | None:
-        """How long after ``place`` it came, if that says when it was spoken. A frame right behind
+    def _least_delay(self, run: Sequence[Arrival], place: int) -> tuple[int, int | None]:
+        """When that one of ``run``, which stands at ``place``, came that was delayed least, and how
+        long after its place; None if no arrival says when it was spoken. A frame right behind
         another one was queued: it says nothing without a timestamp, nor if it comes before its
         time (a bot pushes all at once)."""
-        before, self._last_at = self._last_at, arrival.at
-        delay = arrival.at - place
-        queued = before is not None and arrival.at - before < len(arrival.pcm) // 2
-        if queued and (arrival.pts is None or delay < self._shift):
-            return None
-        late_s = (delay - self._shift) / self._rate_hz
-        return delay if -_AHEAD_S <= late_s <= _LATE_S else None
+        before, shift = self._last_at, self._shift
+        least_at, least = run[0].at, None
+        for pcm, at, pts, _ in run:
+            delay = at - place
+            place += len(pcm)
+            queued = before is not None and at - before < len(pcm) // 2
+            before = at
+            if queued and (pts is None or delay < shift):
+                continue
+            if -self._ahead <= delay - shift <= self._late and (least is None or delay < least):
+                least_at, least = at, delay
+        self._last_at = before
+        return least_at, least
 
     def _return_to_former(self, pts: int, arrival: Arrival) -> None:
         """Go back to an anchor that the stream is in time for again. What waits is out of place,
@@ -258,18 +259,17 @@ class Placement:
 
     def _fits(self, pts: int, arrival: Arrival) -> bool:
         late = self._lateness(pts, arrival)
-        late_s = _UNTIMED_LATE_S if arrival.pts is None else _LATE_S
-        if late > late_s * self._rate_hz:
+        if late > (self._untimed_late if arrival.pts is None else self._late):
             return False
         # Ahead of the clock is fine where it only continues: a bot that pushes all at once.
         if pts == self._next_pts:
             return True
-        small = pts - self._next_pts <= _AHEAD_S * self._rate_hz
+        small = pts - self._next_pts <= self._ahead
         if small and self._former.in_reach(arrival.at - pts - self._shift):
             return True  # loss, on the way back to a former anchor
-        if late < -_AHEAD_S * self._rate_hz:
+        if late < -self._ahead:
             return False
-        if late < -_AHEAD_S / 2 * self._rate_hz:
+        if 2 * late < -self._ahead:
             self._offend(arrival.at)  # or the path got shorter; but not again and again
         return True
 
@@ -322,7 +322,7 @@ class Placement:
         verdict: bool | None = False
         continues = self._continues(frames) and min(late) > 0
         if continues:
-            excess = late[-1] - _LATE_S * self._rate_hz
+            excess = late[-1] - self._late
             seen = [*(known or ()), *frames]
             verdict = is_catching_up(seen, excess, self._rate_hz, decide=decide)
         if verdict is None:
@@ -390,7 +390,7 @@ class Placement:
         (_, before), (pts, arrival) = self._doubtful[-2:]
         late = self._lateness(pts, arrival)
         kept_pace = arrival.at - before.at >= len(arrival.pcm) // 2
-        return kept_pace and abs(late) <= _UNTIMED_LATE_S * self._rate_hz
+        return kept_pace and abs(late) <= self._untimed_late
 
     def _offend(self, at: int) -> None:
         self.reanchored += self._trust.offend(at)
