@@ -121,10 +121,20 @@ def assert_in_place_or_late(frames: list[Frame], hold_ups: int) -> None:
 MOST_HELD_S = 5.0
 
 
+APART_S = 0.5
+"""A doubt takes so long at most; of two hold-ups in one, the network is not the likely reason."""
+
+
 def at_most(held: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """These hold-ups, made shorter where they are more than :data:`MOST_HELD_S` together."""
+    """These hold-ups, made shorter where they are more than :data:`MOST_HELD_S` together, and
+    moved apart where they are not :data:`APART_S` away from each other."""
     share = min(1.0, MOST_HELD_S / sum(length_s for _, length_s in held))
-    return tuple(sorted((start_s, length_s * share) for start_s, length_s in held))
+    apart: list[tuple[float, float]] = []
+    earliest_s = 0.0
+    for start_s, length_s in sorted(held):
+        apart.append((max(start_s, earliest_s), length_s * share))
+        earliest_s = sum(apart[-1]) + APART_S
+    return tuple(apart)
 
 
 hold_ups = st.lists(
@@ -140,13 +150,13 @@ links = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(link=links)
 def test_words_stay_in_place_while_a_narrow_link_catches_up(link: Link) -> None:
     assert_in_place_or_late(link.carried(spoken(SPEECH, RATE)), len(link.held))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(link=links, pace=st.floats(1.3, 4))
 def test_words_stay_in_place_where_they_overtake_each_other_meanwhile(
     link: Link, pace: float
@@ -155,7 +165,7 @@ def test_words_stay_in_place_where_they_overtake_each_other_meanwhile(
     assert_in_place_or_late(link.carried(spoken(SPEECH, RATE)), len(link.held))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     pause_s=st.floats(0.6, 10),
     jitter_s=st.sampled_from([0.0, 0.02, 0.06]),
@@ -213,7 +223,7 @@ class Congested:
         return survivors
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     link=st.builds(
         Congested,
@@ -247,6 +257,16 @@ def test_what_would_take_too_long_to_catch_up_is_recorded_late_until_it_has(
     # What is lost makes the queue shorter: it may be believed that it will be empty in time.
     assert what.report.reanchored <= 1
     assert what.back_s(0.1) <= held_s + 1.5
+
+
+def test_a_stream_that_never_catches_up_is_not_lost_for_good() -> None:
+    # Always between half a second and a second late: held up anew before it is in time.
+    held = ((3.0, 1.5), *((6.15 + 2.15 * n, 0.5) for n in range(35)))
+    frames = Link(held, 1.3).carried(spoken(noise(3, 80, RATE), RATE))
+    what = heard(frames, 85)
+    assert (what.late_s[200:3800] > 0.5).all()
+    assert what.report.reanchored == 1
+    assert what.report.lost_s <= 25 + 2
 
 
 @pytest.mark.parametrize("pts", [0, 5000 + 3600 * RATE])

@@ -10,13 +10,13 @@ mislead: arrivals are delayed by the network, timestamps restart, jump, wrap, or
 * A frame *fits* the anchor if it continues the stream, or lies in a hole of the last two seconds,
   or jumps ahead to a place between then and now. It is placed there, however late it is.
 * A frame that was seen already (same place, same samples) is a duplicate.
-* Whatever does not fit is *doubtful* and waits up to 300 ms for what comes next:
+* Whatever does not fit is *doubtful* and waits 300 ms for what comes next:
 
   - the stream catches up (a stall, then a burst): the doubtful frames belong where their
     timestamps say;
   - it comes faster than it was spoken, and gets less late all the time (a narrow link after a
     hold-up, :mod:`.catching_up`): likewise, even where that is too late to be heard, and what
-    comes next is doubted anew;
+    comes next is doubted anew, for 25 s at most;
   - the stream goes on as if nothing had been: a stray. It fills the hole that it left, if it
     left one;
   - neither: the sender began anew, or fell behind for good. A new anchor is set at arrival.
@@ -26,7 +26,7 @@ mislead: arrivals are delayed by the network, timestamps restart, jump, wrap, or
 * A sender whose timestamps keep making no sense is counted for ever longer, as if it had none.
 
 So a timestamp can never make more silence than the clock has seen pass, and no live source is
-lost for longer than it takes to doubt it.
+lost for longer than it takes to doubt it, or to catch up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ import numpy as np
 
 from ..types import Pcm
 from .anchor import JUMP_S, Arrival, Stamped, least_delayed, spoken_order, unwrapped
-from .catching_up import is_catching_up
+from .catching_up import LONGEST_S, is_catching_up
 from .former_anchors import FormerAnchors
 from .recent_frames import RecentFrames
 from .trust import Trust
@@ -50,7 +50,7 @@ the clock, comes by, which a resampler's filter brings 0.13 s nearer; and of 15 
 of jitter, one is nearly always early."""
 
 _UNDECIDED_S = 0.5
-"""It waits so long where jitter may be the reason that it seems to catch up."""
+"""It waits so long where jitter may be the reason that the stream seems to catch up."""
 _REORDER_S = 2.0
 _AHEAD_S = 0.5
 _LATE_S = 0.4
@@ -104,6 +104,7 @@ class Placement:
         self._shift = 0
         self._doubtful: list[Stamped] = []
         self._overdue: list[Stamped] | None = None  # while it catches up: the doubtful before these
+        self._overdue_since = 0
         self._recent = RecentFrames(self._reorder)
         self._former = FormerAnchors(rate_hz)
         self._ignored_until = 0  # what is from before this anchor: its place is taken
@@ -320,7 +321,11 @@ class Placement:
         frames = sorted(self._doubtful, key=lambda frame: frame[0])
         late = [self._lateness(pts, arrival) for pts, arrival in frames]
         verdict: bool | None = False
-        continues = self._continues(frames) and min(late) > 0
+        if known is None:
+            self._overdue_since = frames[0][1].at
+        elapsed = frames[-1][1].at - self._overdue_since
+        in_time = elapsed <= LONGEST_S * self._rate_hz
+        continues = in_time and min(late) > 0 and self._continues(frames)
         if continues:
             excess = late[-1] - self._late
             seen = [*(known or ()), *frames]
