@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration, recorder
+from roomtape import AudioRecorder, AudioRecordingConfiguration, mixdown, recorder
 from roomtape.errors import FileError
 from roomtape.types import AudioRecordingCode, RecordingEvent
 from support.faulty_disk import HangingDisk
@@ -92,7 +92,7 @@ async def test_a_disk_that_blocks_for_5_s_blocks_nobody_and_costs_nothing(tmp_pa
 async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recorder, "_MOST_BACKLOG_S", 2)
+    monkeypatch.setattr(mixdown, "_MOST_BACKLOG_S", 2)
     disk, events = HangingDisk("write"), list[RecordingEvent]()
     hung = AudioRecorder(
         AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=16000, report=True),

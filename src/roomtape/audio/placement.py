@@ -393,9 +393,8 @@ class Placement:
         if self._anchor is None:
             return False
         (_, before), (pts, arrival) = self._doubtful[-2:]
-        late = self._lateness(pts, arrival)
         kept_pace = arrival.at - before.at >= len(arrival.pcm) // 2
-        return kept_pace and abs(late) <= self._untimed_late
+        return kept_pace and abs(self._lateness(pts, arrival)) <= self._untimed_late
 
     def _offend(self, at: int) -> None:
         self.reanchored += self._trust.offend(at)
