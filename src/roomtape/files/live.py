@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from .disk import Disk
-from .naming import create_part, lock, put_in_place
+from .naming import create_part, lock, put_in_place, take_back
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
@@ -35,6 +35,8 @@ class _LiveFile(ABC):
         self.samples = 0
         self._format = sink_format
         self._disk = disk
+        self._placed = False
+        self._aside: Path | None = None  # what stood at the target
         self._name_synced = False
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
@@ -46,7 +48,8 @@ class _LiveFile(ABC):
             raise
 
     def place(self) -> None:
-        put_in_place(self._part, self.path, self._disk)
+        self._aside = put_in_place(self._part, self.path, self._disk)
+        self._placed = True
 
     def write(self, units: list[bytes]) -> None:
         data = b"".join(units)
@@ -89,9 +92,12 @@ class _LiveFile(ABC):
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
-            self._disk.close(self._fd)
+            if self._placed:
+                take_back(self._fd, self.path, self._aside, self._disk)
+            else:
+                self._disk.remove(self._part)
         with contextlib.suppress(OSError):
-            self._disk.remove(self._part)
+            self._disk.close(self._fd)
 
     def _finished(self) -> Finished:
         return Finished(self.path, self.samples, 0, self._end)

@@ -34,8 +34,11 @@ def move_aside(path: Path, disk: Disk) -> Path | None:
     raise AssertionError("the numbers do not end")
 
 
-def put_in_place(part: Path, path: Path, disk: Disk) -> None:
+def put_in_place(part: Path, path: Path, disk: Disk) -> Path | None:
     """Rename ``part`` to ``path``, moving aside whatever stands there.
+
+    Returns:
+        Where that is now; None if nothing stood there.
 
     Raises:
         OSError: It cannot be done; what stood there stands there again.
@@ -51,7 +54,21 @@ def put_in_place(part: Path, path: Path, disk: Disk) -> None:
                 with contextlib.suppress(OSError):
                     disk.rename_new(aside, path)
             raise
+        return aside
+
+
+def take_back(fd: int, path: Path, aside: Path | None, disk: Disk) -> None:
+    """Undo :func:`put_in_place` of the file that is open as ``fd``, unless somebody else has the
+    name by now.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    if not os.path.samestat(os.fstat(fd), os.lstat(path)):
         return
+    disk.remove(path)
+    if aside is not None:
+        disk.rename_new(aside, path)
 
 
 def create_part(path: Path, disk: Disk) -> tuple[int, Path]:

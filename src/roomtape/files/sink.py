@@ -89,5 +89,6 @@ class Sink(Protocol):
         ...
 
     def discard(self) -> None:
-        """Never mind: remove what was created. Only before :meth:`place`. Raises nothing."""
+        """Never mind: remove what was created, and give the target's name back. Only as long as
+        nothing was written. Raises nothing."""
         ...
