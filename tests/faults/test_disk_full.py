@@ -19,7 +19,7 @@ from roomtape.clock import ScriptedClock
 from roomtape.files.recover import recover
 from roomtape.rooms import MemoryRoom
 from roomtape.types import AudioRecordingCode, AudioRecordingWarning, ErrorCode
-from support.crash import need_root, tmpfs
+from support.disks import need_root, tmpfs
 from support.program import run_python
 from support.readers import read_all
 from support.scripted_recording import listing
@@ -37,7 +37,7 @@ START, ERROR, FINISH, OPEN_FILE_FAILED = (
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     need_root()
-    with tmpfs(tmp_path / "small", size="2M") as directory:
+    with tmpfs(tmp_path / "small", options="size=2M") as directory:
         yield directory
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from roomtape.files.recover import recover
-from support.crash import PowerCutDisk, crash_program, need_root, power_cut_disk
+from support.crash import crash_program
+from support.disks import LoopDisk, loop_disk, need_root
 from support.readers import read_all
 
 MOST_LOST_S = 2.0
@@ -17,15 +18,15 @@ RUN_S = ("4.3", "11.9")
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[PowerCutDisk]:
+def disk(tmp_path: Path) -> Iterator[LoopDisk]:
     need_root()
-    with power_cut_disk(tmp_path) as disk:
+    with loop_disk(tmp_path) as disk:
         yield disk
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("run_s", RUN_S)
-def test_a_power_cut_costs_at_most_two_seconds(run_s: str, disk: PowerCutDisk, tmp_path: Path):
+def test_a_power_cut_costs_at_most_two_seconds(run_s: str, disk: LoopDisk, tmp_path: Path):
     with crash_program("power", disk.path, run_s) as program:
         said, _ = program.communicate(timeout=60)
     assert program.returncode == 0

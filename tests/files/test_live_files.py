@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from roomtape.files.adts import silent_frame
 from roomtape.files.disk import Disk
-from roomtape.files.live import AHEAD_S, LiveWav
+from roomtape.files.live import AHEAD_S, LiveAdts, LiveWav
 from roomtape.files.recover import recover
+from roomtape.files.ring import Ring
 from roomtape.files.sink import SinkFormat
 from roomtape.files.wav import HEADER_BYTES, declared_bytes, wav_header
 from roomtape.types import AudioFormat
@@ -30,6 +33,10 @@ WAV = SinkFormat(
     most_unit_bytes=2 * UNIT,
     cycle_s=0,
     started_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+AAC = replace(
+    WAV, audio_format=AudioFormat.AAC, rate_hz=16000, unit_samples=1024, most_unit_bytes=775
 )
 
 
@@ -178,8 +185,32 @@ def test_a_kill_near_4_gib_leaves_a_file_that_reads_to_its_end(over_s: int, tmp_
     assert_long_wav(path, sink.samples, tail)
 
 
+def test_a_day_of_aac_is_whole_to_its_last_frame(tmp_path: Path):
+    frame, path = silent_frame(16000), tmp_path / "a.aac"
+    frames, at_once = 86400 * 16000 // 1024, 10_000
+    sink = LiveAdts(path, AAC, Disk())
+    sink.place()
+    for start in range(0, frames, at_once):
+        sink.write([frame] * min(at_once, frames - start))
+    finished = sink.finish()
+    assert finished.samples == frames * 1024 == 86400 * 16000
+    counted = ("-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0")
+    assert int(run("ffprobe", "-v", "error", *counted, str(path))) == frames
+
+
+async def test_a_ring_after_a_day_is_recovered_in_its_place(tmp_path: Path):
+    ring = Ring(tmp_path / "a.aac", replace(AAC, cycle_s=10), Disk())
+    day = 86400 * 16000 // 1024
+    ring._next = day - 400
+    ring.write([silent_frame(16000)] * 400)
+    recovered = recover(ring.abandon().path)
+    assert recovered.start_s + recovered.duration_s == 86400
+    assert recovered.duration_s == pytest.approx(10, abs=0.064)
+    assert recovered.started_at == AAC.started_at + timedelta(seconds=recovered.start_s)
+
+
 def test_sox_reads_rf64_to_its_end(tmp_path: Path):
-    """On a short file with such a header: of a long one SoX reads every byte, for a minute, before
+    """On a short file with such a header: of a long one SoX reads every byte, for minutes, before
     it says anything."""
     path, data = tmp_path / "a.wav", b"".join(units(10))
     header = bytearray(wav_header(RATE_HZ, FOUR_GIB))

@@ -16,7 +16,7 @@ from roomtape.clock import ScriptedClock
 from roomtape.files.disk import Disk
 from roomtape.files.naming import move_aside, put_in_place
 from roomtape.types import AudioRecordingCode
-from support.crash import need_root, tmpfs
+from support.disks import need_root, tmpfs
 from support.readers import read_all
 from support.scripted_recording import listing, record_scripted
 
@@ -140,7 +140,7 @@ def read_only(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     need_root()
     directory = tmp_path / "read-only"
     if request.param == "a read-only disk":
-        with tmpfs(directory, size="1M"):
+        with tmpfs(directory, options="size=1M"):
             subprocess.run(["mount", "-o", "remount,ro", str(directory)], check=True)
             yield directory
         return

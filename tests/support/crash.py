@@ -1,41 +1,44 @@
-"""Recorders that are killed, and disks that are small or lose their power.
+"""Recorders that are killed, at a random moment or at each of their calls to the disk.
 
-Run as a program (``DIRECTORY SEED SHORT LONG``) this records and kills, one forked child a moment,
-and prints a line of JSON for each. Python starts once, so a hundred moments are cheap; each child
-runs twelve recordings at once, so each kill tests twelve files. With ``power MOUNT-POINT SECONDS``
-it records on that disk and cuts its power.
+Run as a program, Python starts once, so a hundred kills are cheap:
+
+- ``DIRECTORY SEED SHORT LONG`` records and kills, one forked child a moment, and prints a line of
+  JSON for each. A child runs twelve recordings at once, so each kill tests twelve files.
+- ``power MOUNT-POINT SECONDS`` records on that disk and cuts its power.
+- ``each-call DIRECTORY FILE-NAME CYCLE-TIME`` makes the same short recording again and again,
+  killed at its first, second, ... call to the disk, each in a directory of its number; ``whole`` is
+  one that nobody killed. Prints how many there were.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import random
 import signal
-import struct
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
+from roomtape.files.disk import Disk
 from roomtape.types import AudioRecordingCode, RecordingEvent
+
+from .disks import cut_power
+from .scripted_recording import record_scripted
 
 RATES_HZ = (16000, 44100, 48000)
 _FRAME_S = 0.02
-_EXT4_IOC_SHUTDOWN = 0x8004587D
-_NOLOGFLUSH = 2  # nothing that waits is written any more: the power is gone
-
-
-# -- recorders that are killed ----------------------------------------------------------------
+OLDER = b"an older recording"
+"""What stands at the target of each recording that is killed at a call."""
 
 
 def names() -> list[str]:
@@ -139,6 +142,50 @@ def cut_power_after(directory: Path, delay: float) -> None:
     print(json.dumps(ran_s))  # noqa: T201
 
 
+class KillingDisk(Disk):
+    """Kills its process at the n-th call; of a write, half is done before."""
+
+    def __init__(self, at: int | None) -> None:
+        self.calls = 0
+        self._at = at
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        if self.calls == self._at:
+            if name == "write":
+                fd, data, offset = args
+                function(fd, data[: len(data) // 2], offset)
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.calls += 1
+        return function(*args)
+
+
+def record_on(disk: KillingDisk, path: Path, cycle_time: int) -> bool:
+    """Fork a child that makes a short recording over an older file; tell whether it was killed."""
+    path.parent.mkdir()
+    path.write_bytes(OLDER)
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(record_scripted(path, disk=disk, sample_rate=16000, cycle_time=cycle_time))
+        except Exception:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    killed = os.WIFSIGNALED(status)
+    assert killed or os.WEXITSTATUS(status) == 0
+    return killed
+
+
+def kill_at_each_call(directory: Path, name: str, cycle_time: int) -> None:
+    """See the module's text."""
+    assert not record_on(KillingDisk(None), directory / "whole" / name, cycle_time)
+    number = 0
+    while record_on(KillingDisk(number), directory / str(number) / name, cycle_time):
+        number += 1
+    print(number)  # noqa: T201
+
+
 @contextmanager
 def crash_program(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """This file as a program, ended when the block is left."""
@@ -161,78 +208,10 @@ def crash_program(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
                 process.terminate()
 
 
-# -- disks ------------------------------------------------------------------------------------
-
-
-def need_root() -> None:
-    """Skip the test without root; in CI, fail."""
-    if os.geteuid() == 0:
-        return
-    if os.environ.get("CI"):
-        pytest.fail("CI must run the tests that need root")
-    pytest.skip("mounting needs root")
-
-
-def cut_power(mount_point: Path) -> None:
-    """From now on nothing reaches this ext4 disk, as if it had lost its power."""
-    fd = os.open(mount_point, os.O_RDONLY)
-    try:
-        fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NOLOGFLUSH))
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def tmpfs(directory: Path, *, size: str) -> Iterator[Path]:
-    """A small disk in memory at ``directory``."""
-    directory.mkdir(exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory))
-    try:
-        yield directory
-    finally:
-        _run("umount", "--lazy", str(directory))
-
-
-class PowerCutDisk:
-    """An ext4 file system in a file, whose power can be cut."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "mounted"
-        self.path.mkdir()
-        self._image = directory / "image"
-        with self._image.open("wb") as image:
-            image.truncate(256 << 20)
-        _run("mkfs.ext4", "-q", "-F", str(self._image))
-        self._mounted = False
-        self.mount()
-
-    def mount(self) -> None:
-        _run("mount", "-o", "loop", str(self._image), str(self.path))
-        self._mounted = True
-
-    def unmount(self) -> None:
-        if self._mounted:
-            _run("umount", str(self.path))
-            self._mounted = False
-
-
-@contextmanager
-def power_cut_disk(directory: Path) -> Iterator[PowerCutDisk]:
-    """See :class:`PowerCutDisk`."""
-    disk = PowerCutDisk(directory)
-    try:
-        yield disk
-    finally:
-        disk.unmount()
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "power":
         cut_power_after(Path(sys.argv[2]), float(sys.argv[3]))
+    elif sys.argv[1] == "each-call":
+        kill_at_each_call(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     else:
         kill_at_random_moments(Path(sys.argv[1]), *map(int, sys.argv[2:5]))
