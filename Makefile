@@ -27,7 +27,7 @@ bench: $(READY)
 	$(BIN)/python bench/run.py
 
 soak: $(READY)
-	$(BIN)/python tests/soak.py
+	PYTHONPATH=tests $(BIN)/python -m soak
 
 clean:
 	rm -rf $(VENV) demo-out bench-out
