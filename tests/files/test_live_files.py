@@ -82,10 +82,12 @@ async def test_data_is_synced_before_the_header_that_claims_it_is_all(tmp_path: 
     assert declared_bytes(disk.notes[-3][2]) == end - HEADER_BYTES
 
 
-async def test_a_ring_is_removed_after_the_finished_file_is_safe(tmp_path: Path):
+async def test_a_ring_is_safe_before_the_start_and_until_the_finished_file_is(tmp_path: Path):
     disk = NotingDisk()
     await record_scripted(tmp_path / "a.aac", disk=disk, cycle_time=10)
     kinds = [name for name, _, _ in disk.notes]
+    # Before START: the ring with its space, its head, and its name in the directory.
+    assert kinds[:6] == ["open", "allocate", "write", "fsync", "open", "fsync"]
     # Copy, sync, take the name, sync the directory; only then remove the ring (its own "close"
     # comes some time after, on another thread).
     finishing = ["read", "write", "fsync", "close", "link", "unlink", "open", "fsync", "unlink"]

@@ -13,8 +13,10 @@ import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.clock import ScriptedClock
+from roomtape.errors import FileError
 from roomtape.files.disk import Disk
 from roomtape.files.naming import move_aside, put_in_place
+from roomtape.files.recover import recover
 from roomtape.types import AudioRecordingCode
 from support.disks import need_root, tmpfs
 from support.readers import read_all
@@ -68,6 +70,33 @@ async def test_a_dangling_symlink_does_not_make_a_file_elsewhere(cycle_time: int
     assert (await record_scripted(directory / "a.wav", cycle_time=cycle_time)).codes == DONE
     assert listing(elsewhere) == []
     assert not (directory / "a.wav").is_symlink()
+
+
+async def test_a_symlink_at_the_name_of_a_ring_is_not_followed(tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "a.wav.ring").symlink_to(elsewhere / "ring")
+    outcome = await record_scripted(tmp_path / "a.wav", cycle_time=10)
+    assert outcome.codes == DONE
+    assert listing(elsewhere) == []
+    assert (tmp_path / "a.wav.ring").is_symlink()
+
+
+def test_a_file_that_becomes_a_symlink_before_it_is_opened_is_not_followed(tmp_path: Path):
+    """``recover`` goes where a symlink points when it is called, and nowhere else later."""
+    other, path = tmp_path / "precious", tmp_path / "a.aac"
+    other.write_bytes(b"precious")
+    path.write_bytes(b"a recording")
+
+    class Swapping(Disk):
+        def open_existing(self, path: Path) -> int:
+            path.unlink()
+            path.symlink_to(other)
+            return super().open_existing(path)
+
+    with pytest.raises(FileError, match="symbolic links"):
+        recover(path, disk=Swapping())
+    assert other.read_bytes() == b"precious"
 
 
 @BOTH_KINDS

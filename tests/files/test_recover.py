@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from roomtape import AudioRecorder, AudioRecordingConfiguration
+from roomtape.clock import ScriptedClock
 from roomtape.errors import DamagedFileError, FileError, SuffixError
 from roomtape.files.disk import Disk
 from roomtape.files.recover import recover
@@ -222,6 +224,24 @@ async def test_a_file_that_is_still_being_recorded_is_refused(tmp_path: Path):
     assert snapshot(tmp_path) == before
     os.close(fd)
     recover(ring)
+
+
+@pytest.mark.parametrize("cycle_time", [0, 10], ids=["live", "cyclic"])
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_a_recording_that_runs_is_refused_and_goes_on(
+    suffix: str, cycle_time: int, tmp_path: Path
+):
+    path, clock = tmp_path / f"a.{suffix}", ScriptedClock()
+    config = AudioRecordingConfiguration(path, cycle_time=cycle_time)
+    async with AudioRecorder(config, clock=clock) as recorder:
+        await clock.advance(3)
+        with pytest.raises(FileError, match="still being recorded"):
+            recover(path)
+        done = run_roomtape("recover", path)
+        assert_one_line_error(done, 1, "still being recorded")
+        await clock.advance(1)
+    assert recorder.report.duration_s == pytest.approx(4, abs=0.032)
+    assert len(read_all(path)[0]) / RATE_HZ == recorder.report.duration_s
 
 
 async def test_the_output_must_be_of_the_format_that_was_recorded(tmp_path: Path):
