@@ -201,6 +201,11 @@ def test_a_file_that_may_not_grow_ends_the_recording(suffix: str, tmp_path: Path
     assert "file too large" in str(told["error"])
     assert most_bytes - 800 < path.stat().st_size <= most_bytes
     assert len(read_all(path)[0]) / 32000 == told["duration_s"]
+    # Nothing half is left at its end, even where readers would pass over it.
+    if suffix == "wav":
+        assert path.stat().st_size % 2 == 0
+    else:
+        assert recover(path).cut_bytes == 0
 
 
 def test_a_file_that_may_not_be_created_is_told_at_the_start(tmp_path: Path):
