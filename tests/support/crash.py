@@ -60,9 +60,8 @@ async def record_until_killed(directory: Path, started_file: Path) -> None:
         if event.code is AudioRecordingCode.START:
             started[Path(event.file_path).name] = time.monotonic_ns()
 
-    sources = []
-    for name in names():
-        recorder = AudioRecorder(
+    recorders = [
+        AudioRecorder(
             AudioRecordingConfiguration(
                 directory / name,
                 sample_rate=int(name.split("-")[1].split(".")[0]),
@@ -70,8 +69,10 @@ async def record_until_killed(directory: Path, started_file: Path) -> None:
             ),
             on_event=on_event,
         )
-        await recorder.start()
-        sources.append(recorder.add_source("alice"))
+        for name in names()
+    ]
+    await asyncio.gather(*(each.start() for each in recorders))
+    sources = [each.add_source("alice") for each in recorders]
     half_written = started_file.with_suffix(".half")
     half_written.write_text(json.dumps(started))
     half_written.rename(started_file)
