@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -51,6 +52,16 @@ from .watch import Warnings
 logger = logging.getLogger(__name__)
 
 _HUNG_DISK_S = 60.0
+_SLOWEST_BYTES_PER_S = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What there is only while it records."""
+
+    writer: DiskWriter
+    mixdown: Mixdown
+    beat: Beat
 
 
 class AudioRecorder:
@@ -90,11 +101,9 @@ class AudioRecorder:
         self._sources: list[Source] = []
         self._pulls: set[asyncio.Task[None]] = set()
         self._target: Target | None = None
-        self._writer: DiskWriter | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._beat: Beat | None = None
-        self._mixdown: Mixdown | None = None
+        self._run: _Run | None = None
         self._start_ns = 0
+        self._ended_ns = 0  # from the start
         self._started_at = self._clock.utc()
         self._ending: asyncio.Task[None] | None = None
         self._report: RecordingReport | None = None
@@ -156,7 +165,7 @@ class AudioRecorder:
         Raises:
             OpenFileError: The target's name cannot be taken; nothing is left behind.
         """
-        if self._target is None or self._beat is not None or self.over:
+        if self._target is None or self._run is not None or self.over:
             raise StateError("a name is taken after prepare() and before begin()")
         await self._target.place()
 
@@ -167,39 +176,39 @@ class AudioRecorder:
             OpenFileError: The target's name cannot be taken; nothing is left behind.
         """
         target = self._target
-        if target is None or self._beat is not None or self.over:
+        if target is None or self._run is not None or self.over:
             raise StateError("a recorder begins once, after prepare()")
         sink = await target.place()
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+
+        def later(function: Callable[..., None], *args: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                loop.call_soon_threadsafe(function, *args)
+
         self._start_ns = self._clock.now_ns()
         self._started_at = self._clock.utc()
-        self._writer = DiskWriter(
+        writer = DiskWriter(
             sink,
             target.sink_format,
             disk=self._disk,
             clock=self._clock,
-            on_failure=lambda error: self._tell_loop(lambda: self._break_off(in_words(error))),
+            on_failure=lambda error: later(self._break_off, in_words(error)),
         )
-        for source in self._sources:
-            self._let_in(source)
-        self._notices.tell(AudioRecordingCode.START)
-        for ring in target.left_rings:
-            self._notices.warn(
-                0.0,
-                AudioRecordingWarning.UNRECOVERED_RING,
-                f"{ring} is what a crashed cyclic recording left; it is kept. Finish it with: "
-                f"roomtape recover {shlex.quote(str(ring))}",
-            )
-        self._mixdown = Mixdown(
+        mixdown = Mixdown(
             self._session,
-            self._writer,
+            writer,
             clock=self._clock,
             start_ns=self._start_ns,
             cycle_s=int(self.config.cycle_time),
-            on_warnings=lambda now_ns, found: self._tell_loop(lambda: self._warn(now_ns, found)),
-            on_failure=lambda reason: self._tell_loop(lambda: self._break_off(reason)),
+            on_warnings=partial(later, self._warn),
+            on_failure=partial(later, self._break_off),
         )
-        self._beat = Ticker.shared(self._clock).add(self._mixdown.tick)
+        self._run = _Run(writer, mixdown, Ticker.shared(self._clock).add(mixdown.tick))
+        for source in self._sources:
+            self._let_in(source)
+        self._notices.tell(AudioRecordingCode.START)
+        for words in target.left_rings():
+            self._notices.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 
     async def stop(self) -> RecordingReport:
         """Record up to now, complete the file, and say what is in it.
@@ -211,7 +220,7 @@ class AudioRecorder:
             FileError: The recording was broken off, or the file could not be completed. ERROR has
                 been delivered, and :attr:`report` says what there is.
         """
-        if self._beat is None:
+        if self._run is None:
             raise StateError("nothing is being recorded: start() comes before stop()")
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end())
@@ -233,13 +242,13 @@ class AudioRecorder:
 
     async def discard(self) -> None:
         """Give up what :meth:`prepare` reserved; for a recorder that has not begun."""
-        if self._target is not None and self._beat is None:
+        if self._target is not None and self._run is None:
             await self._target.discard()
 
     @property
     def recording(self) -> bool:
         """Whether it runs."""
-        return self._beat is not None and not self.over and self._ending is None
+        return self._run is not None and self._ending is None
 
     @property
     def over(self) -> bool:
@@ -256,7 +265,7 @@ class AudioRecorder:
         """For how long it has been recording."""
         if self._report is not None:
             return self._report.duration_s
-        return (self._clock.now_ns() - self._start_ns) / NS_PER_S if self._beat else 0.0
+        return (self._clock.now_ns() - self._start_ns) / NS_PER_S if self._run else 0.0
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -280,7 +289,7 @@ class AudioRecorder:
             raise StateError("the recording is over; it takes no more sources")
         source = Source(name, local=local, clock=self._clock)
         self._sources.append(source)
-        if self._beat is not None or self._writer is not None:
+        if self._run is not None:
             self._let_in(source)
         return source
 
@@ -310,12 +319,7 @@ class AudioRecorder:
         return source
 
     def _let_in(self, source: Source) -> None:
-        wanted = {
-            AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK: True,
-            AudioRecordingPosition.RECORDING: source.local,
-            AudioRecordingPosition.MIXED_PLAYBACK: not source.local,
-        }
-        if wanted[self._position]:
+        if self._position.takes(local=source.local):
             track = self._session.add_source(
                 source.name, local=source.local, joined_ns=self._now_ns()
             )
@@ -326,26 +330,20 @@ class AudioRecorder:
     def _now_ns(self) -> int:
         return self._clock.now_ns() - self._start_ns
 
-    def _tell_loop(self, say: Callable[[], None]) -> None:
-        """Say something on the event loop's thread, in the order in which it is told."""
-        assert self._loop is not None
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(say)
-
     async def _end(self) -> None:
-        assert self._writer is not None
-        assert self._mixdown is not None
-        assert self._beat is not None
-        now_ns = self._now_ns()
-        self._beat.stop()
+        assert self._run is not None
+        now_ns = self._ended_ns = self._now_ns()
+        self._run.beat.stop()
         finished: Finished | None = None
+        # A cyclic recording is copied to its file, and a memory card may take its time for that.
+        copied = self._session.encoder.bytes_per_s * int(self.config.cycle_time)
+        most_s = _HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
         try:
-            await self._clock.offload(self._mixdown.finish, now_ns)
-            finished = await asyncio.wait_for(
-                asyncio.wrap_future(self._writer.finish()), _HUNG_DISK_S
-            )
+            await self._clock.offload(self._run.mixdown.finish, now_ns)
+            finishing = asyncio.wrap_future(self._run.writer.finish())
+            finished = await asyncio.wait_for(finishing, most_s)
         except TimeoutError:
-            self._error = self._error or f"the disk has not answered for {_HUNG_DISK_S:.0f} s"
+            self._error = self._error or f"the disk has not answered for {most_s:.0f} s"
         except Exception as error:
             if not isinstance(error, OSError):
                 logger.exception("finishing %s failed", self.path)
@@ -356,18 +354,17 @@ class AudioRecorder:
         """The recording cannot go on: say so once, and end what can be ended."""
         if self.over or self._ending is not None:
             return  # stop() is at it already and will see the same error
+        assert self._run is not None
         self._error = reason
-        assert self._beat is not None
-        self._beat.stop()
-        assert self._writer is not None
-        self._writer.finish()
+        self._ended_ns = self._now_ns()
+        self._run.beat.stop()
+        self._run.writer.finish()
         self._ending = asyncio.get_running_loop().create_task(self._close(None))
 
     async def _close(self, finished: Finished | None) -> None:
         """Write the report and deliver the last event."""
-        assert self._writer is not None
-        assert self._mixdown is not None
-        self._mixdown.stop()
+        assert self._run is not None
+        self._run.mixdown.stop()
         for task in self._pulls:
             task.cancel()
         for source in self._sources:
@@ -375,13 +372,14 @@ class AudioRecorder:
         report = make_report(
             self.config,
             self._session,
-            self._writer,
+            self._run.writer,
             started_at=self._started_at,
+            ended_ns=self._ended_ns,
             finished=finished,
             warnings=self._notices.warnings,
             error=self._error,
         )
-        if self.config.report and self._writer.outcome.done():  # not on a disk that hangs
+        if self.config.report and self._run.writer.outcome.done():  # not on a disk that hangs
             writing = asyncio.to_thread(
                 write_report_file, Path(report.file_path), report.as_dict(), self._disk
             )

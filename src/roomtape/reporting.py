@@ -16,6 +16,7 @@ def make_report(
     writer: DiskWriter,
     *,
     started_at: datetime,
+    ended_ns: int,
     finished: Finished | None,
     warnings: list[str],
     error: str,
@@ -26,6 +27,8 @@ def make_report(
         config: What was asked for.
         session, writer: What was mixed, and what of it was written.
         started_at: The UTC time of the first sample that was mixed.
+        ended_ns: When it ended, from its start: what was heard by then and is not in the file is
+            lost.
         finished: The complete file; None if an error ended the recording.
         warnings, error: In words.
     """
@@ -37,7 +40,8 @@ def make_report(
     start_ns = first * NS_PER_S // rate_hz
     # The last AAC frame is padded; the recording is not longer for it.
     end_ns = min(first + samples, mixed.mixed_samples) * NS_PER_S // rate_hz
-    unwritten = 0 if finished else max(0, mixed.mixed_samples - writer.samples)
+    heard = max(mixed.mixed_samples, ended_ns * rate_hz // NS_PER_S)
+    unwritten = 0 if finished else max(0, heard - writer.samples)
     path = there.path if there else config.path
     return RecordingReport(
         file_path=str(path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -37,8 +38,7 @@ class Target:
         self._sink: Sink | None = None
         self._placed = False
         self.sink_format = sink_format
-        self.left_rings: list[Path] = []
-        """What crashed cyclic recordings of the same name left."""
+        self._left_rings: list[Path] = []
 
     async def reserve(self) -> None:
         """Take from the disk what is needed; nothing shows at the file's name.
@@ -48,7 +48,7 @@ class Target:
         """
 
         def create() -> None:
-            self.left_rings = unrecovered_rings(self._path)
+            self._left_rings = unrecovered_rings(self._path)
             self._sink = create_sink(self._path, self.sink_format, self._disk)
 
         try:
@@ -85,6 +85,14 @@ class Target:
         """Give back what :meth:`reserve` took."""
         with suppress(TimeoutError):  # the thread goes on
             await _on_disk(self._discard_now, lambda: None)
+
+    def left_rings(self) -> list[str]:
+        """What crashed cyclic recordings of the same name left, and what to do about it."""
+        return [
+            f"{ring} is what a crashed cyclic recording left; it is kept. Finish it with: "
+            f"roomtape recover {shlex.quote(str(ring))}"
+            for ring in self._left_rings
+        ]
 
     def _discard_now(self) -> None:
         if self._sink is not None:

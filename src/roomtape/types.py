@@ -51,6 +51,12 @@ class AudioRecordingPosition(enum.IntEnum):
     MIXED_PLAYBACK = 2
     """Only the remote users, mixed."""
 
+    def takes(self, *, local: bool) -> bool:
+        """Whether the local user's audio, or a remote one's, goes into the recording."""
+        if self is AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK:
+            return True
+        return local == (self is AudioRecordingPosition.RECORDING)
+
 
 class AudioRecordingCycleTime(enum.IntEnum):
     """The last how many seconds a recording keeps; ``LIVE`` keeps everything."""
@@ -289,7 +295,8 @@ class RecordingReport:
         started_at: The UTC time of sample 0 of the file (timezone-aware).
         bytes_written: Size of the file, or what of it reached the disk.
         limited_s: How long the mix exceeded full scale and was turned down.
-        unwritten_s: Audio that was mixed but did not reach the file (an error, a hung disk).
+        unwritten_s: What was recorded until it ended but did not reach the file (an error, a hung
+            disk).
         skipped_s: Audio older than the cycle that a cyclic recording let go.
         warnings: What happened on the way, in words.
         sources: One entry a participant and stay.

@@ -103,7 +103,8 @@ async def test_a_disk_that_turns_read_only_is_one_error_and_what_was_synced_is_r
     report = here.recorder.report
     assert report is not None
     assert report.error in ("read-only file system", "input/output error")
-    assert report.unwritten_s + report.duration_s >= 4.5  # what the mixer had given out
+    # All that was heard until the error, what the mixer still held included.
+    assert 4.95 <= report.unwritten_s + report.duration_s <= 8
     assert len(read_all(path)[0]) / RATE_HZ >= 3
     disk.unmount()
     disk.mount()
