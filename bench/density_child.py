@@ -30,7 +30,7 @@ FRAME = IN_RATE_HZ // FRAME_HZ
 async def feed_recorders(seconds: float, count: int, rate_hz: int, suffix: str, folder: Path):
     """Push 20 ms frames of ``SPEAKERS`` speakers into each of ``count`` recordings."""
     voices = [speech(index, 60, IN_RATE_HZ) for index in range(SPEAKERS)]
-    frames = [voice.reshape(-1, FRAME) for voice in voices]
+    frames = [[*voice.reshape(-1, FRAME)] for voice in voices]  # as arrays of their own
     recorders = []
     sources = []
     for number in range(count):
