@@ -26,7 +26,7 @@ class Arrival(NamedTuple):
     and a frozen dataclass takes five times as long.)
 
     Attributes:
-        pcm: int16, shape ``(frames,)``.
+        pcm: int16, shape ``(frames,)`` (or ``(frames, channels)``, before it is placed).
         at: When it came, as a position on the room grid.
         pts: The sender's timestamp, or None.
         gap_is_silence: A jump of ``pts`` before this run is silence that the sender left out.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import groupby
+from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
@@ -13,10 +12,6 @@ from .anchor import Arrival
 from .downmix import mixed_down
 from .ledger import STALL_NS, Ledger
 from .timeline import Timeline
-
-# pcm, sample_rate, pts, arrived_ns (from the start of the recording), gap_is_silence
-_Frame = tuple[Pcm, int, int | None, int, bool]
-
 
 _SHORTEST_NS = NS_PER_S // 50
 """Whoever was there at the start came a few microseconds after it: nobody was absent then."""
@@ -42,7 +37,7 @@ class SourceTrack:
         self.joined_ns = joined_ns
         self.left_ns: int | None = None
         self._lock = Lock()  # over the inbox; never held for longer than a list takes
-        self._inbox: list[_Frame] = []
+        self._inbox: list[tuple[int, list[Arrival]]] = []  # what came in a row at one rate
         self._inbox_ns = 0
         self._timeline: Timeline | None = None
         self._timed: bool | None = None  # whether the last frame had a timestamp
@@ -58,10 +53,14 @@ class SourceTrack:
         self, pcm: Pcm, sample_rate: int, pts: int | None, arrived_ns: int, gap_is_silence: bool
     ) -> None:
         """Take a frame that nobody will write to any more; ignored after :meth:`leave`."""
+        arrival = Arrival(pcm, arrived_ns * sample_rate // NS_PER_S, pts, gap_is_silence)
         with self._lock:
             if self.left_ns is None:
-                self._inbox.append((pcm, sample_rate, pts, arrived_ns, gap_is_silence))
+                if not self._inbox or self._inbox[-1][0] != sample_rate:
+                    self._inbox.append((sample_rate, []))
+                self._inbox[-1][1].append(arrival)
                 self._inbox_ns += len(pcm) * NS_PER_S // sample_rate
+                self.last_frame_ns = arrived_ns
 
     @property
     def last_sound_ns(self) -> int:
@@ -84,18 +83,17 @@ class SourceTrack:
             Timelines that are new, to be mixed from now on.
         """
         with self._lock:
-            frames, self._inbox, self._inbox_ns = self._inbox, [], 0
+            inbox, self._inbox, self._inbox_ns = self._inbox, [], 0
         fresh: list[Timeline] = []
-        for rate_hz, run in groupby(frames, key=lambda frame: frame[1]):
+        for rate_hz, run in inbox:
             if self._timeline is None or self._timeline.rate_hz != rate_hz:
                 self._timeline = self._next_timeline(rate_hz, head_at(rate_hz), now_ns)
                 fresh.append(self._timeline)
-            self._timeline.ingest(self._arrivals(run), now_ns * rate_hz // NS_PER_S)
-        if frames:
-            self.last_frame_ns = frames[-1][3]
+            self._timeline.ingest(_mono(run), now_ns * rate_hz // NS_PER_S)
+            self._timed = run[-1].pts is not None
         if self._timeline is not None:
             rate_hz = self._timeline.rate_hz
-            if not frames:
+            if not inbox:
                 self._timeline.ingest([], now_ns * rate_hz // NS_PER_S)
             self.queued_ns = max(0, self._timeline.end * NS_PER_S // rate_hz - now_ns)
             if self.queued_ns:
@@ -161,15 +159,6 @@ class SourceTrack:
             not_before = last.end * rate_hz // last.rate_hz
         return Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
 
-    def _arrivals(self, frames: Iterable[_Frame]) -> list[Arrival]:
-        arrivals = [
-            Arrival(
-                pcm if pcm.ndim == 1 else mixed_down(pcm),
-                arrived_ns * rate_hz // NS_PER_S,
-                pts,
-                gap_is_silence,
-            )
-            for pcm, rate_hz, pts, arrived_ns, gap_is_silence in frames
-        ]
-        self._timed = arrivals[-1].pts is not None
-        return arrivals
+
+def _mono(run: list[Arrival]) -> list[Arrival]:
+    return [each if each.pcm.ndim == 1 else each._replace(pcm=mixed_down(each.pcm)) for each in run]
