@@ -128,8 +128,16 @@ class ScriptedClock:
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    """One pool for everybody: as many threads as can do work at once."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="roomtape-work")
+    """One pool for everybody."""
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="roomtape-work")
+
+
+def usable_cores() -> int:
+    """As many threads can do work at once; more would only take it from each other."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 async def _let_tasks_run() -> None:

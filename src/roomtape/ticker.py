@@ -16,7 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from .clock import Clock
+from .clock import Clock, usable_cores
 from .types import NS_PER_S
 
 TICK_NS = NS_PER_S // 5
@@ -24,7 +24,6 @@ TICK_NS = NS_PER_S // 5
 _SLOTS = 4
 """Recorders take turns, so that no moment has the work of all of them."""
 _SLOT_NS = TICK_NS // _SLOTS
-_WORKERS = 2
 
 Tick = Callable[[int], None]
 """Called with the time on the clock up to which the audio can have come."""
@@ -109,7 +108,7 @@ class Ticker:
         for beat in due:
             beat.pending = True
             self._pending.append((beat, until_ns))
-        for _ in range(min(len(due), _WORKERS)):
+        for _ in range(min(len(due), usable_cores())):
             self._clock.start(self._work)
 
     def _work(self) -> None:
