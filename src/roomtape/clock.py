@@ -42,6 +42,10 @@ class Clock(Protocol):
         """Return when ``now_ns()`` has reached ``deadline_ns``, at once if it has."""
         ...
 
+    def call_at(self, deadline_ns: int, function: Callable[[], None]) -> None:
+        """Have the running event loop call ``function`` then."""
+        ...
+
     async def offload(self, function: Callable[[A], R], argument: A) -> R:
         """Call ``function(argument)`` away from the event loop."""
         ...
@@ -64,6 +68,10 @@ class SystemClock:
 
     async def sleep_until(self, deadline_ns: int) -> None:
         await asyncio.sleep(max(0, deadline_ns - time.monotonic_ns()) / NS_PER_S)
+
+    def call_at(self, deadline_ns: int, function: Callable[[], None]) -> None:
+        delay_s = max(0, deadline_ns - time.monotonic_ns()) / NS_PER_S
+        asyncio.get_running_loop().call_later(delay_s, function)
 
     async def offload(self, function: Callable[[A], R], argument: A) -> R:
         loop = asyncio.get_running_loop()
@@ -102,15 +110,21 @@ class ScriptedClock:
         if deadline_ns <= self._now_ns:
             await asyncio.sleep(0)
             return
-        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (deadline_ns, next(self._order), wake))
-        await wake
+        await self._waker(deadline_ns)
+
+    def call_at(self, deadline_ns: int, function: Callable[[], None]) -> None:
+        self._waker(max(deadline_ns, self._now_ns)).add_done_callback(lambda _: function())
 
     async def offload(self, function: Callable[[A], R], argument: A) -> R:
         return function(argument)
 
     def start(self, work: Callable[[], None]) -> None:
         work()
+
+    def _waker(self, deadline_ns: int) -> asyncio.Future[None]:
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (deadline_ns, next(self._order), wake))
+        return wake
 
     async def advance(self, seconds: float) -> None:
         """Move on by ``seconds``, waking everybody whose deadline comes by."""

