@@ -9,6 +9,7 @@ wait for, it is a core second divided by what a second of one of them takes.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +21,7 @@ _MOST_BEHIND_S = 1.0
 _STEP = 1.05
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     formats = [(32000, ".aac")] if quick else [(32000, ".aac"), (16000, ".aac"), (32000, ".wav")]
     with folder() as where:
         for rate_hz, suffix in formats:
@@ -33,21 +33,18 @@ def run(quick: bool) -> list[Row]:
             )
             ours, found = _held(fitting, seconds, rate_hz, suffix, where)
             barred = (rate_hz, suffix) == (32000, ".aac")
-            rows.append(
-                Row(
-                    "density",
-                    f"on a core, of 4 speakers, {rate_hz // 1000} kHz {suffix[1:].upper()}",
-                    ours,
-                    "recordings",
-                    alone,
-                    "the encoder alone",
-                    f">= {BAR}" if barred else "",
-                    ours / alone >= BAR if barred else None,
-                    f"mix head at most {found['behind_s']:.2f} s late then; by the CPU time of "
-                    f"{_AT_ONCE}, which is more for each, {fitting:.0f} would fit",
-                )
+            yield Row(
+                "density",
+                f"on a core, of 4 speakers, {rate_hz // 1000} kHz {suffix[1:].upper()}",
+                ours,
+                "recordings",
+                alone,
+                "the encoder alone",
+                f">= {BAR}" if barred else "",
+                ours / alone >= BAR if barred else None,
+                f"mix head at most {found['behind_s']:.2f} s late then; by the CPU time of "
+                f"{_AT_ONCE}, which is more for each, {fitting:.0f} would fit",
             )
-    return rows
 
 
 def _held(

@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import gc
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,33 +86,26 @@ async def memory_over(path: Path, seconds: int, cycle_s: int, steps: int = 24) -
     return memory
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     counts = (1, 4, 16, 64) if quick else (1, 2, 4, 8, 16, 32, 64, 128, 256)
     costs = [min(cost_of_second(count, 32000) for _ in range(3)) for count in counts]
     slope, fixed = np.polyfit(counts, costs, 1)
-    rows.append(
-        Row(
-            "growth",
-            f"1 to {counts[-1]} participants of 48 kHz to 32 kHz, CPU ms a second",
-            float(slope),
-            "ms a participant",
-            note=f"and {fixed:.2f} ms fixed; measured "
-            + ", ".join(f"{n}: {c:.1f}" for n, c in zip(counts, costs, strict=True)),
-        )
+    yield Row(
+        "growth",
+        f"1 to {counts[-1]} participants of 48 kHz to 32 kHz, CPU ms a second",
+        float(slope),
+        "ms a participant",
+        note=f"and {fixed:.2f} ms fixed; measured "
+        + ", ".join(f"{n}: {c:.1f}" for n, c in zip(counts, costs, strict=True)),
     )
     rates = (16000, 32000, 44100, 48000)
     costs = [min(cost_of_second(4, rate_hz) for _ in range(3)) for rate_hz in rates]
-    rows.append(
-        Row(
-            "growth",
-            "4 participants of 48 kHz by the rate of the recording",
-            float(np.polyfit(np.array(rates) / 1000, costs, 1)[0]),
-            "ms a kHz",
-            note=", ".join(
-                f"{r / 1000:g} kHz: {c:.2f} ms" for r, c in zip(rates, costs, strict=True)
-            ),
-        )
+    yield Row(
+        "growth",
+        "4 participants of 48 kHz by the rate of the recording",
+        float(np.polyfit(np.array(rates) / 1000, costs, 1)[0]),
+        "ms a kHz",
+        note=", ".join(f"{r / 1000:g} kHz: {c:.2f} ms" for r, c in zip(rates, costs, strict=True)),
     )
     hours = 2 if quick else 24
     with folder() as where:
@@ -119,28 +113,23 @@ def run(quick: bool) -> list[Row]:
         memory = asyncio.run(memory_over(where / "day.wav", hours * 3600, 0))
         cpu = time.process_time() - begun
         grown = max(memory[-3:]) - memory[2]
-        rows.append(
-            Row(
-                "growth",
-                f"memory over {hours} h simulated, after the first step",
-                grown,
-                "MB",
-                bar=f"< {MOST_GROWTH_MB}",
-                holds=grown < MOST_GROWTH_MB,
-                note=f"{cpu / hours:.1f} CPU s an hour; MB: "
-                + " ".join(f"{each:.0f}" for each in memory),
-            )
+        yield Row(
+            "growth",
+            f"memory over {hours} h simulated, after the first step",
+            grown,
+            "MB",
+            bar=f"< {MOST_GROWTH_MB}",
+            holds=grown < MOST_GROWTH_MB,
+            note=f"{cpu / hours:.1f} CPU s an hour; MB: "
+            + " ".join(f"{each:.0f}" for each in memory),
         )
         memory = asyncio.run(memory_over(where / "cycle.wav", 1000, 900, steps=10))
         added = max(memory) - memory[0]
-        rows.append(
-            Row(
-                "growth",
-                "anonymous memory that a cyclic recording of 900 s adds",
-                added,
-                "MB",
-                bar=f"< {MOST_CYCLIC_MB}",
-                holds=added < MOST_CYCLIC_MB,
-            )
+        yield Row(
+            "growth",
+            "anonymous memory that a cyclic recording of 900 s adds",
+            added,
+            "MB",
+            bar=f"< {MOST_CYCLIC_MB}",
+            holds=added < MOST_CYCLIC_MB,
         )
-    return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import numpy as np
@@ -83,8 +83,7 @@ def pipecat(voices: list[Pcm]) -> float:
     return time.process_time() - begun
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     for count in (8,) if quick else (2, 8, 32):
         seconds = 60
         voices = [speech(index, seconds) for index in range(count)]
@@ -99,15 +98,12 @@ def run(quick: bool) -> list[Row]:
         works = [partial(peer, voices) for peer in peers.values()]
         mine, *theirs = in_turn(5, partial(ours, voices, _RATE_HZ // 5), *works)
         for name, their in zip(peers, theirs, strict=True):
-            rows.append(
-                Row(
-                    "mixer_alone",
-                    f"{count} voices of 48 kHz, a participant-hour",
-                    mine / hours,
-                    "CPU s",
-                    their / hours,
-                    name,
-                    note="ours in blocks of 0.2 s, with the limiter",
-                )
+            yield Row(
+                "mixer_alone",
+                f"{count} voices of 48 kHz, a participant-hour",
+                mine / hours,
+                "CPU s",
+                their / hours,
+                name,
+                note="ours in blocks of 0.2 s, with the limiter",
             )
-    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import soundfile
@@ -42,15 +42,13 @@ def ffmpeg_amix(inputs: Sequence[Path], output: Path) -> list[str | Path]:
     return [*command, "-ar", "32000", "-ac", "1", *aac, output]
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     counts = (8, 32) if quick else (2, 8, 32, 128)
     with folder() as where:
         files = speech_files(where, max(counts), 600)
         for suffix in (".wav", ".aac"):
             for count in counts if suffix == ".wav" or not quick else (8,):
-                rows.append(_compare(files[:count], where, suffix, 1 if count > 32 else 3))
-    return rows
+                yield _compare(files[:count], where, suffix, 1 if count > 32 else 3)
 
 
 def _compare(inputs: Sequence[Path], where: Path, suffix: str, runs: int) -> Row:

@@ -6,6 +6,7 @@ speaking without a pause, and for white noise.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import av
@@ -70,8 +71,7 @@ def mb_per_10_min(units: list[bytes], samples: int, rate_hz: int) -> float:
     return sum(map(len, units)) / (samples / rate_hz) * 600 / 1e6
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     voices = [load_voice(name) for name in VOICES]
     for rate_hz in (16000, 48000) if quick else SAMPLE_RATES_HZ:
         at_rate = [soxr.resample(v.astype(np.float32), VOICE_RATE_HZ, rate_hz) for v in voices]
@@ -97,19 +97,16 @@ def run(quick: bool) -> list[Row]:
                 for x in (noise, silence)
             )
             worst, size = min(scores), float(np.mean(bytes_10_min))
-            rows.append(
-                Row(
-                    "quality",
-                    f"{quality.name}, {rate_hz / 1000:g} kHz",
-                    worst,
-                    "PESQ-WB of the worst voice",
-                    min(peers),
-                    "FFmpeg's default coder at the same bytes",
-                    f">= {least} at <= {most} MB",
-                    worst >= least and max(size, loud) <= most,
-                    f"mean {np.mean(scores):.2f} against {np.mean(peers):.2f}; MB in 10 min: "
-                    f"speech {size:.2f} (worst voice {max(bytes_10_min):.2f}), "
-                    f"white noise {loud:.2f}, silence {still:.2f}",
-                )
+            yield Row(
+                "quality",
+                f"{quality.name}, {rate_hz / 1000:g} kHz",
+                worst,
+                "PESQ-WB of the worst voice",
+                min(peers),
+                "FFmpeg's default coder at the same bytes",
+                f">= {least} at <= {most} MB",
+                worst >= least and max(size, loud) <= most,
+                f"mean {np.mean(scores):.2f} against {np.mean(peers):.2f}; MB in 10 min: "
+                f"speech {size:.2f} (worst voice {max(bytes_10_min):.2f}), "
+                f"white noise {loud:.2f}, silence {still:.2f}",
             )
-    return rows

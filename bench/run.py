@@ -102,13 +102,12 @@ def main() -> int:
         for name in options.names or ORDER:
             begun = time.monotonic()
             print(f"\n{name}", flush=True)
-            found = importlib.import_module(name).run(options.quick)
-            for row in found:
+            for row in importlib.import_module(name).run(options.quick):
                 print(line(row), flush=True)
+                rows.append(row)
+                save_rows(rows, OUT / "bench.json")
+                (OUT / "bench.md").write_text(as_markdown(rows))
             print(f"  ({time.monotonic() - begun:.0f} s)", flush=True)
-            rows += found
-            save_rows(rows, OUT / "bench.json")
-            (OUT / "bench.md").write_text(as_markdown(rows))
     plot(rows)
     missed = [row for row in rows if row.holds is False]
     print(f"\n{OUT / 'bench.md'}: {len(rows)} comparisons, {len(missed)} bars that do not hold")

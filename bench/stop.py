@@ -6,6 +6,7 @@ import asyncio
 import os
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from common import Row, folder, speech
@@ -47,8 +48,7 @@ def time_to_copy(path: Path) -> float:
     return taken
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     with folder() as where:
         for suffix in (".wav", ".aac"):
             for cycle_s in (10, 900) if quick else (10, 60, 360, 900):
@@ -63,17 +63,14 @@ def run(quick: bool) -> list[Row]:
                     path.unlink()
                 mine, copy = statistics.median(ours), statistics.median(copies)
                 barred = cycle_s == 900 and suffix == ".wav"
-                rows.append(
-                    Row(
-                        "stop",
-                        f"cyclic {cycle_s} s, 48 kHz {suffix[1:].upper()}",
-                        mine,
-                        "s",
-                        copy,
-                        "copying the file",
-                        f"<= {BAR}" if barred else "",
-                        mine / copy <= BAR if barred else None,
-                        f"{size / 1e6:.1f} MB",
-                    )
+                yield Row(
+                    "stop",
+                    f"cyclic {cycle_s} s, 48 kHz {suffix[1:].upper()}",
+                    mine,
+                    "s",
+                    copy,
+                    "copying the file",
+                    f"<= {BAR}" if barred else "",
+                    mine / copy <= BAR if barred else None,
+                    f"{size / 1e6:.1f} MB",
                 )
-    return rows

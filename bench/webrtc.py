@@ -8,12 +8,12 @@ records each into a file of its own with aiortc's ``MediaRecorder``, which can d
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from common import HERE, PYTHON, Row, cost_of, folder, in_turn
 
 
-def run(quick: bool) -> list[Row]:
-    rows = []
+def run(quick: bool) -> Iterator[Row]:
     seconds = 6 if quick else 15
     with folder() as where:
         for count in (4,) if quick else (1, 4, 8):
@@ -31,15 +31,12 @@ def run(quick: bool) -> list[Row]:
                 lambda: cpu_share("roomtape"),
                 lambda: cpu_share("mediarecorder"),
             )
-            rows.append(
-                Row(
-                    "webrtc",
-                    f"recording {count} remote tracks to AAC, 32 kHz",
-                    ours - nothing,
-                    "% of a core",
-                    peer - nothing,
-                    f"aiortc MediaRecorder, {count} files",
-                    note=f"receiving alone: {nothing:.1f} %",
-                )
+            yield Row(
+                "webrtc",
+                f"recording {count} remote tracks to AAC, 32 kHz",
+                ours - nothing,
+                "% of a core",
+                peer - nothing,
+                f"aiortc MediaRecorder, {count} files",
+                note=f"receiving alone: {nothing:.1f} %",
             )
-    return rows
