@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
@@ -19,6 +18,7 @@ from .callback import ChannelEventCallback
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import ConfigurationError, FileError, OpenFileError, RoomError, SuffixError
 from .files.disk import Disk
+from .files.naming import one_place
 from .local_audio import LocalAudio, TrackAudio
 from .recorder import AudioRecorder
 from .rooms.base import Room
@@ -266,7 +266,7 @@ class RtcEngine:
             await recorder.prepare()
             # Whatever can fail comes before the running recording is ended. Only if both have one
             # name must the running one be complete before it can be moved aside.
-            if self._recorder is not None and not _one_place(self._recorder.path, recorder.path):
+            if self._recorder is not None and not one_place(self._recorder.path, recorder.path):
                 await recorder.take_name()
             await self._finish_recording()
             if not self._joined:
@@ -368,11 +368,6 @@ class RtcEngine:
     def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
         self.last_error = why
         return code
-
-
-def _one_place(one: Path, other: Path) -> bool:
-    """Whether two paths are one, whatever links lead there."""
-    return one.name == other.name and one.parent.resolve() == other.parent.resolve()
 
 
 class _Listener:

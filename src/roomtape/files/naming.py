@@ -131,3 +131,8 @@ def _in_use(ring: Path) -> bool:
         return not lock(fd)
     finally:
         os.close(fd)
+
+
+def one_place(one: Path, other: Path) -> bool:
+    """Whether two paths are one, whatever links lead to their directories."""
+    return one.name == other.name and one.parent.resolve() == other.parent.resolve()
