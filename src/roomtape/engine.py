@@ -264,8 +264,7 @@ class RtcEngine:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         try:
             await recorder.prepare()
-            # Whatever can fail comes before the running recording is ended. Only if both have one
-            # name must the running one be complete before it can be moved aside.
+            # What can fail comes first; but only a complete file of the same name is moved aside.
             if self._recorder is not None and not one_place(self._recorder.path, recorder.path):
                 await recorder.take_name()
             await self._finish_recording()
