@@ -114,7 +114,7 @@ def mix_files(
         unit_samples=encoder.unit_samples,
         most_unit_bytes=encoder.most_unit_bytes,
         cycle_s=0,
-        started_at=datetime.now(UTC),
+        started_at=datetime.fromtimestamp(0, UTC),  # a mix began at no moment; no file says one
     )
     try:
         finished = write_finished(
