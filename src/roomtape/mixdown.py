@@ -58,14 +58,24 @@ class Mixdown:
         self._lock = Lock()
         self._over = False
 
-    def tick(self, until_ns: int) -> None:
-        """Mix what has come by ``until_ns`` on the clock, and write it."""
+    def tick(self, until_ns: int) -> Callable[[], None]:
+        """Mix what has come by ``until_ns`` on the clock. What is returned writes it."""
+        self._guarded(lambda: self._session.mix(until_ns - self._start_ns))
+        return self._write_mixed
+
+    def _write_mixed(self) -> None:
+        def work() -> None:
+            self._writer.write(self._session.encode())
+            self._look()
+
+        self._guarded(work)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         with self._lock:
             if self._over:
                 return
             try:
-                self._writer.write(self._session.advance(until_ns - self._start_ns))
-                self._look()
+                work()
             except Exception as error:
                 logger.exception("mixing failed")
                 self._fail(f"internal error: {error!r}")

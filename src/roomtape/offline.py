@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .audio.arrays import Samples, add
 from .audio.downmix import mixed_down
 from .audio.encoder import Encoder, make_encoder
 from .audio.limiter import Limiter
@@ -153,34 +154,20 @@ class _FileVoice:
     def damage(self) -> list[str]:
         return [f"{self._reader.path}: {words}" for words in self._reader.damage]
 
-    def read(self, stop: int) -> Pcm | None:
-        start, self._head = self._head, stop
-        lead = min(max(self._start - start, 0), stop - start)
-        pcm = self._take(stop - start - lead)
-        self.end += len(pcm)
-        if not len(pcm):
-            return None
-        if len(pcm) == stop - start:
-            return pcm
-        out = np.zeros(stop - start, np.int16)
-        out[lead : lead + len(pcm)] = pcm
-        return out
-
-    def _take(self, wanted: int) -> Pcm:
-        """The next samples of the file; fewer at its end."""
-        pieces: list[Pcm] = []
-        while wanted > 0 and not self._ended:
+    def add_to(self, total: Samples, stop: int) -> None:
+        at, self._head = max(0, self._start - self._head), stop
+        while at < len(total) and not self._ended:
             if not len(self._block):
-                self._reader.block_frames = wanted  # then there is nothing to put together
+                self._reader.block_frames = len(total) - at  # then nothing is left over
                 block = next(self._blocks, None)
                 self._ended = block is None
                 if block is not None:
                     self._block = mixed_down(block)
                 continue
-            pieces.append(self._block[:wanted])
-            self._block = self._block[wanted:]
-            wanted -= len(pieces[-1])
-        return pieces[0] if len(pieces) == 1 else np.concatenate([self._block[:0], *pieces])
+            piece, self._block = np.split(self._block, [len(total) - at])
+            add(total[at : at + len(piece)], piece)
+            at += len(piece)
+            self.end += len(piece)
 
 
 class _Mix:

@@ -59,9 +59,13 @@ class Source:
             ValueError: The array is of another type or shape, the rate is not one of audio, or
                 ten minutes of pushed audio wait already. The recording goes on.
         """
+        track = self._track
+        arrived_ns = self._clock.now_ns() - self._start_ns
+        stream = track.stream if track is not None else None
+        if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
+            return  # nearly always
         if pcm.dtype != _INT16 or pcm.ndim != 1 or sample_rate not in _RATES_HZ:
             self._check(pcm, sample_rate)
-        track = self._track
         if track is None or self._closed or not len(pcm):
             return
         if track.waiting_ns > _MOST_QUEUED_NS:
@@ -69,7 +73,6 @@ class Source:
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken"
             )
-        arrived_ns = self._clock.now_ns() - self._start_ns
         track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
 
     def _check(self, pcm: Pcm, sample_rate: int) -> None:

@@ -8,6 +8,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roomtape.audio.arrays import Samples
 from roomtape.audio.limiter import Limiter
 from roomtape.audio.mixer import Mixer
 from roomtape.types import Pcm
@@ -176,7 +177,7 @@ class _Voice:
     def done(self) -> bool:
         return self._head >= len(self._pcm)
 
-    def read(self, stop: int) -> Pcm | None:
+    def add_to(self, total: Samples, stop: int) -> None:
         start, self._head = self._head, stop
         piece = self._pcm[start:stop]
-        return np.concatenate([piece, np.zeros(stop - start - len(piece), np.int16)])
+        total[: len(piece)] += piece

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
+from unittest.mock import patch
 
 import av
 import numpy as np
 import numpy.typing as npt
 
+from roomtape.audio import arrays
 from roomtape.audio.session import RecordingSession
+from roomtape.audio.source_track import SourceTrack
 from roomtape.types import (
     NS_PER_S,
     AudioFormat,
@@ -20,6 +25,8 @@ from roomtape.types import (
     Pcm,
     SourceReport,
 )
+
+_LONGEST_TWICE_S = 30
 
 Jitter = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 """Gives so many network delays in seconds."""
@@ -92,7 +99,32 @@ def run(
     each_tick: Callable[[RecordingSession], object] | None = None,
 ) -> tuple[bytes, list[SourceReport]]:
     """Record ``parts`` for ``seconds``; give the encoded bytes, and the reports in order of
-    joining."""
+    joining. A short one is done without the accelerator as well, and must come out the same."""
+    once = partial(_run, parts, seconds, rate_hz=rate_hz, tick_s=tick_s, audio_format=audio_format)
+    result = once(each_tick=each_tick)
+    if seconds <= _LONGEST_TWICE_S and each_tick is None:
+        with without_accelerator():
+            in_python = once(each_tick=None)
+        assert in_python == result
+    return result
+
+
+@contextmanager
+def without_accelerator() -> Iterator[None]:
+    """What is recorded meanwhile is recorded in Python alone."""
+    with patch.object(arrays, "NATIVE", None):
+        yield
+
+
+def _run(
+    parts: Mapping[str, Part],
+    seconds: float,
+    *,
+    rate_hz: int,
+    tick_s: float,
+    audio_format: AudioFormat,
+    each_tick: Callable[[RecordingSession], object] | None,
+) -> tuple[bytes, list[SourceReport]]:
     session = RecordingSession(
         rate_hz=rate_hz, audio_format=audio_format, quality=AudioRecordingQuality.HIGH
     )
@@ -122,7 +154,7 @@ def run(
             elif kind == 3:
                 tracks[name].leave(at_ns)
             elif isinstance(what, Frame):
-                tracks[name].push(what.pcm, what.rate_hz, what.pts, at_ns, what.gap_is_silence)
+                _push(tracks[name], what)
             else:
                 tracks[name].set_muted(bool(what), at_ns)
         units += session.advance(now_ns)
@@ -130,6 +162,14 @@ def run(
             each_tick(session)
     units += session.finish(end_ns)
     return b"".join(units), [source.report(start_ns=0, end_ns=end_ns) for source in session.sources]
+
+
+def _push(track: SourceTrack, frame: Frame) -> None:
+    """As a source does it."""
+    if track.stream is None or not track.stream.push(
+        frame.pcm, frame.rate_hz, frame.pts, frame.at_ns, frame.gap_is_silence
+    ):
+        track.push(frame.pcm, frame.rate_hz, frame.pts, frame.at_ns, frame.gap_is_silence)
 
 
 def play(

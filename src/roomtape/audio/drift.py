@@ -15,6 +15,8 @@ A minimum that leaves the line by more than a clock could is the network:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 WINDOW_S = 5
@@ -58,7 +60,8 @@ class DriftTracker:
         if at >= self._window_end:
             self._close_window()
             self._window_end = at + self._window
-        self._lows = sorted([*self._lows, (delay, at)])[:2]
+        if len(self._lows) < 2 or (delay, at) < self._lows[1]:
+            self._lows = sorted([*self._lows, (delay, at)])[:2]
 
     def delay(self, at: int) -> float | None:
         """The least delay to be expected at ``at``; None until enough is known."""
@@ -124,5 +127,10 @@ class DriftTracker:
 
 
 def _median_slope(times: np.ndarray, values: np.ndarray) -> float:
-    first, second = np.triu_indices(len(times), 1)
+    first, second = _pairs(len(times))
     return float(np.median((values[second] - values[first]) / (times[second] - times[first])))
+
+
+@lru_cache(maxsize=_KEEP)
+def _pairs(count: int) -> tuple[np.ndarray, ...]:
+    return np.triu_indices(count, 1)

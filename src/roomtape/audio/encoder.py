@@ -15,7 +15,7 @@ import numpy as np
 
 from ..types import AudioFormat, AudioRecordingQuality
 from .adts import AAC_FRAME_SAMPLES, ADTS_HEADER_BYTES, MAX_PAYLOAD_BYTES, adts_header
-from .limiter import Samples
+from .arrays import Samples
 
 # With the ADTS headers and what the rate control adds, ten minutes of people who speak without a
 # pause are at most 3.2, 5.0 and 8.7 MB at every rate; PESQ-WB of the shipped voices is at least

@@ -30,6 +30,9 @@ class FormerAnchors:
         self._fitting: int | None = None
         self._since = 0
 
+    def __len__(self) -> int:
+        return len(self._anchors)
+
     def add(self, anchor: int) -> None:
         """The stream has left ``anchor``, for a later one."""
         self._anchors.append(anchor)

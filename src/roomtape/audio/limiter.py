@@ -15,19 +15,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import Samples, within_full_scale
+
 _LOOKAHEAD = 5  # blocks of 1 ms: short enough to stay inaudible, long enough not to click
 _RELEASE = 1 / 150  # a time constant of 150 ms; shorter ones distort low voices
 _CEILING = 0.99  # 0.09 dB below full scale, so that what was limited never looks like clipping
 _TRANSPARENT = 0.9999
 
-Samples = npt.NDArray[np.float32]
-
 
 class Limiter:
-    """Feed blocks of any length; the output lags by up to 6 ms until :meth:`flush`.
-
-    Samples are float32 in units of int16: full scale is -32768 to 32767.
-    """
+    """Feed blocks of any length; the output lags by up to 6 ms until :meth:`flush`."""
 
     def __init__(self, rate_hz: int) -> None:
         self._block = rate_hz // 1000
@@ -59,7 +56,7 @@ class Limiter:
         count = blocks * self._block
         seen = self._waiting[: (blocks + _LOOKAHEAD) * self._block]
         out, self._waiting = self._waiting[:count], self._waiting[count:]
-        if self._gain == 1.0 and seen.max() <= 32767 and seen.min() >= -32768:
+        if self._gain == 1.0 and within_full_scale(seen):
             return out
         gains = self._border_gains(seen.reshape(-1, self._block), blocks)
         self.limited_samples += self._block * int(

@@ -15,8 +15,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from ..types import Pcm
-from .limiter import Samples
+from .arrays import Samples
 
 LEAD_S = 0.02
 """A rate that is resampled is read this far ahead of the mix head, for the resampler's filter."""
@@ -38,8 +37,8 @@ class Voice(Protocol):
         """Nothing but silence will follow."""
         ...
 
-    def read(self, stop: int) -> Pcm | None:
-        """Mono samples from the last ``stop`` to this one; None for silence."""
+    def add_to(self, total: Samples, stop: int) -> None:
+        """Add the samples from the last ``stop`` to this one to ``total``, which is so long."""
         ...
 
 
@@ -84,13 +83,16 @@ class Mixer:
 
     def mix(self, count: int) -> Samples:
         """The next ``count`` samples, float32 in units of int16; the sum may exceed full scale."""
-        total = np.zeros(count, np.float32)
+        blocks: list[Samples] = []
         for rate_hz, group in tuple(self._groups.items()):
-            group.add_to(total)
+            blocks.append(group.next(count))
             group.voices = [voice for voice in group.voices if not voice.done]
             if group.over:
                 del self._groups[rate_hz]
         self.head += count
+        total = blocks[0] if blocks else np.zeros(count, np.float32)
+        for block in blocks[1:]:
+            total += block
         return total
 
 
@@ -109,16 +111,17 @@ class _Group:
         """No voice is left, nor what a resampler makes of the last one."""
         return self._voiceless > _TAIL_S * self.rate_hz
 
-    def add_to(self, total: Samples) -> None:
-        self.head += len(total)
-        self._sum_into(total)
+    def next(self, count: int) -> Samples:
+        """The next samples of the sum, at the recording's rate; the caller's to change."""
+        return self._sum(count)
 
-    def _sum_into(self, total: Samples) -> None:
-        self._voiceless = 0 if self.voices else self._voiceless + len(total)
+    def _sum(self, count: int) -> Samples:
+        total = np.zeros(count, np.float32)
+        self.head += count
+        self._voiceless = 0 if self.voices else self._voiceless + count
         for voice in self.voices:
-            pcm = voice.read(self.head)
-            if pcm is not None:
-                total += pcm.astype(np.float32)  # twice as quick as to let += convert it
+            voice.add_to(total, self.head)
+        return total
 
 
 class _ResampledGroup(_Group):
@@ -137,23 +140,19 @@ class _ResampledGroup(_Group):
         self._out_head = out_head
         self._ahead = 0
 
-    def add_to(self, total: Samples) -> None:
-        wanted = len(total) + self._surplus
+    def next(self, count: int) -> Samples:
+        wanted = count + self._surplus
         pieces, have = [self._ready], len(self._ready)
-        lead = round(LEAD_S * self.rate_hz)
-        self._out_head += len(total)
+        self._out_head += count
         # As far ahead as the filter was found to need, so that every voice is read only once.
         target = -(-self._out_head * self.rate_hz // self._out_rate_hz)
         while have < wanted:
             if self.head >= target + self._ahead:
-                self._ahead += lead
-            block = np.zeros(target + self._ahead - self.head, np.float32)
-            self.head += len(block)
-            self._sum_into(block)
+                self._ahead += round(LEAD_S * self.rate_hz)
+            block = self._sum(target + self._ahead - self.head)
             pieces.append(self._stream.resample_chunk(block))
             have += len(pieces[-1])
         ready = np.concatenate(pieces)
-        use = ready[self._surplus : wanted]
-        total += use
-        self._ready = ready[wanted:]
+        use, self._ready = ready[self._surplus : wanted], ready[wanted:]
         self._surplus = 0
+        return use

@@ -32,7 +32,6 @@ lost for longer than it takes to doubt it, or to catch up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -41,6 +40,7 @@ from ..types import Pcm
 from .anchor import JUMP_S, Arrival, Stamped, least_delayed, spoken_order, unwrapped
 from .catching_up import LONGEST_S, is_catching_up
 from .former_anchors import FormerAnchors
+from .placed import Placed
 from .recent_frames import RecentFrames
 from .trust import Trust
 
@@ -51,33 +51,13 @@ of jitter, one is nearly always early."""
 
 _UNDECIDED_S = 0.5
 """It waits so long where jitter may be the reason that the stream seems to catch up."""
-_REORDER_S = 2.0
-_AHEAD_S = 0.5
-_LATE_S = 0.4
+REORDER_S = 2.0
+AHEAD_S = 0.5
+LATE_S = 0.4
 """A stream with timestamps may fall this far behind before it is doubted ..."""
-_UNTIMED_LATE_S = 0.08
+UNTIMED_LATE_S = 0.08
 """... and one without, for which a gap in the arrivals is the only sign of a pause."""
 _CONTINUOUS_S = 0.08
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a run belongs.
-
-    Attributes:
-        start: Position on the room grid; it may be in the past.
-        pcm: The samples.
-        gap_is_silence: What is missing right before ``start`` was never sent.
-        at: When the least delayed part of it came ...
-        delay: ... and how long after its place that was, in samples; None where the arrival says
-            nothing about the sender's clock.
-    """
-
-    start: int
-    pcm: Pcm
-    gap_is_silence: bool
-    at: int
-    delay: int | None
 
 
 class Placement:
@@ -92,10 +72,10 @@ class Placement:
     def __init__(self, rate_hz: int, *, not_before: int | None = None) -> None:
         self._rate_hz = rate_hz
         self._hold = round(HOLD_S * rate_hz)
-        self._reorder = round(_REORDER_S * rate_hz)
-        self._ahead = round(_AHEAD_S * rate_hz)
-        self._late = round(_LATE_S * rate_hz)
-        self._untimed_late = round(_UNTIMED_LATE_S * rate_hz)
+        self._reorder = round(REORDER_S * rate_hz)
+        self._ahead = round(AHEAD_S * rate_hz)
+        self._late = round(LATE_S * rate_hz)
+        self._untimed_late = round(UNTIMED_LATE_S * rate_hz)
         self._anchor: int | None = None
         self._first_pts = 0  # of this anchor
         self._next_pts = 0  # behind the latest sample that was placed
@@ -121,6 +101,23 @@ class Placement:
     def shifted(self, shift: int) -> None:
         """What is placed at ``p`` is heard at ``p + shift`` (drift was made up for)."""
         self._shift = shift
+
+    @property
+    def steady(self) -> tuple[int, int, int | None] | None:
+        """The timestamp expected next, its anchor, and when something came last; None where more
+        than these decides what comes next."""
+        if self._anchor is None or self._doubtful or self._former or self._trust.lost:
+            return None
+        return self._next_pts, self._anchor, self._last_at
+
+    def resume(self, next_pts: int, last_at: int | None, pcm: Pcm) -> None:
+        """What was steady went on to ``next_pts``, and ``pcm`` is the end of it."""
+        assert self._anchor is not None
+        start = max(self._next_pts, next_pts - len(pcm))
+        self._next_pts = self._follows = next_pts
+        self._end = next_pts + self._anchor
+        self._last_at = last_at
+        self._recent.extend(start, pcm[len(pcm) - (next_pts - start) :])
 
     def feed(self, arrivals: Sequence[Arrival]) -> Iterator[Placed]:
         """Take in ``arrivals``; give what can be placed now, in order of decision."""

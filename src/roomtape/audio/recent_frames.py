@@ -30,6 +30,12 @@ class RecentFrames:
             forget += 1
         del self._frames[:forget]
 
+    def extend(self, pts: int, pcm: Pcm) -> None:
+        """Remember ``pcm``, piece by piece, so that the pieces are forgotten one by one."""
+        size = max(1, self._most_samples // 20)
+        for start in range(0, len(pcm), size):
+            self.add(pts + start, pcm[start : start + size])
+
     def clear(self) -> None:
         self._frames.clear()
         self._samples = 0

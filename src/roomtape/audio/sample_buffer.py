@@ -58,6 +58,20 @@ class SampleBuffer:
         waiting = [run.pcm[: stop - run.start] for run in self._runs if run.start < stop]
         return max((max(int(pcm.max()), -int(pcm.min())) for pcm in waiting), default=0)
 
+    def whole(self, gap: int = 0) -> Pcm | None:
+        """All that waits, from ``head`` on, in one piece; None if nothing does, or there is a hole.
+
+        Args:
+            gap: So many samples before the first one that waits are zeros, and no hole.
+        """
+        end = self.head + gap
+        for run in self._runs:
+            if run.start != end:
+                return None
+            end = run.end
+        silence = np.zeros(gap, np.int16)
+        return np.concatenate([silence, *(run.pcm for run in self._runs)]) if self._runs else None
+
     def insert(self, start: int, pcm: Pcm) -> Inserted:
         """Write ``pcm``, shape ``(frames,)``, at ``start``. The array is kept, not copied."""
         late = min(max(self.head - start, 0), len(pcm))

@@ -1,7 +1,7 @@
 """One recording, from pushed frames to encoded units: the whole of it that needs no I/O.
 
-Call order: :meth:`add_source` and ``SourceTrack.push`` at any time; :meth:`advance` every now and
-then; :meth:`finish` once. :meth:`advance` and :meth:`finish` belong to one thread at a time.
+Call order: :meth:`add_source` and ``SourceTrack.push`` at any time; :meth:`mix` and :meth:`encode`
+every now and then; :meth:`finish` once. These three belong to one thread at a time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..types import NS_PER_S, AudioFormat, AudioRecordingQuality
+from .arrays import Samples
 from .encoder import make_encoder
-from .limiter import Limiter, Samples
+from .limiter import Limiter
 from .mixer import Mixer
 from .source_track import SourceTrack
 
@@ -26,7 +27,7 @@ class Progress:
     """What a session has done.
 
     Attributes:
-        mixed_samples: Samples encoded, or waiting in the encoder.
+        mixed_samples: Samples mixed, be they encoded already or not.
         limited_samples: Those of them that the limiter turned down.
     """
 
@@ -59,6 +60,7 @@ class RecordingSession:
         self.sources: list[SourceTrack] = []
         """Everybody who was in the recording."""
         self._open: list[SourceTrack] = []
+        self._mixed: list[Samples] = []
 
     def add_source(self, name: str, *, local: bool, joined_ns: int) -> SourceTrack:
         """Let somebody in. The track can be pushed to at once, from any thread."""
@@ -71,29 +73,36 @@ class RecordingSession:
     def progress(self) -> Progress:
         return Progress(self._mixer.head, self._limiter.limited_samples)
 
-    def advance(self, now_ns: int) -> list[bytes]:
-        """Mix up to ``delay_ns`` before ``now_ns``; give the units that this completes."""
+    def mix(self, now_ns: int) -> None:
+        """Mix up to ``delay_ns`` before ``now_ns``, for :meth:`encode`."""
         self._ingest(now_ns)
-        target = (now_ns - self._delay_ns) * self.rate_hz // NS_PER_S
-        units: list[bytes] = []
-        while self._mixer.head < target:
-            units += self.encoder.encode(self._limiter.process(self._mix(target)))
-        return units
+        self._mix_to((now_ns - self._delay_ns) * self.rate_hz // NS_PER_S)
+
+    def encode(self) -> list[bytes]:
+        """Give the units that are complete by what was mixed."""
+        mixed, self._mixed = self._mixed, []
+        return [unit for samples in mixed for unit in self.encoder.encode(samples)]
+
+    def advance(self, now_ns: int) -> list[bytes]:
+        """:meth:`mix` and :meth:`encode`."""
+        self.mix(now_ns)
+        return self.encode()
 
     def finish(self, now_ns: int) -> list[bytes]:
         """Mix everything up to ``now_ns``, and give all that is left."""
         self._ingest(now_ns)
         for source in self._open:
             source.close(now_ns)
-        target = (now_ns * self.rate_hz + NS_PER_S // 2) // NS_PER_S
-        units: list[bytes] = []
-        while self._mixer.head < target:
-            units += self.encoder.encode(self._limiter.process(self._mix(target)))
+        self._mix_to((now_ns * self.rate_hz + NS_PER_S // 2) // NS_PER_S)
         self._mixer.close()
-        return units + self.encoder.encode(self._limiter.flush()) + self.encoder.finish()
+        self._mixed.append(self._limiter.flush())
+        return self.encode() + self.encoder.finish()
 
-    def _mix(self, target: int) -> Samples:
-        return self._mixer.mix(min(target - self._mixer.head, _MOST_AT_ONCE_S * self.rate_hz))
+    def _mix_to(self, target: int) -> None:
+        most = _MOST_AT_ONCE_S * self.rate_hz
+        while self._mixer.head < target:
+            samples = self._mixer.mix(min(target - self._mixer.head, most))
+            self._mixed.append(self._limiter.process(samples))
 
     def _ingest(self, now_ns: int) -> None:
         for source in tuple(self._open):

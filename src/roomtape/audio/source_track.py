@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from .anchor import Arrival
 from .downmix import mixed_down
 from .ledger import STALL_NS, Ledger
 from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from ._native import SteadyStream
 
 _SHORTEST_NS = NS_PER_S // 50
 """Whoever was there at the start came a few microseconds after it: nobody was absent then."""
@@ -45,9 +49,10 @@ class SourceTrack:
         self._said_until_ns = 0
         self.queued_ns = 0
         """How far ahead of the clock audio was pushed, when last looked at."""
-        self.last_frame_ns = joined_ns
-        """When the last frame came."""
+        self._last_frame_ns = joined_ns
         self.unmuted_ns = joined_ns
+        self.stream: SteadyStream | None = None
+        """Takes most of what is pushed, quicker than :meth:`push`, which takes the rest."""
 
     def push(
         self, pcm: Pcm, sample_rate: int, pts: int | None, arrived_ns: int, gap_is_silence: bool
@@ -60,7 +65,14 @@ class SourceTrack:
                     self._inbox.append((sample_rate, []))
                 self._inbox[-1][1].append(arrival)
                 self._inbox_ns += len(pcm) * NS_PER_S // sample_rate
-                self.last_frame_ns = arrived_ns
+                self._last_frame_ns = arrived_ns
+                if self.stream is not None:
+                    self.stream.open = False  # what comes next comes behind this one
+
+    @property
+    def last_frame_ns(self) -> int:
+        """When the last frame came."""
+        return max(self._last_frame_ns, self.stream.last_arrived_ns if self.stream else 0)
 
     @property
     def last_sound_ns(self) -> int:
@@ -70,7 +82,10 @@ class SourceTrack:
     @property
     def waiting_ns(self) -> int:
         """How much audio waits here: pushed and not looked at yet, or ahead of the clock."""
-        return self._inbox_ns + self.queued_ns
+        pushed_ns = 0
+        if self._timeline is not None and self.stream is not None:
+            pushed_ns = self.stream.pushed * NS_PER_S // self._timeline.rate_hz
+        return self._inbox_ns + pushed_ns + self.queued_ns
 
     def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> list[Timeline]:
         """Place what was pushed.
@@ -82,22 +97,18 @@ class SourceTrack:
         Returns:
             Timelines that are new, to be mixed from now on.
         """
-        with self._lock:
-            inbox, self._inbox, self._inbox_ns = self._inbox, [], 0
         fresh: list[Timeline] = []
-        for rate_hz, run in inbox:
-            if self._timeline is None or self._timeline.rate_hz != rate_hz:
-                self._timeline = self._next_timeline(rate_hz, head_at(rate_hz), now_ns)
-                fresh.append(self._timeline)
-            self._timeline.ingest(_mono(run), now_ns * rate_hz // NS_PER_S)
-            self._timed = run[-1].pts is not None
+        if self._inbox:
+            fresh = self._ingest_inbox(now_ns, head_at)
+        elif self._timeline is not None:
+            self._timeline.ingest_pushed(now_ns * self._timeline.rate_hz // NS_PER_S)
         if self._timeline is not None:
-            rate_hz = self._timeline.rate_hz
-            if not inbox:
-                self._timeline.ingest([], now_ns * rate_hz // NS_PER_S)
-            self.queued_ns = max(0, self._timeline.end * NS_PER_S // rate_hz - now_ns)
+            end_ns = self._timeline.end * NS_PER_S // self._timeline.rate_hz
+            self.queued_ns = max(0, end_ns - now_ns)
             if self.queued_ns:
-                self._said_until_ns = now_ns + self.queued_ns
+                self._said_until_ns = end_ns
+        if self.stream is not None:
+            self._open_or_close(self.stream)
         return fresh
 
     def set_muted(self, muted: bool, now_ns: int) -> None:
@@ -110,6 +121,8 @@ class SourceTrack:
         with self._lock:
             if self.left_ns is None:
                 self.left_ns = now_ns
+            if self.stream is not None:
+                self.stream.open = False
 
     def close(self, now_ns: int) -> None:
         """Nothing more comes: place what is still in doubt. The mixer keeps what it has to read."""
@@ -127,7 +140,7 @@ class SourceTrack:
             self._drift_ppm = self._timeline.drift_ppm or self._drift_ppm
         quiet = [(IntervalKind.ABSENT, start_ns, joined_ns), (IntervalKind.ABSENT, left_ns, end_ns)]
         # Without timestamps, a pause in the pushes is a pause and nothing else.
-        if self._timed is not False and not ledger.muted:
+        if self._last_was_timed() is not False and not ledger.muted:
             quiet_ns = max(self._said_until_ns, self.last_frame_ns, joined_ns, self.unmuted_ns)
             if left_ns - quiet_ns >= STALL_NS:
                 quiet.insert(0, (IntervalKind.STALLED, quiet_ns, left_ns))
@@ -151,6 +164,35 @@ class SourceTrack:
             intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + intervals,
         )
 
+    def _ingest_inbox(self, now_ns: int, head_at: Callable[[int], int]) -> list[Timeline]:
+        with self._lock:
+            inbox, self._inbox, self._inbox_ns = self._inbox, [], 0
+        fresh: list[Timeline] = []
+        if self._timeline is not None:
+            # It is older: the stream was closed when the first one came to the inbox.
+            _prepend(self._timeline.rate_hz, self._timeline.take_pushed(), inbox)
+        for rate_hz, run in inbox:
+            if self._timeline is None or self._timeline.rate_hz != rate_hz:
+                self._timeline = self._next_timeline(rate_hz, head_at(rate_hz), now_ns)
+                self.stream = self._timeline.stream
+                fresh.append(self._timeline)
+            self._timeline.ingest(_mono(run), now_ns * rate_hz // NS_PER_S)
+            self._timed = run[-1].pts is not None
+        return fresh
+
+    def _open_or_close(self, stream: SteadyStream) -> None:
+        """What is pushed from now on may go the quick way, if nothing else goes before it."""
+        if self.queued_ns > NS_PER_S:
+            stream.open = False  # a bot that pushes ahead; on the long way, that is bounded
+        elif not stream.open:
+            with self._lock:
+                stream.open = not self._inbox and self.left_ns is None
+
+    def _last_was_timed(self) -> bool | None:
+        if self.stream is not None and self.stream.last_arrived_ns > self._last_frame_ns:
+            return self.stream.last_timed
+        return self._timed
+
     def _next_timeline(self, rate_hz: int, head: int, now_ns: int) -> Timeline:
         not_before = None
         last = self._timeline
@@ -158,6 +200,14 @@ class SourceTrack:
             self.close(now_ns)
             not_before = last.end * rate_hz // last.rate_hz
         return Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
+
+
+def _prepend(rate_hz: int, arrivals: list[Arrival], inbox: list[tuple[int, list[Arrival]]]) -> None:
+    """Put ``arrivals`` before what came in a row at one rate."""
+    if arrivals and inbox[0][0] == rate_hz:
+        inbox[0][1][:0] = arrivals
+    elif arrivals:
+        inbox.insert(0, (rate_hz, arrivals))
 
 
 def _mono(run: list[Arrival]) -> list[Arrival]:

@@ -1,6 +1,6 @@
 """One source at one rate: frames in as they arrive, samples out as they were spoken.
 
-``ingest`` takes frames at any time; ``read`` is called in order by the mixer, about half a second
+``ingest`` takes frames at any time; ``add_to`` is called in order by the mixer, about half a second
 behind the clock. What is missing by then is silence; the ledger has it.
 
 Positions in the buffer follow the sender's clock; the room hears them ``shift`` samples later. A
@@ -16,10 +16,13 @@ import numpy as np
 
 from ..types import NS_PER_S, IntervalKind, Pcm
 from .anchor import Arrival
+from .arrays import Samples, add
 from .drift import DriftTracker
 from .ledger import Ledger
-from .placement import Placed, Placement
+from .placed import Placed
+from .placement import Placement
 from .sample_buffer import SampleBuffer
+from .steady import SPEECH_BLOCK_S, steady_stream
 from .warp import AFTER, BEFORE, Slew, interpolate
 
 _CONTEXT = 2 * (BEFORE + AFTER)
@@ -37,7 +40,6 @@ _QUIET_PEAK = 16  # -66 dBFS: what a codec makes of silence
 _SILENT_PEAK = 2
 """Opus below 64 kbit/s makes steps of one of digital zero (measured with libopus); no microphone
 is as quiet."""
-_SPEECH_BLOCK_S = 0.1
 _SPEECH_PEAK = 104  # -50 dBFS
 
 
@@ -60,6 +62,7 @@ class Timeline:
         self._buffer = SampleBuffer(head)
         self._drift = DriftTracker(rate_hz)
         self._epoch = 0
+        self._block = round(SPEECH_BLOCK_S * rate_hz)
         self._head = head
         self._shift = 0
         self._slew: Slew | None = None
@@ -69,6 +72,10 @@ class Timeline:
         self._begun = False
         self._closed = False
         self._counted = (0, 0)
+        self._received = 0
+        self.stream = steady_stream(rate_hz)
+        """What may be pushed to, instead of ingesting it, while it is open."""
+        self._steady = False  # then the stream has what is in the buffer otherwise
 
     @property
     def drift_ppm(self) -> float:
@@ -77,6 +84,8 @@ class Timeline:
     @property
     def end(self) -> int:
         """Behind the last sample that was placed."""
+        if self._steady and self.stream is not None:
+            return self.stream.ready_end + self._shift
         return self._buffer.end + self._shift
 
     @property
@@ -86,18 +95,50 @@ class Timeline:
 
     def ingest(self, arrivals: list[Arrival], now: int) -> None:
         """Take in what has come. ``now`` is the clock's position."""
+        self._end_steady()
         self._insert(self._placement.feed(arrivals))
         self._insert(self._placement.settle(now))
         self._count()
 
+    def ingest_pushed(self, now: int) -> None:
+        """Take in what was pushed to :attr:`stream`."""
+        if self._steady and self.stream is not None:
+            left, at, delay = self.stream.place()
+            if delay is not None:
+                self._drift.add(at, delay - self._shift)
+            if not left:
+                return
+        self.ingest(self.take_pushed(), now)
+        self._begin_steady()
+
+    def take_pushed(self) -> list[Arrival]:
+        """Give up what was pushed to :attr:`stream`."""
+        if self.stream is None or not self.stream.pushed:
+            return []
+        return [
+            Arrival(np.frombuffer(pcm, np.int16), at, pts, gap_is_silence)
+            for pcm, at, pts, gap_is_silence in self.stream.take()
+        ]
+
     def close(self, now: int) -> None:
         """No more will come."""
+        self._end_steady()
         self._insert(self._placement.settle(now, force=True))
         self._count()
         self._closed = True
 
-    def read(self, stop: int) -> Pcm | None:
-        """Take the samples from the last ``stop`` to this one; None if all is silence."""
+    def add_to(self, total: Samples, stop: int) -> None:
+        """Add the samples from the last ``stop`` to this one to ``total``."""
+        if self._steady and self.stream is not None:
+            if stop - self._shift <= self.stream.ready_end:
+                self._add_steady(self.stream.add_to(total), stop)
+                return
+            self._end_steady()
+        pcm = self._read(stop)
+        if pcm is not None:
+            add(total, pcm)
+
+    def _read(self, stop: int) -> Pcm | None:
         pieces: list[tuple[int, Pcm | None]] = []
         while self._head < stop:
             start, end = self._head, stop
@@ -117,6 +158,52 @@ class Timeline:
             self._ledger.level = 0
         self._follow_drift(stop, quiet=peak <= _QUIET_PEAK)
         return pcm
+
+    # -- while all is as it should be ---------------------------------------------------------
+
+    def _begin_steady(self) -> None:
+        decided = self._placement.steady
+        calm = (
+            self._slew is None and self._open_hole is None and self._epoch == self._placement.epoch
+        )
+        if self.stream is None or decided is None or not (calm and self._begun) or self._closed:
+            return
+        next_pts, anchor, last_at = decided
+        head = self._buffer.head
+        read_ahead = head != self._head - self._shift  # for what was warped last
+        if head < 0 or read_ahead or self._buffer.end != next_pts + anchor:
+            return
+        gap = (self._buffer.next_start or head) - head
+        if gap and (gap > self.rate_hz or head + gap not in self._silent_before):
+            return
+        pcm = self._buffer.whole(gap)
+        if pcm is not None:
+            self._receive(-gap)
+            self.stream.begin(pcm, head, next_pts, anchor, self._shift, last_at)
+            self._steady = True
+
+    def _end_steady(self) -> None:
+        if not self._steady or self.stream is None:
+            return
+        self._steady = False
+        kept, read, head, next_pts, last_at = self.stream.end()
+        pcm = np.frombuffer(kept, np.int16)
+        self._placement.resume(next_pts, last_at, pcm)
+        self._buffer = SampleBuffer(head)
+        self._buffer.insert(head, pcm[read:])
+        self._remember(pcm[:read])
+
+    def _add_steady(self, peaks: list[int], stop: int) -> None:
+        start, self._head = self._head, stop
+        self._receive(stop - start)
+        quiet = self._heard(peaks, start, stop) <= _QUIET_PEAK
+        error = self._drift.delay(stop)
+        least_s = _TOLERANCE_S if quiet else _PATIENCE_S
+        if error is not None and abs(error) >= least_s * self.rate_hz:
+            self._end_steady()
+            self._follow_drift(stop, quiet=quiet)
+
+    # -- otherwise ----------------------------------------------------------------------------
 
     def _insert(self, placed: Iterable[Placed]) -> None:
         for run in placed:
@@ -166,7 +253,7 @@ class Timeline:
             return None
         # Counted here and not when it comes: what waits when the recording ends is not in it.
         missing = sum(end - first for first, end in holes)
-        self._ledger.received_ns += self._ns(stop - start - missing)
+        self._receive(stop - start - missing)
         if self._silent_before:
             self._silent_before = [end for end in self._silent_before if end >= start]
         if self._open_hole is not None:
@@ -256,22 +343,29 @@ class Timeline:
 
     def _listen(self, pcm: Pcm, stop: int) -> int:
         """The peak, and whether somebody speaks, in blocks of a tenth of a second."""
-        block = round(_SPEECH_BLOCK_S * self.rate_hz)
-        lows = range(0, len(pcm), block)
+        lows = range(0, len(pcm), self._block)
         high, low = np.maximum.reduceat(pcm, lows), np.minimum.reduceat(pcm, lows)
         both = zip(high.tolist(), low.tolist(), strict=True)
-        peaks: list[int] = [max(up, -down) for up, down in both]
-        at = stop - len(pcm)
-        for peak in peaks:
-            end = min(at + block, stop)
-            if peak > _SILENT_PEAK:
-                self._ledger.last_sound_ns = self._ns(end)
-            if peak >= _SPEECH_PEAK:
-                self._ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(end))
-            at = end
+        return self._heard([max(up, -down) for up, down in both], stop - len(pcm), stop)
+
+    def _heard(self, peaks: list[int], start: int, stop: int) -> int:
+        """Write down the peaks of the blocks of ``[start, stop)``; give the largest."""
+        ledger, block = self._ledger, self._block
+        ledger.level = peaks[-1]
         loudest = max(peaks)
-        self._ledger.peak = max(self._ledger.peak, loudest)
-        self._ledger.level = peaks[-1]
+        ledger.peak = max(ledger.peak, loudest)
+        if loudest <= _SILENT_PEAK:
+            return loudest
+        last = max(index for index, peak in enumerate(peaks) if peak > _SILENT_PEAK)
+        ledger.last_sound_ns = self._ns(min(start + (last + 1) * block, stop))
+        if min(peaks) >= _SPEECH_PEAK:
+            ledger.note(IntervalKind.SPOKE, self._ns(start), self._ns(stop))
+            return loudest
+        for index, peak in enumerate(peaks):
+            if peak >= _SPEECH_PEAK:
+                at = start + index * block
+                end = min(at + block, stop)
+                ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(end))
         return loudest
 
     def _count(self) -> None:
@@ -281,6 +375,10 @@ class Timeline:
         self._counted = (duplicates, strays)
         self._ledger.reanchored += self._placement.reanchored
         self._placement.reanchored = 0
+
+    def _receive(self, samples: int) -> None:
+        before, self._received = self._received, self._received + samples
+        self._ledger.received_ns += self._ns(self._received) - self._ns(before)
 
     def _ns(self, samples: int) -> int:
         return samples * NS_PER_S // self.rate_hz

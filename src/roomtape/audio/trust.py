@@ -25,6 +25,11 @@ class Trust:
             self._lost_until = None
         return self._lost_until is None
 
+    @property
+    def lost(self) -> bool:
+        """Whether there is any distrust, even one that ends with what comes next."""
+        return self._lost_until is not None
+
     def offend(self, at: int) -> bool:
         """A timestamp was wrong. Returns whether that was one too many."""
         self._offences.append(at)

@@ -117,8 +117,10 @@ def _log_to_stderr() -> None:
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415 (quick --help)
+        from importlib.util import find_spec  # noqa: PLC0415
 
-        print(f"roomtape {version('roomtape')}")
+        built = find_spec("roomtape.audio._native") is not None
+        print(f"roomtape {version('roomtape')} ({'with' if built else 'without'} the accelerator)")
         raise typer.Exit
 
 
