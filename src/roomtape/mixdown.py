@@ -13,6 +13,7 @@ from threading import Lock
 from .audio.session import RecordingSession
 from .clock import Clock
 from .disk_writer import DiskWriter
+from .ticker import Stage
 from .types import NS_PER_S
 from .watch import Snapshot, Warnings, Watch
 
@@ -57,15 +58,25 @@ class Mixdown:
         self._watched_ns = 0
         self._lock = Lock()
         self._over = False
+        self._encoded: list[bytes] = []
 
-    def tick(self, until_ns: int) -> Callable[[], None]:
-        """Mix what has come by ``until_ns`` on the clock. What is returned writes it."""
+    def tick(self, until_ns: int) -> Stage:
+        """Mix what has come by ``until_ns`` on the clock. The next stage encodes it, and the one
+        after that writes it."""
         self._guarded(lambda: self._session.mix(until_ns - self._start_ns))
-        return self._write_mixed
+        return self._encode
 
-    def _write_mixed(self) -> None:
+    def _encode(self) -> Stage:
         def work() -> None:
-            self._writer.write(self._session.encode())
+            self._encoded += self._session.encode()
+
+        self._guarded(work)
+        return self._write
+
+    def _write(self) -> None:
+        def work() -> None:
+            units, self._encoded = self._encoded, []
+            self._writer.write(units)
             self._look()
 
         self._guarded(work)
@@ -84,7 +95,7 @@ class Mixdown:
         """Mix all up to ``now_ns`` of the recording, and write it; nothing comes after it."""
         with self._lock:
             self._over = True
-            self._writer.write(self._session.finish(now_ns))
+            self._writer.write(self._encoded + self._session.finish(now_ns))
 
     def stop(self) -> None:
         """Mix no more. A tick that is running is waited for."""

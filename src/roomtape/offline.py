@@ -28,7 +28,7 @@ from .types import (
     Pcm,
 )
 
-_BLOCK_S = 1
+_BLOCK_S = 4
 
 Progress = Callable[[float], None]
 
@@ -164,7 +164,8 @@ class _FileVoice:
                 if block is not None:
                     self._block = mixed_down(block)
                 continue
-            piece, self._block = np.split(self._block, [len(total) - at])
+            wanted = len(total) - at
+            piece, self._block = self._block[:wanted], self._block[wanted:]
             add(total[at : at + len(piece)], piece)
             at += len(piece)
             self.end += len(piece)

@@ -27,12 +27,13 @@ _SLOTS = 4
 _SLOT_NS = TICK_NS // _SLOTS
 
 _TOGETHER = 8
-"""So many mix one after the other before they encode one after the other: each of the two has code
-and tables of its own, which stay in the core's cache that way (a fifth less time for mixing)."""
+"""So many take turns, stage by stage. Mixing has code and tables of its own, and so has encoding;
+this way, they stay in the core's cache. And no disk's thread wakes up in the middle of it all."""
 
-Tick = Callable[[int], Callable[[], None] | None]
-"""Called with the time on the clock up to which the audio can have come. It may return the second
-half of its work, to be done when some others have done the first."""
+Stage = Callable[[], "Stage | None"]
+"""Some work, after which the next stage may follow."""
+Tick = Callable[[int], Stage | None]
+"""The first stage, called with the time on the clock up to which the audio can have come."""
 
 
 class Beat:
@@ -129,17 +130,17 @@ class Ticker:
 
     def _work(self) -> None:
         while self._pending:
-            begun: list[tuple[Beat, Callable[[], None] | None]] = []
+            begun: list[tuple[Beat, Stage | None]] = []
             while len(begun) < _TOGETHER:
                 try:
                     beat, until_ns = self._pending.popleft()
                 except IndexError:  # these were the last, or another thread was faster
                     break
                 begun.append((beat, None if beat.stopped else beat.tick(until_ns)))
-            for beat, rest in begun:
-                if rest is not None:
-                    rest()
-                beat.pending = False
+            while begun:
+                for beat, stage in begun:
+                    beat.pending = stage is not None
+                begun = [(beat, stage()) for beat, stage in begun if stage is not None]
 
 
 _tickers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Clock, Ticker]] = WeakKeyDictionary()
