@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 # The peers that the benchmarks compare with need other versions of what we share with them.
 BENCH_VENV := .venv-bench
+NATIVE := $(wildcard src/roomtape/audio/_*.[ch])
 
 .PHONY: demo test check format bench soak clean
 
@@ -33,14 +34,14 @@ soak: $(READY)
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) demo-out bench-out
 
-$(READY): pyproject.toml constraints.txt src/roomtape/audio/_native.c
+$(READY): pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit("Python %d.%d is too old: Roomtape needs 3.11 or newer (make PYTHON=python3.12 ...)" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo "Setting up $(VENV): once, about a minute ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-$(BENCH_VENV)/ready: pyproject.toml bench/constraints.txt src/roomtape/audio/_native.c
+$(BENCH_VENV)/ready: pyproject.toml bench/constraints.txt $(NATIVE)
 	@echo "Setting up $(BENCH_VENV): once, a few minutes ..."
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint bench/constraints.txt --editable '.[bench]'

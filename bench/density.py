@@ -3,8 +3,8 @@
 Each recording has four speakers, whose 20 ms frames of 48 kHz are pushed in real time. *Held* is
 the largest number tried, in steps of a twentieth, that keeps up for the whole run: the mix head is
 never more than a second late, and no audio is lost. For the encoders alone, which have nothing to
-wait for, it is a core second divided by what a second of one of them takes, with about as many of
-them in turn as fit. They run after each try, so that what else the machine does hits both.
+wait for, it is a core second divided by what a second of one of them takes, with 120 of them in
+turn. They run after each try, so that what else the machine does hits both.
 """
 
 from __future__ import annotations

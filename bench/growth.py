@@ -17,9 +17,10 @@ import numpy as np
 from common import Row, folder, speech
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.audio.session import RecordingSession
+from roomtape.audio.source_track import SourceTrack
 from roomtape.clock import ScriptedClock
 from roomtape.files.disk import Disk
-from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality
+from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, Pcm
 
 MOST_GROWTH_MB = 10
 MOST_CYCLIC_MB = 16
@@ -34,6 +35,13 @@ class _UnsyncedDisk(Disk):
         pass
 
 
+def push(track: SourceTrack, pcm: Pcm, frame: int) -> None:
+    """As a source does it."""
+    given = (48000, frame * 960, frame * _FRAME_NS, False)
+    if track.stream is None or not track.stream.push(pcm, *given):
+        track.push(pcm.copy(), *given)
+
+
 def cost_of_second(participants: int, rate_hz: int, *, seconds: int = 10) -> float:
     """CPU milliseconds for mixing a second of 48 kHz to WAV."""
     session = RecordingSession(
@@ -45,7 +53,7 @@ def cost_of_second(participants: int, rate_hz: int, *, seconds: int = 10) -> flo
     for tick in range(seconds * 5):
         for frame in range(tick * _TICK_FRAMES, (tick + 1) * _TICK_FRAMES):
             for track, voice in zip(tracks, voices, strict=True):
-                track.push(voice[frame % 1000].copy(), 48000, frame * 960, frame * _FRAME_NS, False)
+                push(track, voice[frame % 1000], frame)
         begun = time.process_time()
         session.advance((tick + 1) * _TICK_FRAMES * _FRAME_NS)
         cpu += time.process_time() - begun

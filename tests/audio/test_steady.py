@@ -16,7 +16,7 @@ from roomtape.audio.downmix import mixed_down
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.steady import steady_stream
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, IntervalKind, Pcm
-from support.scripted import Frame, Part, pcm_of, play, run, spans, spoken
+from support.scripted import Frame, Part, pcm_of, play, push, run, spans, spoken
 from support.signals import noise
 
 RATE = 16000
@@ -35,7 +35,7 @@ def new_stream():
     return stream
 
 
-def push(stream, pcm: Pcm, *, rate: int = RATE, pts: int | None = None, at_ns: int = 0) -> bool:
+def offer(stream, pcm: Pcm, *, rate: int = RATE, pts: int | None = None, at_ns: int = 0) -> bool:
     return stream.push(pcm, rate, pts, at_ns, False)
 
 
@@ -182,9 +182,7 @@ def test_what_other_threads_push_meanwhile_is_all_there() -> None:
     def talk(index: int) -> None:
         for at in range(0, len(voices[0]), STEP):
             frame, at_ns = voices[index][at : at + STEP], at * NS_PER_S // RATE
-            source = sources[index]
-            if source.stream is None or not source.stream.push(frame, RATE, at, at_ns, False):
-                source.push(frame, RATE, at, at_ns, False)
+            push(sources[index], Frame(at_ns, frame, RATE, at))
             pushed[index] = at
 
     threads = [threading.Thread(target=talk, args=(n,)) for n in range(4)]
@@ -212,14 +210,14 @@ def test_only_plain_frames_of_its_rate_are_taken() -> None:
         "no audio",
         None,
     ]
-    assert not any(push(stream, each) for each in refused)  # type: ignore[arg-type]
-    assert not push(stream, frame, rate=48000)
-    assert not push(stream, frame, pts=0.5)  # type: ignore[arg-type]
-    assert not push(stream, frame, pts=1 << 64)
+    assert not any(offer(stream, each) for each in refused)  # type: ignore[arg-type]
+    assert not offer(stream, frame, rate=48000)
+    assert not offer(stream, frame, pts=0.5)  # type: ignore[arg-type]
+    assert not offer(stream, frame, pts=1 << 64)
     assert stream.pushed == 0
-    assert push(stream, frame)
+    assert offer(stream, frame)
     stream.open = False
-    assert not push(stream, frame)
+    assert not offer(stream, frame)
     assert stream.pushed == len(frame)
 
 
@@ -227,7 +225,7 @@ def test_arrivals_are_the_positions_that_python_makes_of_them() -> None:
     stream, frame = new_stream(), noise(1, 0.02, RATE)
     times_ns = [0, 1, 999_999_999, 10**9, 86_400 * 10**9 + 123_456_789, -1, -(10**9) - 1]
     for at_ns in times_ns:
-        assert push(stream, frame, pts=7, at_ns=at_ns)
+        assert offer(stream, frame, pts=7, at_ns=at_ns)
     taken = stream.take()
     assert [at for _, at, _, _ in taken] == [at_ns * RATE // NS_PER_S for at_ns in times_ns]
     assert all(pcm == frame.tobytes() and pts == 7 and not gap for pcm, _, pts, gap in taken)
@@ -237,7 +235,7 @@ def test_it_holds_ten_seconds_and_no_more_than_was_read_in_two() -> None:
     stream, frame = new_stream(), noise(1, 0.5, RATE)
     stream.begin(frame, 0, len(frame), 0, 0, None)
     pushed = 0
-    while push(stream, frame, pts=len(frame) * (pushed + 1), at_ns=pushed * NS_PER_S // 2):
+    while offer(stream, frame, pts=len(frame) * (pushed + 1), at_ns=pushed * NS_PER_S // 2):
         pushed += 1
     assert pushed == 20
     assert stream.place() == (False, 0, -len(frame))
@@ -283,7 +281,7 @@ def test_nothing_of_it_outlives_its_timeline() -> None:
         stream = new_stream()
         stream.begin(frame, 0, len(frame), 0, 0, 0)
         for number in range(5):
-            push(stream, frame, pts=len(frame) * (number + 1), at_ns=number)
+            offer(stream, frame, pts=len(frame) * (number + 1), at_ns=number)
         stream.place()
         stream.add_to(np.zeros(len(frame), np.float32))
         stream.end()

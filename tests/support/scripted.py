@@ -154,7 +154,7 @@ def _run(
             elif kind == 3:
                 tracks[name].leave(at_ns)
             elif isinstance(what, Frame):
-                _push(tracks[name], what)
+                push(tracks[name], what)
             else:
                 tracks[name].set_muted(bool(what), at_ns)
         units += session.advance(now_ns)
@@ -164,7 +164,7 @@ def _run(
     return b"".join(units), [source.report(start_ns=0, end_ns=end_ns) for source in session.sources]
 
 
-def _push(track: SourceTrack, frame: Frame) -> None:
+def push(track: SourceTrack, frame: Frame) -> None:
     """As a source does it."""
     if track.stream is None or not track.stream.push(
         frame.pcm, frame.rate_hz, frame.pts, frame.at_ns, frame.gap_is_silence
