@@ -132,8 +132,9 @@ def test_the_recording_is_as_long_as_the_call(calls: Calls, name: str) -> None:
 
 @pytest.mark.parametrize("name", HARMS)
 def test_every_surviving_word_is_in_its_place(calls: Calls, name: str) -> None:
-    found = pieces(calls[name].pcm, talk())
-    assert_in_place(found, at_least=round(0.8 * len(found)), within_s=TOLERANCE_S)
+    call = calls[name]
+    found = pieces(call.pcm, talk(), lost=call.intervals(name, IntervalKind.LOST))
+    assert_in_place(found, at_least=round(0.9 * len(found)), within_s=TOLERANCE_S)
 
 
 @pytest.mark.parametrize("name", ["nothing", "reordering", "copies", "jitter", "longer"])

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -271,16 +271,22 @@ class Piece:
     likeness: float
 
 
-def pieces(pcm: Pcm, said: Pcm, *, start_s: float = 0.2) -> list[Piece]:
+def pieces(
+    pcm: Pcm, said: Pcm, *, start_s: float = 0.2, lost: Sequence[tuple[float, float]] = ()
+) -> list[Piece]:
     """Cut a recording of one voice into pieces, and find each in what was said.
 
     The place of all is that of the first two seconds from ``start_s`` on, which must be
-    undisturbed. Pieces in which nobody is heard are left out.
+    undisturbed. Pieces in which nobody is heard are left out; in the others, what was ``lost``
+    (from and to, in seconds) is not compared.
     """
     first, length = round(start_s * RATE_HZ), round(_PIECE_S * RATE_HZ)
     base_s, likeness = offset_of(pcm[first : first + 2 * RATE_HZ], said, RATE_HZ)
     assert likeness > 0.9, f"the undisturbed start is not what was said ({likeness:.2f})"
     search = round(_SEARCH_S * RATE_HZ)
+    arrived = np.ones(len(pcm), np.bool_)
+    for from_s, to_s in lost:
+        arrived[round(from_s * RATE_HZ) : round(to_s * RATE_HZ)] = False
     found = []
     for low in range(first, len(pcm) - length, length):
         piece = pcm[low : low + length]
@@ -288,7 +294,8 @@ def pieces(pcm: Pcm, said: Pcm, *, start_s: float = 0.2) -> list[Piece]:
             continue
         place = round(base_s * RATE_HZ) + low - first
         around = said[max(0, place - search) : place + length + search]
-        offset_s, likeness = offset_of(piece, around, RATE_HZ)
+        known = arrived[low : low + length]
+        offset_s, likeness = offset_of(piece, around, RATE_HZ, known=known)
         off_s = max(0, place - search) / RATE_HZ + offset_s - place / RATE_HZ
         found.append(Piece(low / RATE_HZ, -off_s, likeness))
     return found

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from roomtape.types import Pcm
 from roomtape.voices import load_voice
 
+Signal = npt.NDArray[np.float64]
+
 
 def speech(name: str, seconds: float | None = None, rate: int = 48000) -> Pcm:
     """What the voice ``name`` says; cut, or said again and again, where ``seconds`` is given."""
@@ -42,30 +44,43 @@ def noise(seed: int, seconds: float, rate: int = 48000, dbfs: float = -12.0) -> 
     return np.rint(samples).astype(np.int16)
 
 
-def offset_of(needle: Pcm, haystack: Pcm, rate: int) -> tuple[float, float]:
+def offset_of(
+    needle: Pcm, haystack: Pcm, rate: int, *, known: npt.NDArray[np.bool_] | None = None
+) -> tuple[float, float]:
     """Where ``needle`` stands in ``haystack``.
 
     Both are mono. The needle may begin before the haystack or end after it.
+
+    Args:
+        needle: What is looked for.
+        haystack: Where.
+        rate: Of both, in Hz.
+        known: Which samples of the needle count, as many as it has; all without it.
 
     Returns:
         The offset in seconds (negative: it began before), and the normalised cross-correlation
         there: 1.0 for the needle itself at any loudness, about 0 where it is not to be found.
     """
-    pattern = needle.astype(np.float64)
+    counts = np.ones(len(needle)) if known is None else known.astype(np.float64)
+    pattern = needle * counts
     around = np.zeros(len(needle))
     field = np.concatenate([around, haystack.astype(np.float64), around])
     places = len(field) - len(pattern) + 1
-    size = 1 << (len(field) + len(pattern) - 1).bit_length()
-    spectrum = np.fft.rfft(field, size) * np.conj(np.fft.rfft(pattern, size))
-    products = np.fft.irfft(spectrum, size)[:places]
-    energy = np.concatenate([[0.0], np.cumsum(field**2)])
-    norms = np.sqrt(np.maximum(energy[len(pattern) :] - energy[:places], 0.0))
-    norms *= np.linalg.norm(pattern)
+    products = _sliding_products(field, pattern)[:places]
+    energy = _sliding_products(field**2, counts)[:places]
+    norms = np.sqrt(np.maximum(energy, 0.0)) * np.linalg.norm(pattern)
     # Under a window that is nearly silent, rounding of the FFT would count as likeness.
-    audible = norms > 1e-6 * norms.max(initial=0.0)
+    audible = norms > 1e-5 * norms.max(initial=0.0)
     likeness = np.divide(products, norms, out=np.zeros(places), where=audible)
     best = int(likeness.argmax())
     return (best - len(needle)) / rate, float(likeness[best])
+
+
+def _sliding_products(field: Signal, window: Signal) -> Signal:
+    """The sum of products of ``window`` with what lies under it, at each of its places."""
+    size = 1 << (len(field) + len(window) - 1).bit_length()
+    spectrum = np.fft.rfft(field, size) * np.conj(np.fft.rfft(window, size))
+    return np.fft.irfft(spectrum, size)
 
 
 def snr_db(reference: npt.ArrayLike, actual: npt.ArrayLike) -> float:
