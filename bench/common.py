@@ -75,7 +75,9 @@ def cost_of(command: Sequence[str | Path]) -> Cost:
         RuntimeError: It failed.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(list(map(str, command)), stdout=out, stderr=err)
+        # As installed: with the bytecode that pip leaves beside every module.
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        process = subprocess.Popen(list(map(str, command)), stdout=out, stderr=err, env=env)
         # The peak of rusage would count what this process was before it became the other.
         peak_kib = 0
         while True:

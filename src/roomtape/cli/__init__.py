@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # NumPy's BLAS, of which nothing here has need, would start a thread for each core, and each
+    # would spin for 0.1 s before it sleeps: more than it takes to mix a minute.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _log_to_stderr()
     try:
         result = app(args=arguments or ["--help"], prog_name="roomtape", standalone_mode=False)
