@@ -1,8 +1,9 @@
 """5. How many recordings one process on one core holds, and how many the encoder would allow.
 
 Each recording has four speakers, whose 20 ms frames of 48 kHz are pushed in real time. *Held* is
-the largest number tried, in steps of a twentieth, that keeps up for the whole run: the mix head is
-never more than a second late, and no audio is lost. For the encoders alone, which have nothing to
+the largest number tried, in steps of a twentieth, that keeps up for the whole run, be it at the
+second try: the mix head is never more than a second late, and no audio is lost. The recordings
+begin one after the other in the first five seconds. For the encoders alone, which have nothing to
 wait for, it is a core second divided by what a second of one of them takes, with 120 of them in
 turn. They run after each try, so that what else the machine does hits both.
 """
@@ -28,7 +29,7 @@ def run(quick: bool) -> Iterator[Row]:
     formats = [(32000, ".aac")] if quick else [(32000, ".aac"), (16000, ".aac"), (32000, ".wav")]
     with folder() as where:
         for rate_hz, suffix in formats:
-            search = _Search(10 if quick else 20, rate_hz, suffix, where)
+            search = _Search(15 if quick else 25, rate_hz, suffix, where)
             held = search.held()
             alone = search.encoders()
             barred = (rate_hz, suffix) == (32000, ".aac")
@@ -59,16 +60,23 @@ class _Search:
         # That a few take more for each than many do is why this is only where the search begins.
         count, held = max(1, round(_FEW * found["wall"] / found["cpu"])), 0
         while count > held:
-            found = _child("recorder", self._seconds, count, *self._format)
-            self._encode()
-            if found["behind_s"] <= _MOST_BEHIND_S and not found["lost_s"]:
-                held, self.behind_s = count, found["behind_s"]
+            # Twice, because a machine that is shared has slow moments.
+            if self._keeps_up(count) or self._keeps_up(count):
+                held = count
                 count = max(count + 1, round(count * _STEP))
             elif held:
                 break
             else:
                 count = min(count - 1, round(count / _STEP))
         return held
+
+    def _keeps_up(self, count: int) -> bool:
+        found = _child("recorder", self._seconds, count, *self._format)
+        self._encode()
+        keeps_up = found["behind_s"] <= _MOST_BEHIND_S and not found["lost_s"]
+        if keeps_up:
+            self.behind_s = found["behind_s"]
+        return keeps_up
 
     def encoders(self) -> float:
         """How many of them would fit: the median of what was measured after each try."""

@@ -25,32 +25,34 @@ SPEAKERS = 4
 FRAME_HZ = 50
 IN_RATE_HZ = 48000
 FRAME = IN_RATE_HZ // FRAME_HZ
+BEGIN_S = 5
 
 
 async def feed_recorders(seconds: float, count: int, rate_hz: int, suffix: str, folder: Path):
     """Push 20 ms frames of ``SPEAKERS`` speakers into each of ``count`` recordings."""
     voices = [speech(index, 60, IN_RATE_HZ) for index in range(SPEAKERS)]
     frames = [[*voice.reshape(-1, FRAME)] for voice in voices]  # as arrays of their own
-    recorders = []
+    recorders: list[AudioRecorder] = []
     sources = []
-    for number in range(count):
-        config = AudioRecordingConfiguration(folder / f"r{number}{suffix}", sample_rate=rate_hz)
-        recorder = AudioRecorder(config)
-        await recorder.start()
-        recorders.append(recorder)
-        sources.append([recorder.add_source(f"s{index}") for index in range(SPEAKERS)])
     begun = time.monotonic()
     behind_s = pushed_late_s = 0.0
-    cpu = time.process_time()
     ticks = int(seconds * FRAME_HZ)
-    # Recordings do not all speak at once: their frames are spread over the 20 ms.
+    # Calls neither begin nor speak all at once: their frames are spread over the 20 ms.
     groups = min(8, count)
     for tick in range(ticks):
+        while len(recorders) < min(count, 1 + tick * count // (BEGIN_S * FRAME_HZ)):
+            path = folder / f"r{len(recorders)}{suffix}"
+            recorder = AudioRecorder(AudioRecordingConfiguration(path, sample_rate=rate_hz))
+            await recorder.start()
+            recorders.append(recorder)
+            sources.append([recorder.add_source(f"s{index}") for index in range(SPEAKERS)])
+        if tick == BEGIN_S * FRAME_HZ:
+            all_begun, cpu = time.monotonic(), time.process_time()
         for group in range(groups):
             due = begun + (tick + group / groups) / FRAME_HZ
             wait = due - time.monotonic()
             await asyncio.sleep(max(0.0, wait))
-            for number in range(group, count, groups):
+            for number in range(group, len(recorders), groups):
                 at = (tick + 37 * number) % len(frames[0])
                 for source, pieces in zip(sources[number], frames, strict=True):
                     source.push(pieces[at], IN_RATE_HZ, tick * FRAME)
@@ -58,7 +60,7 @@ async def feed_recorders(seconds: float, count: int, rate_hz: int, suffix: str, 
         if tick % FRAME_HZ == FRAME_HZ - 1:
             behind_s = max(behind_s, *map(lateness_s, recorders))
     cpu = time.process_time() - cpu
-    wall = time.monotonic() - begun
+    wall = time.monotonic() - all_begun
     reports = [await recorder.stop() for recorder in recorders]
     lost_s = sum(s.lost_s + s.late_s for report in reports for s in report.sources)
     return {"cpu": cpu, "wall": wall, "behind_s": behind_s, "lost_s": lost_s,

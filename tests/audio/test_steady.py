@@ -74,6 +74,25 @@ def test_stereo_is_steady_too_and_more_channels_go_the_long_way() -> None:
         assert (steadiness(frames, 4) > 0.5) == (len(channels) == 2)
 
 
+@pytest.mark.parametrize(("pace", "steady"), [(1.0, True), (4.0, False)])
+def test_who_speaks_stays_steady_while_the_mixer_falls_behind_but_not_who_pushes_ahead(
+    pace: float, steady: bool
+) -> None:
+    session = RecordingSession(
+        rate_hz=RATE, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.LOW
+    )
+    source, voice = session.add_source("alice", local=False, joined_ns=0), noise(1, 8, RATE)
+    units: list[bytes] = []
+    for at in range(0, len(voice), STEP):
+        at_ns = round(at * NS_PER_S / RATE / pace)
+        push(source, Frame(at_ns, voice[at : at + STEP], RATE, None))
+        units += session.advance(at_ns // 2)
+    assert source.stream is not None
+    assert source.stream.open is steady
+    units += session.finish(8 * NS_PER_S)
+    assert np.array_equal(pcm_of(b"".join(units)), voice)
+
+
 def test_a_pause_that_was_not_sent_is_no_loss() -> None:
     frames = spoken(noise(1, 8, RATE), RATE, start_s=0)
     frames[200] = frames[200]._replace(gap_is_silence=True)

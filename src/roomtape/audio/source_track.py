@@ -108,7 +108,7 @@ class SourceTrack:
             if self.queued_ns:
                 self._said_until_ns = end_ns
         if self.stream is not None:
-            self._open_or_close(self.stream)
+            self._open_or_close(self.stream, now_ns)
         return fresh
 
     def set_muted(self, muted: bool, now_ns: int) -> None:
@@ -180,9 +180,11 @@ class SourceTrack:
             self._timed = run[-1].pts is not None
         return fresh
 
-    def _open_or_close(self, stream: SteadyStream) -> None:
+    def _open_or_close(self, stream: SteadyStream, now_ns: int) -> None:
         """What is pushed from now on may go the quick way, if nothing else goes before it."""
-        if self.queued_ns > NS_PER_S:
+        # A mixer that has fallen behind is no reason: it needs the quick way most.
+        behind_ns = max(0, self.last_frame_ns - now_ns)
+        if self.queued_ns - behind_ns > NS_PER_S:
             stream.open = False  # a bot that pushes ahead; on the long way, that is bounded
         elif not stream.open:
             with self._lock:
