@@ -27,8 +27,12 @@ IN_RATE_HZ = 48000
 FRAME = IN_RATE_HZ // FRAME_HZ
 BEGIN_S = 5
 
+Found = dict[str, float]
 
-async def feed_recorders(seconds: float, count: int, rate_hz: int, suffix: str, folder: Path):
+
+async def feed_recorders(
+    seconds: float, count: int, rate_hz: int, suffix: str, folder: Path
+) -> Found:
     """Push 20 ms frames of ``SPEAKERS`` speakers into each of ``count`` recordings."""
     voices = [speech(index, 60, IN_RATE_HZ) for index in range(SPEAKERS)]
     frames = [[*voice.reshape(-1, FRAME)] for voice in voices]  # as arrays of their own
@@ -73,7 +77,7 @@ def lateness_s(recorder: AudioRecorder) -> float:
     return recorder.duration_s - MIX_DELAY_NS / NS_PER_S - mixed_s
 
 
-def run_encoders(seconds: float, count: int, rate_hz: int, suffix: str):
+def run_encoders(seconds: float, count: int, rate_hz: int, suffix: str) -> Found:
     """``count`` encoders in turn, each given its signal in pieces of 0.2 s as a recorder does."""
     # The mix that the recorder has to encode: one speaker's pauses would be cheaper.
     signal = np.zeros(60 * rate_hz, np.float32)

@@ -25,10 +25,10 @@ def run(quick: bool) -> Iterator[Row]:
             output.unlink()
             return cost.cpu_s
 
-        child = [PYTHON, HERE / "limit_child.py"]
+        child: list[str | Path] = [PYTHON, HERE / "limit_child.py"]
         # The same encoder from the command line of ffmpeg, without Python: of another version.
         options = ["-aac_coder", "fast", "-aac_tns", "0", "-aac_pns", "0", "-b:a", "54k"]
-        cli = ["ffmpeg", "-y", "-v", "error", "-threads", "1", "-i", mixed]
+        cli: list[str | Path] = ["ffmpeg", "-y", "-v", "error", "-threads", "1", "-i", mixed]
         ours, alone, native, ours_wav, write = in_turn(
             runs,
             lambda: cpu_s(roomtape_mix(files, aac), aac),

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from common import Row, in_turn, speech
+from roomtape.audio.arrays import Samples, add
 from roomtape.audio.limiter import Limiter
 from roomtape.audio.mixer import Mixer
 from roomtape.types import Pcm
@@ -29,10 +30,10 @@ class _ArrayVoice:
     def done(self) -> bool:
         return self._head >= len(self._pcm)
 
-    def read(self, stop: int) -> Pcm | None:
+    def add_to(self, total: Samples, stop: int) -> None:
         start, self._head = self._head, stop
         pcm = self._pcm[start:stop]
-        return pcm if len(pcm) == stop - start else np.pad(pcm, (0, stop - start - len(pcm)))
+        add(total[: len(pcm)], pcm)
 
 
 def ours(voices: list[Pcm], block: int) -> float:
