@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,10 @@ from .types import (
     Pcm,
 )
 
-_BLOCK_S = 4
+# What is read and summed together stays in a core's own cache, and so do the encoder's tables while
+# it has more to do.
+_BLOCK_S = 2
+_ENCODED_BLOCKS = 2
 
 Progress = Callable[[float], None]
 
@@ -190,6 +194,14 @@ class _Mix:
             self._mixer.add(voice)
 
     def units(self) -> Iterator[bytes]:
+        blocks = self._blocks()
+        while batch := list(itertools.islice(blocks, _ENCODED_BLOCKS)):
+            yield from self._encoder.encode(np.concatenate(batch))
+            if self._on_progress is not None:
+                self._on_progress(self._mixer.head / self._mixer.rate_hz)
+        yield from self._encoder.finish()
+
+    def _blocks(self) -> Iterator[Samples]:
         rate_hz = self._mixer.rate_hz
         end: int | None = None
         while end is None or self._mixer.head < end:
@@ -199,8 +211,5 @@ class _Mix:
                 # The last block was asked for before anybody knew that it was the last.
                 end = max(-(-voice.end * rate_hz // voice.rate_hz) for voice in self._voices)
                 samples = samples[: len(samples) - max(0, self._mixer.head - end)]
-            yield from self._encoder.encode(self.limiter.process(samples))
-            if self._on_progress is not None:
-                self._on_progress(self._mixer.head / rate_hz)
-        yield from self._encoder.encode(self.limiter.flush())
-        yield from self._encoder.finish()
+            yield self.limiter.process(samples)
+        yield self.limiter.flush()
