@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -103,12 +102,13 @@ def _peak_kib(pid: int) -> int:
 
 
 def in_turn(runs: int, *works: Callable[[], float]) -> list[float]:
-    """The median of each, run in turn so that what else the machine does hits all alike."""
-    results: list[list[float]] = [[] for _ in works]
-    for _ in range(runs):
-        for result, work in zip(results, works, strict=True):
-            result.append(work())
-    return [statistics.median(result) for result in results]
+    """The round in which the first two compare as they do in the median.
+
+    A machine that is shared changes its pace for many seconds: within a round, that hits all alike.
+    """
+    rounds = [[work() for work in works] for _ in range(runs)]
+    rounds.sort(key=lambda results: results[0] / results[1])
+    return rounds[len(rounds) // 2]
 
 
 @lru_cache(maxsize=8)

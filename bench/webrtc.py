@@ -25,11 +25,11 @@ def run(quick: bool) -> Iterator[Row]:
                     path.unlink()
                 return float(json.loads(found.out)["cpu"]) / seconds * 100
 
-            nothing, ours, peer = in_turn(
+            ours, peer, nothing = in_turn(
                 3,
-                lambda: cpu_share("nothing"),
                 lambda: cpu_share("roomtape"),
                 lambda: cpu_share("mediarecorder"),
+                lambda: cpu_share("nothing"),
             )
             yield Row(
                 "webrtc",
