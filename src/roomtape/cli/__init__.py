@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # NumPy's BLAS, of which nothing here has need, would start a thread for each core, and each
-    # would spin for 0.1 s before it sleeps: more than it takes to mix a minute.
+    # NumPy's BLAS, which has but a few short products to compute here, would start more threads,
+    # and they spin for 0.1 s before they sleep: more than it takes to mix a minute to WAV.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _log_to_stderr()
     try:
