@@ -31,13 +31,15 @@ def no_more_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def started(path: Path, cycle_time: int) -> tuple[AudioRecorder, ScriptedClock]:
+async def started(
+    path: Path, cycle_time: int, seconds: float = 2
+) -> tuple[AudioRecorder, ScriptedClock]:
     clock = ScriptedClock()
     config = AudioRecordingConfiguration(path, sample_rate=RATE_HZ, cycle_time=cycle_time)
     recorder = AudioRecorder(config, clock=clock)
     await recorder.start()
     recorder.add_source("alice").push(noise(1, 4.0, RATE_HZ), RATE_HZ)
-    await clock.advance(2)
+    await clock.advance(seconds)
     return recorder, clock
 
 
@@ -52,10 +54,11 @@ async def test_it_is_told_at_the_start(cycle_time: int, tmp_path: Path):
     assert listing(tmp_path) == []
 
 
-async def test_a_live_recording_that_runs_needs_no_more(tmp_path: Path):
-    recorder, clock = await started(tmp_path / "a.wav", 0)
+@pytest.mark.parametrize("seconds", [0, 2])
+async def test_a_live_recording_that_has_begun_needs_no_more(seconds: float, tmp_path: Path):
+    recorder, clock = await started(tmp_path / "a.wav", 0, seconds)
     with no_more_files():
-        await clock.advance(2)
+        await clock.advance(4 - seconds)
         report = await recorder.stop()
     assert report.duration_s == 4
     assert len(read_all(tmp_path / "a.wav")[0]) == 4 * RATE_HZ

@@ -37,7 +37,6 @@ class _LiveFile(ABC):
         self._disk = disk
         self._placed = False
         self._aside: Path | None = None  # what stood at the target
-        self._name_synced = False
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
         try:
@@ -50,6 +49,8 @@ class _LiveFile(ABC):
     def place(self) -> None:
         self._aside = put_in_place(self._part, self.path, self._disk)
         self._placed = True
+        # Not with the first data: a process that is short of descriptors learns it at the start.
+        self._disk.sync_directory(self.path.parent)
 
     def write(self, units: list[bytes]) -> None:
         data = b"".join(units)
@@ -64,9 +65,6 @@ class _LiveFile(ABC):
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
-        if not self._name_synced:
-            self._disk.sync_directory(self.path.parent)
-            self._name_synced = True
 
     def finish(self) -> Finished:
         self._disk.truncate(self._fd, self._end)
