@@ -17,13 +17,20 @@ from ..types import AudioFormat, AudioRecordingQuality
 from .adts import AAC_FRAME_SAMPLES, ADTS_HEADER_BYTES, MAX_PAYLOAD_BYTES, adts_header
 from .arrays import Samples
 
-# With the ADTS headers and what the rate control adds, ten minutes of people who speak without a
-# pause are at most 3.2, 5.0 and 8.7 MB at every rate; PESQ-WB of the shipped voices is at least
-# 2.9, 3.9 and 4.4 then (docs/performance.md has the table).
 _AAC_BIT_RATE = {
-    AudioRecordingQuality.LOW: 36_000,
-    AudioRecordingQuality.MEDIUM: 54_000,
+    AudioRecordingQuality.LOW: 42_000,
+    AudioRecordingQuality.MEDIUM: 64_000,
     AudioRecordingQuality.HIGH: 98_000,
+}
+# LOW and MEDIUM are limits that no frame exceeds ("bt": "0"): ten minutes of whatever sound take at
+# most 3.4 and 5.0 MB (of speech: 3.2 and 4.7), and the rate control cannot run away in digital
+# silence, after which it would take four times as long for a quarter of a second. HIGH is a mean
+# (8.6 MB): there, frames that lend each other bits sound better. See docs/performance.md.
+_AAC_RATE_CONTROL = {
+    # A lower start of the search than FFmpeg's 120: most frames of LOW would have to come down.
+    AudioRecordingQuality.LOW: {"bt": "0", "global_quality": "110"},
+    AudioRecordingQuality.MEDIUM: {"bt": "0"},
+    AudioRecordingQuality.HIGH: {},
 }
 _PLANAR_FLOAT = av.AudioFormat("fltp")
 _MONO = av.AudioLayout("mono")
@@ -107,7 +114,7 @@ class AacEncoder:
         self._codec.format = _PLANAR_FLOAT
         self._codec.time_base = Fraction(1, rate_hz)
         self._codec.bit_rate = _AAC_BIT_RATE[quality]
-        self._codec.options = _AAC_OPTIONS
+        self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality]
         self._waiting = np.zeros(0, np.float32)
         self._begun = False
         self._primed = False
