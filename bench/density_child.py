@@ -25,7 +25,7 @@ SPEAKERS = 4
 FRAME_HZ = 50
 IN_RATE_HZ = 48000
 FRAME = IN_RATE_HZ // FRAME_HZ
-BEGIN_S = 5
+BEGIN_S = 10
 
 Found = dict[str, float]
 

@@ -196,7 +196,8 @@ class _Mix:
     def units(self) -> Iterator[bytes]:
         blocks = self._blocks()
         while batch := list(itertools.islice(blocks, _ENCODED_BLOCKS)):
-            yield from self._encoder.encode(np.concatenate(batch))
+            for samples in batch:
+                yield from self._encoder.encode(samples)
             if self._on_progress is not None:
                 self._on_progress(self._mixer.head / self._mixer.rate_hz)
         yield from self._encoder.finish()
