@@ -106,7 +106,7 @@ class Source:
     @property
     def level(self) -> float:
         """The peak of the last tenth of a second that was mixed, 0.0 to 1.0 (for meters)."""
-        return self._track.ledger.level / 32768 if self._track is not None else 0.0
+        return self._track.level / 32768 if self._track is not None else 0.0
 
     @property
     def muted(self) -> bool:

@@ -16,7 +16,18 @@ from roomtape.audio.downmix import mixed_down
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.steady import steady_stream
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, IntervalKind, Pcm
-from support.scripted import Frame, Part, pcm_of, play, push, run, spans, spoken
+from support.scripted import (
+    Frame,
+    Part,
+    pcm_of,
+    play,
+    push,
+    run,
+    spans,
+    spoken,
+    uniform,
+    without_accelerator,
+)
 from support.signals import noise
 
 RATE = 16000
@@ -188,6 +199,49 @@ def test_whatever_comes_python_and_the_accelerator_agree(
     run(parts, 8, rate_hz=RATE, tick_s=tick_s)
 
 
+@pytest.mark.parametrize("most_jitter_s", [0, 0.06])
+@pytest.mark.parametrize("ppm", [300, -300, 40])
+@pytest.mark.parametrize("pauses", [False, True])
+def test_a_clock_that_runs_away_is_followed_at_the_same_moments(
+    ppm: int, most_jitter_s: float, pauses: bool
+) -> None:
+    voice = noise(1, 90, RATE) // 4
+    if pauses:
+        voice.reshape(-1, RATE // 2)[1::3] = 0
+    frames = spoken(
+        voice, RATE, start_s=0.3, frame_s=0.03, ppm=ppm, jitter=uniform(most_jitter_s), seed=3
+    )
+    part = {"alice": Part(sorted(frames, key=lambda frame: frame.at_ns))}
+    accelerated = run(part, 92, rate_hz=RATE)
+    with without_accelerator():
+        assert run(part, 92, rate_hz=RATE) == accelerated
+    assert accelerated[1][0].drift_ppm == pytest.approx(ppm, abs=20)
+
+
+def test_meters_and_warnings_are_told_the_same_at_every_tick() -> None:
+    voice = (noise(1, 20, RATE) * np.linspace(0.1, 0.9, 20 * RATE)).astype(np.int16)
+    voice[5 * RATE : 8 * RATE] = 0
+    voice[11 * RATE : 12 * RATE] //= 4000
+    frames = spoken(voice, RATE, start_s=0.1)
+
+    def told() -> list[tuple[int, ...]]:
+        seen: list[tuple[int, ...]] = []
+
+        def look(session: RecordingSession) -> None:
+            for source in session.sources:
+                seen.append((source.level, source.last_sound_ns, source.queued_ns))
+
+        run({"alice": Part(frames)}, 20, rate_hz=RATE, each_tick=look)
+        return seen
+
+    accelerated = told()
+    with without_accelerator():
+        assert told() == accelerated
+    levels, sounds, _ = zip(*accelerated, strict=True)
+    assert len(set(levels)) > 50
+    assert len(set(sounds)) > 50
+
+
 def test_what_other_threads_push_meanwhile_is_all_there() -> None:
     session = RecordingSession(
         rate_hz=RATE, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.LOW
@@ -257,9 +311,14 @@ def test_it_holds_ten_seconds_and_no_more_than_was_read_in_two() -> None:
     while offer(stream, frame, pts=len(frame) * (pushed + 1), at_ns=pushed * NS_PER_S // 2):
         pushed += 1
     assert pushed == 20
-    assert stream.place() == (False, 0, -len(frame))
+    assert stream.place(10 * RATE) == (False, 0, -len(frame))
     total = np.zeros(10 * RATE, np.float32)
-    assert max(stream.add_to(total)) == np.abs(frame.astype(int)).max()
+    assert not stream.add_to(total)
+    ends, peaks = zip(*stream.heard(), strict=True)
+    assert ends == tuple(range(RATE // 10, 10 * RATE + 1, RATE // 10))
+    assert max(peaks) == np.abs(frame.astype(int)).max()
+    assert stream.level == peaks[-1]
+    assert stream.heard() == []
     assert np.array_equal(total, np.tile(frame, 20))
     kept, read, head, next_pts, _ = stream.end()
     assert (read, head, next_pts) == (2 * RATE, 10 * RATE, 21 * len(frame))
@@ -301,7 +360,7 @@ def test_nothing_of_it_outlives_its_timeline() -> None:
         stream.begin(frame, 0, len(frame), 0, 0, 0)
         for number in range(5):
             offer(stream, frame, pts=len(frame) * (number + 1), at_ns=number)
-        stream.place()
+        stream.place(0)
         stream.add_to(np.zeros(len(frame), np.float32))
         stream.end()
     assert sys.getrefcount(frame) == before

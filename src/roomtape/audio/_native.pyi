@@ -20,7 +20,7 @@ class SteadyStream:
     ) -> None:
         """
         Args:
-            block: The peaks of :meth:`add_to` are of so many samples.
+            block: A block of :meth:`heard` has so many samples at most.
             late, untimed_late: A frame with a timestamp, or without, is not later than this.
             ahead: A frame that came earlier than this says nothing of the sender's clock.
             keep: So many samples are kept after they have been read.
@@ -62,17 +62,29 @@ class SteadyStream:
         """From now on it is steady: ``pcm`` waits at ``position``, and ``next_pts`` comes behind
         it."""
 
-    def place(self) -> tuple[bool, int, int | None]:
+    def expect(self, window_end: int, low: int, calm_until: int, /) -> None:
+        """Until the next :meth:`begin`, :meth:`place` need not tell of delays above ``low`` before
+        ``window_end``, nor :meth:`add_to` of what is read up to ``calm_until``."""
+
+    def place(self, now: int, /) -> tuple[bool, int, int | None] | None:
         """Place what was pushed, as far as all is as it should be.
 
         Returns:
-            Whether something is left; and of the frame that was delayed least, when it came, and
-            how long after its place (None if no frame says).
+            None if nothing of this is worth telling, and the stream is open and not far ahead of
+            ``now``. Else whether something is left; and of the frame that was delayed least, when
+            it came, and how long after its place (None if no frame says).
         """
 
-    def add_to(self, total: Samples, /) -> list[int]:
+    def add_to(self, total: Samples, /) -> bool:
         """Add the next ``len(total)`` samples to ``total``; :attr:`ready_end` says how many there
-        are. Gives the peak of each block."""
+        are. False if somebody should look at it, or ask for :meth:`heard`."""
+
+    def heard(self) -> list[tuple[int, int]]:
+        """Of each block that was read since the last call, where it ends, and its peak."""
+
+    @property
+    def level(self) -> int:
+        """The peak of the last block."""
 
     @property
     def ready_end(self) -> int:

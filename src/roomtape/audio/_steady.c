@@ -3,6 +3,8 @@
  * happens is not decided here: place() stops at the first frame that is not so, and the timeline
  * takes everything back and goes on in Python.
  *
+ * Nor are the books kept here: what was read is remembered block by block until it is asked for.
+ *
  * One array holds what was read in the last two seconds, what waits for the mix head, and what was
  * pushed and is not placed yet, one behind the other:
  *
@@ -21,11 +23,19 @@
 
 #define NS_PER_S 1000000000
 
+/* So many blocks, about a second, are remembered before somebody is told to ask for them. */
+#define MOST_HEARD 12
+
 typedef struct {
     int64_t at, pts;
     int32_t count;
     char timed, gap_is_silence;
 } Frame;
+
+typedef struct {
+    int64_t stop; /* the position behind it */
+    int peak;
+} Block;
 
 typedef struct {
     PyObject_HEAD
@@ -40,9 +50,15 @@ typedef struct {
     /* What was pushed and is not placed. */
     Frame *frames;
     Py_ssize_t frames_capacity, first_frame, end_frame;
+    /* What was read and not told yet. */
+    Block *heard;
+    Py_ssize_t heard_capacity, heard_count;
+    int level; /* the peak of the last block */
     /* The anchor, while it is steady. */
     int64_t next_pts, anchor, shift, last_at;
     int has_last_at;
+    /* What is of no interest: delays above `low` before `window_end`, and reading up to `calm_until`. */
+    int64_t window_end, low, calm_until;
 } Stream;
 
 /* -- the array --------------------------------------------------------------------------------- */
@@ -216,13 +232,29 @@ static PyObject *stream_begin(Stream *self, PyObject *args)
     self->shift = shift;
     self->has_last_at = last_at != Py_None;
     self->last_at = self->has_last_at ? PyLong_AsLongLong(last_at) : 0;
+    self->heard_count = 0;
+    self->window_end = self->calm_until = INT64_MIN; /* until it is said: all is of interest */
     if (PyErr_Occurred())
         return NULL;
     Py_RETURN_NONE;
 }
 
-static PyObject *stream_place(Stream *self, PyObject *Py_UNUSED(none))
+static PyObject *stream_expect(Stream *self, PyObject *args)
 {
+    long long window_end, low, calm_until;
+    if (!PyArg_ParseTuple(args, "LLL", &window_end, &low, &calm_until))
+        return NULL;
+    self->window_end = window_end;
+    self->low = low;
+    self->calm_until = calm_until;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stream_place(Stream *self, PyObject *now_arg)
+{
+    int64_t now = PyLong_AsLongLong(now_arg);
+    if (now == -1 && PyErr_Occurred())
+        return NULL;
     int64_t place = self->next_pts + self->anchor, least_at = 0, least = 0;
     int found = 0, first = 1;
     while (self->first_frame < self->end_frame) {
@@ -249,9 +281,36 @@ static PyObject *stream_place(Stream *self, PyObject *Py_UNUSED(none))
         self->first_frame++;
     }
     PyObject *left = self->first_frame < self->end_frame ? Py_True : Py_False;
+    int telling = found && (least_at >= self->window_end || least - self->shift <= self->low);
+    if (left == Py_False && !telling && self->open && place + self->shift - now <= self->ahead)
+        Py_RETURN_NONE;
     if (!found)
         return Py_BuildValue("(OLO)", left, (long long)least_at, Py_None);
     return Py_BuildValue("(OLL)", left, (long long)least_at, (long long)least);
+}
+
+/* Add what is read to the mix, and remember how loud it was. */
+static int hear(Stream *self, float *total, Py_ssize_t count)
+{
+    const int16_t *pcm = self->samples + self->head;
+    Py_ssize_t length = (Py_ssize_t)self->block, needed = self->heard_count + count / length + 1;
+    if (needed > self->heard_capacity) {
+        Py_ssize_t capacity = needed > 2 * MOST_HEARD ? needed : 2 * MOST_HEARD;
+        Block *fresh = realloc(self->heard, (size_t)capacity * sizeof(Block));
+        if (fresh == NULL)
+            return -1;
+        self->heard = fresh;
+        self->heard_capacity = capacity;
+    }
+    for (Py_ssize_t at = 0; at < count; at += length) {
+        if (length > count - at)
+            length = count - at;
+        self->level = peak_of(pcm + at, length);
+        if (self->level)
+            add_samples(total + at, pcm + at, length);
+        self->heard[self->heard_count++] = (Block){self->head_position + at + length, self->level};
+    }
+    return 0;
 }
 
 static PyObject *stream_add_to(Stream *self, PyObject *total)
@@ -265,26 +324,31 @@ static PyObject *stream_add_to(Stream *self, PyObject *total)
         PyErr_SetString(PyExc_ValueError, "add_to needs float32, and no more than waits");
         return NULL;
     }
-    const int16_t *pcm = self->samples + self->head;
-    PyObject *peaks = PyList_New(0);
-    for (Py_ssize_t at = 0; peaks != NULL && at < count; at += (Py_ssize_t)self->block) {
-        Py_ssize_t length = count - at < self->block ? count - at : (Py_ssize_t)self->block;
-        int peak = peak_of(pcm + at, length);
-        if (peak)
-            add_samples((float *)out.buf + at, pcm + at, length);
-        PyObject *number = PyLong_FromLong(peak);
-        if (number == NULL || PyList_Append(peaks, number) < 0)
-            Py_CLEAR(peaks);
-        Py_XDECREF(number);
+    if (hear(self, out.buf, count) < 0) {
+        PyBuffer_Release(&out);
+        return PyErr_NoMemory();
     }
     PyBuffer_Release(&out);
-    if (peaks == NULL)
-        return NULL;
     self->head += count;
     self->head_position += count;
     if (self->head - self->kept > self->keep)
         self->kept = self->head - (Py_ssize_t)self->keep;
-    return peaks;
+    return PyBool_FromLong(self->head_position + self->shift <= self->calm_until &&
+                           self->heard_count < MOST_HEARD);
+}
+
+static PyObject *stream_heard(Stream *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *told = PyList_New(0);
+    for (Py_ssize_t i = 0; told != NULL && i < self->heard_count; i++) {
+        PyObject *item = Py_BuildValue("(Li)", (long long)self->heard[i].stop, self->heard[i].peak);
+        if (item == NULL || PyList_Append(told, item) < 0)
+            Py_CLEAR(told);
+        Py_XDECREF(item);
+    }
+    if (told != NULL)
+        self->heard_count = 0;
+    return told;
 }
 
 static PyObject *stream_end(Stream *self, PyObject *Py_UNUSED(none))
@@ -332,6 +396,7 @@ static void stream_dealloc(Stream *self)
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     free(self->samples);
     free(self->frames);
+    free(self->heard);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
@@ -351,8 +416,10 @@ static PyMethodDef stream_methods[] = {
     {"push", (PyCFunction)(void (*)(void))stream_push, METH_FASTCALL, NULL},
     {"take", (PyCFunction)stream_take, METH_NOARGS, NULL},
     {"begin", (PyCFunction)stream_begin, METH_VARARGS, NULL},
-    {"place", (PyCFunction)stream_place, METH_NOARGS, NULL},
+    {"expect", (PyCFunction)stream_expect, METH_VARARGS, NULL},
+    {"place", (PyCFunction)stream_place, METH_O, NULL},
     {"add_to", (PyCFunction)stream_add_to, METH_O, NULL},
+    {"heard", (PyCFunction)stream_heard, METH_NOARGS, NULL},
     {"end", (PyCFunction)stream_end, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -366,6 +433,7 @@ static PyGetSetDef stream_derived[] = {
 static PyMemberDef stream_members[] = {
     {"open", T_BOOL, offsetof(Stream, open), 0, NULL},
     {"last_arrived_ns", T_LONGLONG, offsetof(Stream, last_arrived_ns), READONLY, NULL},
+    {"level", T_INT, offsetof(Stream, level), READONLY, NULL},
     {"last_timed", T_BOOL, offsetof(Stream, last_timed), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -15,6 +15,7 @@ A minimum that leaves the line by more than a clock could is the network:
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +27,9 @@ _STEADY_S = 0.01
 """The minimum of 250 frames with 60 ms of jitter moves by less than 2 ms; bad Wi-Fi needs room."""
 _MOST_SLOPE = 1e-3
 """Sound cards are up to some hundred ppm off; what runs away faster is a queue that fills."""
+
+FOREVER = 1 << 60
+"""A position that no recording reaches."""
 
 
 class DriftTracker:
@@ -69,6 +73,25 @@ class DriftTracker:
             return None
         time, value = self._line
         return value + self._slope * (at - time)
+
+    @property
+    def indifferent(self) -> tuple[int, int] | None:
+        """Before the first of these positions, delays above the second change nothing."""
+        if self._window_end is None or len(self._lows) < 2:
+            return None
+        return self._window_end, math.floor(self._lows[1][0])
+
+    def calm_until(self, at: int, error: float) -> int:
+        """If no window ends, ``abs(delay(...))`` is less than ``error`` from ``at`` to here."""
+        if self._line is None:
+            return FOREVER
+        time, value = self._line
+        if abs(value + self._slope * (at - time)) >= error:
+            return at
+        if not self._slope:
+            return FOREVER
+        edge = time + (math.copysign(error, self._slope) - value) / self._slope
+        return math.floor(min(edge, FOREVER) - self._steady)  # far from where rounding matters
 
     def moved(self, samples: float) -> None:
         """Everything placed from now on stands ``samples`` later than the timestamps say."""

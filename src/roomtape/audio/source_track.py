@@ -46,9 +46,8 @@ class SourceTrack:
         self._timeline: Timeline | None = None
         self._timed: bool | None = None  # whether the last frame had a timestamp
         self._drift_ppm = 0.0
-        self._said_until_ns = 0
-        self.queued_ns = 0
-        """How far ahead of the clock audio was pushed, when last looked at."""
+        self._said_until_ns = 0  # at rates before this one
+        self._looked_ns = 0
         self._last_frame_ns = joined_ns
         self.unmuted_ns = joined_ns
         self.stream: SteadyStream | None = None
@@ -77,7 +76,21 @@ class SourceTrack:
     @property
     def last_sound_ns(self) -> int:
         """Until when something else than digital silence was heard."""
+        if self._timeline is not None:
+            self._timeline.keep_books()
         return max(self.joined_ns, self.ledger.last_sound_ns)
+
+    @property
+    def level(self) -> int:
+        """The peak of the last tenth of a second that was mixed, 0 to 32768; from any thread."""
+        timeline = self._timeline
+        return self.ledger.level if timeline is None else timeline.level
+
+    @property
+    def queued_ns(self) -> int:
+        """How far ahead of the clock audio was pushed, when last looked at."""
+        timeline = self._timeline
+        return 0 if timeline is None else max(0, _end_ns(timeline) - self._looked_ns)
 
     @property
     def waiting_ns(self) -> int:
@@ -98,15 +111,13 @@ class SourceTrack:
             Timelines that are new, to be mixed from now on.
         """
         fresh: list[Timeline] = []
+        self._looked_ns = now_ns
         if self._inbox:
             fresh = self._ingest_inbox(now_ns, head_at)
         elif self._timeline is not None:
-            self._timeline.ingest_pushed(now_ns * self._timeline.rate_hz // NS_PER_S)
-        if self._timeline is not None:
-            end_ns = self._timeline.end * NS_PER_S // self._timeline.rate_hz
-            self.queued_ns = max(0, end_ns - now_ns)
-            if self.queued_ns:
-                self._said_until_ns = end_ns
+            now = now_ns * self._timeline.rate_hz // NS_PER_S
+            if self._timeline.ingest_pushed(now):
+                return fresh  # nearly always
         if self.stream is not None:
             self._open_or_close(self.stream, now_ns)
         return fresh
@@ -129,6 +140,7 @@ class SourceTrack:
         last, self._timeline = self._timeline, None
         if last is not None:
             last.close(now_ns * last.rate_hz // NS_PER_S)
+            self._said_until_ns = max(self._said_until_ns, _end_ns(last))
             self._drift_ppm = last.drift_ppm or self._drift_ppm
 
     def report(self, *, start_ns: int, end_ns: int) -> SourceReport:
@@ -136,12 +148,15 @@ class SourceTrack:
         joined_ns = min(max(self.joined_ns, start_ns), end_ns)
         left_ns = min(max(self.left_ns if self.left_ns is not None else end_ns, start_ns), end_ns)
         ledger = self.ledger
+        said_until_ns = self._said_until_ns
         if self._timeline is not None:
+            self._timeline.keep_books()
             self._drift_ppm = self._timeline.drift_ppm or self._drift_ppm
+            said_until_ns = max(said_until_ns, _end_ns(self._timeline))
         quiet = [(IntervalKind.ABSENT, start_ns, joined_ns), (IntervalKind.ABSENT, left_ns, end_ns)]
         # Without timestamps, a pause in the pushes is a pause and nothing else.
         if self._last_was_timed() is not False and not ledger.muted:
-            quiet_ns = max(self._said_until_ns, self.last_frame_ns, joined_ns, self.unmuted_ns)
+            quiet_ns = max(said_until_ns, self.last_frame_ns, joined_ns, self.unmuted_ns)
             if left_ns - quiet_ns >= STALL_NS:
                 quiet.insert(0, (IntervalKind.STALLED, quiet_ns, left_ns))
         intervals = tuple(
@@ -200,8 +215,12 @@ class SourceTrack:
         last = self._timeline
         if last is not None:
             self.close(now_ns)
-            not_before = last.end * rate_hz // last.rate_hz
+            not_before = max(last.end, last.head) * rate_hz // last.rate_hz
         return Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
+
+
+def _end_ns(timeline: Timeline) -> int:
+    return timeline.end * NS_PER_S // timeline.rate_hz
 
 
 def _prepend(rate_hz: int, arrivals: list[Arrival], inbox: list[tuple[int, list[Arrival]]]) -> None:

@@ -11,6 +11,7 @@ once where there is silence to take it from.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from .placement import Placement
 from .sample_buffer import SampleBuffer
 from .steady import SPEECH_BLOCK_S, steady_stream
 from .warp import AFTER, BEFORE, Slew, interpolate
+
+if TYPE_CHECKING:
+    from ._native import SteadyStream
 
 _CONTEXT = 2 * (BEFORE + AFTER)
 _TOLERANCE_S = 0.005
@@ -63,7 +67,7 @@ class Timeline:
         self._drift = DriftTracker(rate_hz)
         self._epoch = 0
         self._block = round(SPEECH_BLOCK_S * rate_hz)
-        self._head = head
+        self.head = self._placed_end = head  # where it is read next
         self._shift = 0
         self._slew: Slew | None = None
         self._context = np.zeros(_CONTEXT, np.int16)  # what was read last from the buffer
@@ -75,18 +79,26 @@ class Timeline:
         self._received = 0
         self.stream = steady_stream(rate_hz)
         """What may be pushed to, instead of ingesting it, while it is open."""
-        self._steady = False  # then the stream has what is in the buffer otherwise
+        self._steady = False  # then the stream has what is in the buffer otherwise ...
+        self._written = 0  # ... and the books are kept up to here
 
     @property
     def drift_ppm(self) -> float:
         return self._drift.drift_ppm
 
     @property
+    def level(self) -> int:
+        """The peak of the last tenth of a second that was read."""
+        if self._steady and self.stream is not None:
+            return self.stream.level
+        return self._ledger.level
+
+    @property
     def end(self) -> int:
-        """Behind the last sample that was placed."""
+        """Behind the last sample that was placed, be it read or not."""
         if self._steady and self.stream is not None:
             return self.stream.ready_end + self._shift
-        return self._buffer.end + self._shift
+        return self._placed_end + self._shift
 
     @property
     def done(self) -> bool:
@@ -100,16 +112,25 @@ class Timeline:
         self._insert(self._placement.settle(now))
         self._count()
 
-    def ingest_pushed(self, now: int) -> None:
-        """Take in what was pushed to :attr:`stream`."""
+    def ingest_pushed(self, now: int) -> bool:
+        """Take in what was pushed to :attr:`stream`.
+
+        Returns:
+            Whether all is as it was: steady, and not far ahead of the clock.
+        """
         if self._steady and self.stream is not None:
-            left, at, delay = self.stream.place()
+            placed = self.stream.place(now)
+            if placed is None:
+                return True
+            left, at, delay = placed
             if delay is not None:
                 self._drift.add(at, delay - self._shift)
+                self._expect(self.stream)
             if not left:
-                return
+                return False
         self.ingest(self.take_pushed(), now)
         self._begin_steady()
+        return False
 
     def take_pushed(self) -> list[Arrival]:
         """Give up what was pushed to :attr:`stream`."""
@@ -131,17 +152,23 @@ class Timeline:
         """Add the samples from the last ``stop`` to this one to ``total``."""
         if self._steady and self.stream is not None:
             if stop - self._shift <= self.stream.ready_end:
-                self._add_steady(self.stream.add_to(total), stop)
+                start, self.head = self.head, stop
+                if not self.stream.add_to(total):
+                    self._look(start, stop)
                 return
             self._end_steady()
         pcm = self._read(stop)
         if pcm is not None:
             add(total, pcm)
 
+    def keep_books(self) -> None:
+        """Write down what was read; while it is steady, that is put off."""
+        self._write_heard(self.head)
+
     def _read(self, stop: int) -> Pcm | None:
         pieces: list[tuple[int, Pcm | None]] = []
-        while self._head < stop:
-            start, end = self._head, stop
+        while self.head < stop:
+            start, end = self.head, stop
             if self._slew is None:
                 piece = self._input(start - self._shift, end - self._shift)
             else:
@@ -150,7 +177,7 @@ class Timeline:
                 if end == self._slew.end:
                     self._set_shift(self._slew.after)
                     self._slew = None
-            self._head = end
+            self.head = end
             pieces.append((end - start, piece))
         pcm = _joined(pieces)
         peak = 0 if pcm is None else self._listen(pcm, stop)
@@ -170,7 +197,7 @@ class Timeline:
             return
         next_pts, anchor, last_at = decided
         head = self._buffer.head
-        read_ahead = head != self._head - self._shift  # for what was warped last
+        read_ahead = head != self.head - self._shift  # for what was warped last
         if head < 0 or read_ahead or self._buffer.end != next_pts + anchor:
             return
         gap = (self._buffer.next_start or head) - head
@@ -180,12 +207,22 @@ class Timeline:
         if pcm is not None:
             self._receive(-gap)
             self.stream.begin(pcm, head, next_pts, anchor, self._shift, last_at)
+            self._expect(self.stream)
             self._steady = True
+            self._written = self.head
+
+    def _expect(self, stream: SteadyStream) -> None:
+        """Say what would change nothing."""
+        window_end, low = self._drift.indifferent or (0, 0)
+        calm_until = self._drift.calm_until(self.head, _TOLERANCE_S * self.rate_hz)
+        stream.expect(window_end, low, calm_until)
 
     def _end_steady(self) -> None:
         if not self._steady or self.stream is None:
             return
+        self.keep_books()
         self._steady = False
+        self._placed_end = self.stream.ready_end
         kept, read, head, next_pts, last_at = self.stream.end()
         pcm = np.frombuffer(kept, np.int16)
         self._placement.resume(next_pts, last_at, pcm)
@@ -193,15 +230,26 @@ class Timeline:
         self._buffer.insert(head, pcm[read:])
         self._remember(pcm[:read])
 
-    def _add_steady(self, peaks: list[int], stop: int) -> None:
-        start, self._head = self._head, stop
-        self._receive(stop - start)
-        quiet = self._heard(peaks, start, stop) <= _QUIET_PEAK
+    def _look(self, start: int, stop: int) -> None:
+        """At what was just read, and what was read and not written down before."""
+        quiet = self._write_heard(start) <= _QUIET_PEAK
         error = self._drift.delay(stop)
         least_s = _TOLERANCE_S if quiet else _PATIENCE_S
         if error is not None and abs(error) >= least_s * self.rate_hz:
             self._end_steady()
             self._follow_drift(stop, quiet=quiet)
+
+    def _write_heard(self, since: int) -> int:
+        """Write down what was read while it was steady; give the peak from ``since`` on."""
+        if not self._steady or self.stream is None:
+            return 0
+        blocks = [(stop + self._shift, peak) for stop, peak in self.stream.heard()]
+        if not blocks:
+            return 0
+        start, self._written = self._written, blocks[-1][0]
+        self._receive(self._written - start)
+        self._heard(start, blocks)
+        return max((peak for stop, peak in blocks if stop > since), default=0)
 
     # -- otherwise ----------------------------------------------------------------------------
 
@@ -213,6 +261,7 @@ class Timeline:
                 self._silent_before.append(run.start)
             early = max(0, min(-run.start, len(run.pcm)))  # before the recording began
             inserted = self._buffer.insert(run.start + early, run.pcm[early:])
+            self._placed_end = max(self._placed_end, run.start + len(run.pcm))
             self._ledger.duplicate_ns += self._ns(inserted.covered)
             if inserted.late:
                 self._ledger.late_ns += self._ns(inserted.late)
@@ -345,28 +394,29 @@ class Timeline:
         """The peak, and whether somebody speaks, in blocks of a tenth of a second."""
         lows = range(0, len(pcm), self._block)
         high, low = np.maximum.reduceat(pcm, lows), np.minimum.reduceat(pcm, lows)
-        both = zip(high.tolist(), low.tolist(), strict=True)
-        return self._heard([max(up, -down) for up, down in both], stop - len(pcm), stop)
+        start = stop - len(pcm)
+        ends = [*(start + at for at in lows[1:]), stop]
+        peaks = [max(up, -down) for up, down in zip(high.tolist(), low.tolist(), strict=True)]
+        self._heard(start, list(zip(ends, peaks, strict=True)))
+        return max(peaks)
 
-    def _heard(self, peaks: list[int], start: int, stop: int) -> int:
-        """Write down the peaks of the blocks of ``[start, stop)``; give the largest."""
-        ledger, block = self._ledger, self._block
+    def _heard(self, start: int, blocks: list[tuple[int, int]]) -> None:
+        """Write down the peaks of blocks, one behind the other from ``start`` on, by their ends."""
+        ledger, peaks = self._ledger, [peak for _, peak in blocks]
         ledger.level = peaks[-1]
         loudest = max(peaks)
         ledger.peak = max(ledger.peak, loudest)
         if loudest <= _SILENT_PEAK:
-            return loudest
-        last = max(index for index, peak in enumerate(peaks) if peak > _SILENT_PEAK)
-        ledger.last_sound_ns = self._ns(min(start + (last + 1) * block, stop))
+            return
+        last = max(stop for stop, peak in blocks if peak > _SILENT_PEAK)
+        ledger.last_sound_ns = self._ns(last)
         if min(peaks) >= _SPEECH_PEAK:
-            ledger.note(IntervalKind.SPOKE, self._ns(start), self._ns(stop))
-            return loudest
-        for index, peak in enumerate(peaks):
+            ledger.note(IntervalKind.SPOKE, self._ns(start), self._ns(blocks[-1][0]))
+            return
+        for stop, peak in blocks:
             if peak >= _SPEECH_PEAK:
-                at = start + index * block
-                end = min(at + block, stop)
-                ledger.note(IntervalKind.SPOKE, self._ns(at), self._ns(end))
-        return loudest
+                ledger.note(IntervalKind.SPOKE, self._ns(start), self._ns(stop))
+            start = stop
 
     def _count(self) -> None:
         duplicates, strays = self._placement.duplicate_samples, self._placement.stray_samples
