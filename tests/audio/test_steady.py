@@ -325,6 +325,34 @@ def test_it_holds_ten_seconds_and_no_more_than_was_read_in_two() -> None:
     assert kept == np.tile(frame, 5).tobytes()
 
 
+def test_nothing_is_lost_where_the_ring_goes_round_or_grows() -> None:
+    stream, dice = new_stream(), np.random.default_rng(5)
+    said, heard = np.zeros(0, np.int16), 0
+    stream.begin(said, 0, 0, 0, 0, None)
+    for number in range(300):
+        for _ in range(3):
+            frame = dice.integers(-30000, 30000, (int(dice.integers(1, 4 * STEP)), 2), np.int16)
+            pcm = frame if number % 2 else np.ascontiguousarray(frame[:, 0])
+            assert offer(stream, pcm, pts=len(said), at_ns=0)
+            said = np.concatenate([said, mixed_down(pcm) if pcm.ndim == 2 else pcm])
+        stream.place(0)
+        if number % 50 > 19:  # what waits until then is more than there was room for
+            stop = min(len(said), heard + 3 * RATE)
+            total = np.zeros(stop - heard, np.float32)
+            stream.add_to(total)
+            assert np.array_equal(total, said[heard:stop])
+            heard = stop
+        if number % 70 == 69:
+            kept, read, head, next_pts, last_at = stream.end()
+            assert (head, next_pts) == (heard, len(said))
+            assert kept == said[heard - read :].tobytes()
+            assert read == min(heard, 2 * RATE)
+            offer(stream, said[:STEP], pts=len(said))  # between the two
+            said = np.concatenate([said, said[:STEP]])
+            stream.begin(said[heard:-STEP], heard, next_pts, 0, 0, last_at)
+    assert len(said) > 10 * RATE
+
+
 def test_what_cannot_be_asked_for_is_refused_in_words() -> None:
     stream = new_stream()
     with pytest.raises(ValueError, match="no more than waits"):

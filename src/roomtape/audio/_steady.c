@@ -5,7 +5,7 @@
  *
  * Nor are the books kept here: what was read is remembered block by block until it is asked for.
  *
- * One array holds what was read in the last two seconds, what waits for the mix head, and what was
+ * One ring holds what was read in the last two seconds, what waits for the mix head, and what was
  * pushed and is not placed yet, one behind the other:
  *
  *     [ kept ........ head ........ placed ........ pushed )
@@ -43,7 +43,7 @@ typedef struct {
     char open; /* whether push() takes anything */
     char last_timed;
     long long last_arrived_ns;
-    /* Samples, as indices into the array. */
+    /* Samples, counted from when the ring was made; they stand at the remainder by its capacity. */
     int16_t *samples;
     Py_ssize_t capacity, kept, head, placed, pushed;
     int64_t head_position; /* where the sample at `head` stands in the timeline */
@@ -61,7 +61,7 @@ typedef struct {
     int64_t window_end, low, calm_until;
 } Stream;
 
-/* -- the array --------------------------------------------------------------------------------- */
+/* -- the ring ---------------------------------------------------------------------------------- */
 
 static int64_t position_of(int64_t ns, int64_t rate)
 {
@@ -73,26 +73,57 @@ static int64_t position_of(int64_t ns, int64_t rate)
     return seconds * rate + rest * rate / NS_PER_S;
 }
 
-/* Make room for so many more samples, letting go of what is older than need be. */
+static int16_t *at(const Stream *self, Py_ssize_t sample)
+{
+    return self->samples + sample % self->capacity;
+}
+
+/* How many of the next `count` samples stand in a row. */
+static Py_ssize_t in_a_row(const Stream *self, Py_ssize_t sample, Py_ssize_t count)
+{
+    Py_ssize_t to_end = self->capacity - sample % self->capacity;
+    return count < to_end ? count : to_end;
+}
+
+static void copy_in(Stream *self, Py_ssize_t first, const int16_t *pcm, Py_ssize_t count)
+{
+    for (Py_ssize_t done = 0, row; done < count; done += row) {
+        row = in_a_row(self, first + done, count - done);
+        memcpy(at(self, first + done), pcm + done, (size_t)row * 2);
+    }
+}
+
+static void copy_out(const Stream *self, Py_ssize_t first, int16_t *pcm, Py_ssize_t count)
+{
+    for (Py_ssize_t done = 0, row; done < count; done += row) {
+        row = in_a_row(self, first + done, count - done);
+        memcpy(pcm + done, at(self, first + done), (size_t)row * 2);
+    }
+}
+
+static PyObject *bytes_of(const Stream *self, Py_ssize_t first, Py_ssize_t count)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * 2);
+    if (bytes != NULL)
+        copy_out(self, first, (int16_t *)(void *)PyBytes_AsString(bytes), count);
+    return bytes;
+}
+
+/* Make room for so many more samples. */
 static int reserve(Stream *self, Py_ssize_t more)
 {
-    if (self->pushed + more <= self->capacity)
-        return 0;
     Py_ssize_t start = self->kept, used = self->pushed - start, needed = used + more;
-    Py_ssize_t usual = (Py_ssize_t)(self->keep + 3 * self->rate);
+    if (needed <= self->capacity)
+        return 0;
+    Py_ssize_t usual = (Py_ssize_t)(self->keep + self->rate + self->rate / 2);
     Py_ssize_t capacity = needed <= usual ? usual : needed + needed / 2;
-    if (capacity == self->capacity) {
-        memmove(self->samples, self->samples + start, (size_t)used * 2);
-    } else {
-        int16_t *fresh = malloc((size_t)capacity * 2);
-        if (fresh == NULL)
-            return -1;
-        if (used)
-            memcpy(fresh, self->samples + start, (size_t)used * 2);
-        free(self->samples);
-        self->samples = fresh;
-        self->capacity = capacity;
-    }
+    int16_t *fresh = malloc((size_t)capacity * 2);
+    if (fresh == NULL)
+        return -1;
+    copy_out(self, start, fresh, used);
+    free(self->samples);
+    self->samples = fresh;
+    self->capacity = capacity;
     self->kept = 0;
     self->head -= start;
     self->placed -= start;
@@ -156,10 +187,14 @@ static PyObject *stream_push(Stream *self, PyObject *const *args, Py_ssize_t nar
         PyBuffer_Release(&pcm);
         Py_RETURN_FALSE;
     }
-    if (pcm.ndim == 2 && pcm.shape[1] == 2)
-        mix_down(self->samples + self->pushed, pcm.buf, count);
-    else
-        memcpy(self->samples + self->pushed, pcm.buf, (size_t)count * 2);
+    if (pcm.ndim == 2 && pcm.shape[1] == 2) {
+        for (Py_ssize_t done = 0, row; done < count; done += row) {
+            row = in_a_row(self, self->pushed + done, count - done);
+            mix_down(at(self, self->pushed + done), (const int16_t *)pcm.buf + 2 * done, row);
+        }
+    } else {
+        copy_in(self, self->pushed, pcm.buf, count);
+    }
     PyBuffer_Release(&pcm);
     self->pushed += count;
     frame->at = position_of(arrived_ns, rate);
@@ -180,11 +215,10 @@ static PyObject *stream_take(Stream *self, PyObject *Py_UNUSED(none))
     Py_ssize_t start = self->placed;
     for (Py_ssize_t i = self->first_frame; i < self->end_frame; i++) {
         const Frame *frame = &self->frames[i];
+        PyObject *pcm = bytes_of(self, start, frame->count);
         PyObject *pts = frame->timed ? PyLong_FromLongLong(frame->pts) : Py_NewRef(Py_None);
-        PyObject *item = pts == NULL ? NULL
-                                     : Py_BuildValue("(y#LNO)", (char *)(self->samples + start),
-                                                     (Py_ssize_t)frame->count * 2, (long long)frame->at,
-                                                     pts, frame->gap_is_silence ? Py_True : Py_False);
+        PyObject *item = Py_BuildValue("(NLNO)", pcm, (long long)frame->at, pts,
+                                       frame->gap_is_silence ? Py_True : Py_False);
         if (item == NULL || PyList_Append(taken, item) < 0) {
             Py_XDECREF(item);
             Py_DECREF(taken);
@@ -207,25 +241,20 @@ static PyObject *stream_begin(Stream *self, PyObject *args)
     long long position, next_pts, anchor, shift;
     if (!PyArg_ParseTuple(args, "y*LLLLO", &pcm, &position, &next_pts, &anchor, &shift, &last_at))
         return NULL;
-    Py_ssize_t count = pcm.len / 2, waiting = self->pushed - self->placed;
-    /* What was pushed meanwhile comes behind; it is short, or nothing. */
-    int16_t *behind = waiting ? malloc((size_t)waiting * 2) : NULL;
-    if (waiting && behind != NULL)
-        memcpy(behind, self->samples + self->placed, (size_t)waiting * 2);
-    self->kept = self->head = self->placed = self->pushed = 0;
-    if ((waiting && behind == NULL) || reserve(self, count + waiting) < 0) {
-        free(behind);
+    /* It comes before what was pushed meanwhile. */
+    Py_ssize_t count = pcm.len / 2;
+    self->kept = self->head = self->placed;
+    if (reserve(self, count) < 0) {
         PyBuffer_Release(&pcm);
         return PyErr_NoMemory();
     }
-    if (count)
-        memcpy(self->samples, pcm.buf, (size_t)count * 2);
-    if (waiting)
-        memcpy(self->samples + count, behind, (size_t)waiting * 2);
-    free(behind);
+    if (self->placed < count) { /* to where they stand already */
+        self->placed += self->capacity;
+        self->pushed += self->capacity;
+    }
+    self->kept = self->head = self->placed - count;
+    copy_in(self, self->head, pcm.buf, count);
     PyBuffer_Release(&pcm);
-    self->placed = count;
-    self->pushed = count + waiting;
     self->head_position = position;
     self->next_pts = next_pts;
     self->anchor = anchor;
@@ -292,7 +321,6 @@ static PyObject *stream_place(Stream *self, PyObject *now_arg)
 /* Add what is read to the mix, and remember how loud it was. */
 static int hear(Stream *self, float *total, Py_ssize_t count)
 {
-    const int16_t *pcm = self->samples + self->head;
     Py_ssize_t length = (Py_ssize_t)self->block, needed = self->heard_count + count / length + 1;
     if (needed > self->heard_capacity) {
         Py_ssize_t capacity = needed > 2 * MOST_HEARD ? needed : 2 * MOST_HEARD;
@@ -302,13 +330,20 @@ static int hear(Stream *self, float *total, Py_ssize_t count)
         self->heard = fresh;
         self->heard_capacity = capacity;
     }
-    for (Py_ssize_t at = 0; at < count; at += length) {
-        if (length > count - at)
-            length = count - at;
-        self->level = peak_of(pcm + at, length);
-        if (self->level)
-            add_samples(total + at, pcm + at, length);
-        self->heard[self->heard_count++] = (Block){self->head_position + at + length, self->level};
+    for (Py_ssize_t start = 0; start < count; start += length) {
+        if (length > count - start)
+            length = count - start;
+        self->level = 0;
+        for (Py_ssize_t from = start, row; from < start + length; from += row) {
+            row = in_a_row(self, self->head + from, start + length - from);
+            const int16_t *pcm = at(self, self->head + from);
+            int peak = peak_of(pcm, row);
+            if (peak)
+                add_samples(total + from, pcm, row);
+            if (peak > self->level)
+                self->level = peak;
+        }
+        self->heard[self->heard_count++] = (Block){self->head_position + start + length, self->level};
     }
     return 0;
 }
@@ -356,8 +391,7 @@ static PyObject *stream_end(Stream *self, PyObject *Py_UNUSED(none))
     PyObject *last_at = self->has_last_at ? PyLong_FromLongLong(self->last_at) : Py_NewRef(Py_None);
     if (last_at == NULL)
         return NULL;
-    PyObject *kept = PyBytes_FromStringAndSize((char *)(self->samples + self->kept),
-                                               (self->placed - self->kept) * 2);
+    PyObject *kept = bytes_of(self, self->kept, self->placed - self->kept);
     if (kept == NULL) {
         Py_DECREF(last_at);
         return NULL;
