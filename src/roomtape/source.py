@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 from aiortc import MediaStreamTrack
@@ -11,6 +12,9 @@ from .audio.source_track import SourceTrack
 from .clock import Clock
 from .tracks import frames_of
 from .types import NS_PER_S, Pcm
+
+if TYPE_CHECKING:
+    from .audio._native import SteadyStream
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ class Source:
         self.local = local
         self._clock = clock
         self._track: SourceTrack | None = None
+        self._stream: SteadyStream | None = None  # the track's, when last looked at
         self._start_ns = 0
         self._muted = False
         self._closed = False
@@ -59,13 +64,17 @@ class Source:
             ValueError: The array is of another type or shape, the rate is not one of audio, or
                 ten minutes of pushed audio wait already. The recording goes on.
         """
-        track = self._track
         arrived_ns = self._clock.now_ns() - self._start_ns
-        stream = track.stream if track is not None else None
-        if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
-            return  # nearly always
+        stream = self._stream
+        if stream is None or not stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
+            self._push_anything(pcm, sample_rate, pts, arrived_ns, gap_is_silence)  # hardly ever
+
+    def _push_anything(
+        self, pcm: Pcm, sample_rate: int, pts: int | None, arrived_ns: int, gap_is_silence: bool
+    ) -> None:
         if pcm.dtype != _INT16 or pcm.ndim != 1 or sample_rate not in _RATES_HZ:
             self._check(pcm, sample_rate)
+        track = self._track
         if track is None or self._closed or not len(pcm):
             return
         if track.waiting_ns > _MOST_QUEUED_NS:
@@ -73,6 +82,11 @@ class Source:
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken"
             )
+        stream = track.stream
+        if stream is not self._stream:  # at another rate, there is another one
+            self._stream = stream
+            if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
+                return
         track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
 
     def _check(self, pcm: Pcm, sample_rate: int) -> None:

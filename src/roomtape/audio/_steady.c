@@ -39,17 +39,21 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    int64_t rate, block, late, untimed_late, ahead, keep, most_pushed;
+    /* What every push looks at comes first, so that it is in one place of the cache. */
     char open; /* whether push() takes anything */
     char last_timed;
+    int64_t rate, most_pushed;
     long long last_arrived_ns;
     /* Samples, counted from when the ring was made; they stand at the remainder by its capacity. */
     int16_t *samples;
-    Py_ssize_t capacity, kept, head, placed, pushed;
-    int64_t head_position; /* where the sample at `head` stands in the timeline */
+    Py_ssize_t capacity, kept, placed, pushed;
     /* What was pushed and is not placed. */
     Frame *frames;
     Py_ssize_t frames_capacity, first_frame, end_frame;
+
+    int64_t block, late, untimed_late, ahead, keep;
+    Py_ssize_t head;
+    int64_t head_position; /* where the sample at `head` stands in the timeline */
     /* What was read and not told yet. */
     Block *heard;
     Py_ssize_t heard_capacity, heard_count;
