@@ -23,8 +23,8 @@
 
 #define NS_PER_S 1000000000
 
-/* So many blocks, about a second, are remembered before somebody is told to ask for them. */
-#define MOST_HEARD 12
+/* So many blocks, two seconds or three, are remembered before somebody is told to ask for them. */
+#define MOST_HEARD 32
 
 typedef struct {
     int64_t at, pts;
@@ -314,8 +314,10 @@ static PyObject *stream_place(Stream *self, PyObject *now_arg)
         self->first_frame++;
     }
     PyObject *left = self->first_frame < self->end_frame ? Py_True : Py_False;
+    /* A mixer that has fallen behind sees what came since: that is not ahead. */
+    int64_t seen = self->has_last_at && self->last_at > now ? self->last_at : now;
     int telling = found && (least_at >= self->window_end || least - self->shift <= self->low);
-    if (left == Py_False && !telling && self->open && place + self->shift - now <= self->ahead)
+    if (left == Py_False && !telling && self->open && place + self->shift - seen <= self->ahead)
         Py_RETURN_NONE;
     if (!found)
         return Py_BuildValue("(OLO)", left, (long long)least_at, Py_None);
