@@ -14,6 +14,7 @@
  */
 
 #include "_native.h"
+#include "_ring.h"
 
 #include <structmember.h>
 
@@ -44,9 +45,9 @@ typedef struct {
     char last_timed;
     int64_t rate, most_pushed;
     long long last_arrived_ns;
-    /* Samples, counted from when the ring was made; they stand at the remainder by its capacity. */
-    int16_t *samples;
-    Py_ssize_t capacity, kept, placed, pushed;
+    /* Samples in the ring. */
+    Ring ring;
+    Py_ssize_t kept, placed, pushed;
     /* What was pushed and is not placed. */
     Frame *frames;
     Py_ssize_t frames_capacity, first_frame, end_frame;
@@ -77,57 +78,16 @@ static int64_t position_of(int64_t ns, int64_t rate)
     return seconds * rate + rest * rate / NS_PER_S;
 }
 
-static int16_t *at(const Stream *self, Py_ssize_t sample)
-{
-    return self->samples + sample % self->capacity;
-}
-
-/* How many of the next `count` samples stand in a row. */
-static Py_ssize_t in_a_row(const Stream *self, Py_ssize_t sample, Py_ssize_t count)
-{
-    Py_ssize_t to_end = self->capacity - sample % self->capacity;
-    return count < to_end ? count : to_end;
-}
-
-static void copy_in(Stream *self, Py_ssize_t first, const int16_t *pcm, Py_ssize_t count)
-{
-    for (Py_ssize_t done = 0, row; done < count; done += row) {
-        row = in_a_row(self, first + done, count - done);
-        memcpy(at(self, first + done), pcm + done, (size_t)row * 2);
-    }
-}
-
-static void copy_out(const Stream *self, Py_ssize_t first, int16_t *pcm, Py_ssize_t count)
-{
-    for (Py_ssize_t done = 0, row; done < count; done += row) {
-        row = in_a_row(self, first + done, count - done);
-        memcpy(pcm + done, at(self, first + done), (size_t)row * 2);
-    }
-}
-
-static PyObject *bytes_of(const Stream *self, Py_ssize_t first, Py_ssize_t count)
-{
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * 2);
-    if (bytes != NULL)
-        copy_out(self, first, (int16_t *)(void *)PyBytes_AsString(bytes), count);
-    return bytes;
-}
-
 /* Make room for so many more samples. */
 static int reserve(Stream *self, Py_ssize_t more)
 {
     Py_ssize_t start = self->kept, used = self->pushed - start, needed = used + more;
-    if (needed <= self->capacity)
+    if (needed <= self->ring.capacity)
         return 0;
     Py_ssize_t usual = (Py_ssize_t)(self->keep + self->rate + self->rate / 2);
     Py_ssize_t capacity = needed <= usual ? usual : needed + needed / 2;
-    int16_t *fresh = malloc((size_t)capacity * 2);
-    if (fresh == NULL)
+    if (ring_grow(&self->ring, capacity, start, used) < 0)
         return -1;
-    copy_out(self, start, fresh, used);
-    free(self->samples);
-    self->samples = fresh;
-    self->capacity = capacity;
     self->kept = 0;
     self->head -= start;
     self->placed -= start;
@@ -193,11 +153,11 @@ static PyObject *stream_push(Stream *self, PyObject *const *args, Py_ssize_t nar
     }
     if (pcm.ndim == 2 && pcm.shape[1] == 2) {
         for (Py_ssize_t done = 0, row; done < count; done += row) {
-            row = in_a_row(self, self->pushed + done, count - done);
-            mix_down(at(self, self->pushed + done), (const int16_t *)pcm.buf + 2 * done, row);
+            row = ring_row(&self->ring, self->pushed + done, count - done);
+            mix_down(ring_at(&self->ring, self->pushed + done), (const int16_t *)pcm.buf + 2 * done, row);
         }
     } else {
-        copy_in(self, self->pushed, pcm.buf, count);
+        ring_write(&self->ring, self->pushed, pcm.buf, count);
     }
     PyBuffer_Release(&pcm);
     self->pushed += count;
@@ -219,7 +179,7 @@ static PyObject *stream_take(Stream *self, PyObject *Py_UNUSED(none))
     Py_ssize_t start = self->placed;
     for (Py_ssize_t i = self->first_frame; i < self->end_frame; i++) {
         const Frame *frame = &self->frames[i];
-        PyObject *pcm = bytes_of(self, start, frame->count);
+        PyObject *pcm = ring_bytes(&self->ring, start, frame->count);
         PyObject *pts = frame->timed ? PyLong_FromLongLong(frame->pts) : Py_NewRef(Py_None);
         PyObject *item = Py_BuildValue("(NLNO)", pcm, (long long)frame->at, pts,
                                        frame->gap_is_silence ? Py_True : Py_False);
@@ -253,11 +213,11 @@ static PyObject *stream_begin(Stream *self, PyObject *args)
         return PyErr_NoMemory();
     }
     if (self->placed < count) { /* to where they stand already */
-        self->placed += self->capacity;
-        self->pushed += self->capacity;
+        self->placed += self->ring.capacity;
+        self->pushed += self->ring.capacity;
     }
     self->kept = self->head = self->placed - count;
-    copy_in(self, self->head, pcm.buf, count);
+    ring_write(&self->ring, self->head, pcm.buf, count);
     PyBuffer_Release(&pcm);
     self->head_position = position;
     self->next_pts = next_pts;
@@ -341,8 +301,8 @@ static int hear(Stream *self, float *total, Py_ssize_t count)
             length = count - start;
         self->level = 0;
         for (Py_ssize_t from = start, row; from < start + length; from += row) {
-            row = in_a_row(self, self->head + from, start + length - from);
-            const int16_t *pcm = at(self, self->head + from);
+            row = ring_row(&self->ring, self->head + from, start + length - from);
+            const int16_t *pcm = ring_at(&self->ring, self->head + from);
             int peak = peak_of(pcm, row);
             if (peak)
                 add_samples(total + from, pcm, row);
@@ -397,7 +357,7 @@ static PyObject *stream_end(Stream *self, PyObject *Py_UNUSED(none))
     PyObject *last_at = self->has_last_at ? PyLong_FromLongLong(self->last_at) : Py_NewRef(Py_None);
     if (last_at == NULL)
         return NULL;
-    PyObject *kept = bytes_of(self, self->kept, self->placed - self->kept);
+    PyObject *kept = ring_bytes(&self->ring, self->kept, self->placed - self->kept);
     if (kept == NULL) {
         Py_DECREF(last_at);
         return NULL;
@@ -434,7 +394,7 @@ static int stream_init(Stream *self, PyObject *args, PyObject *kwargs)
 static void stream_dealloc(Stream *self)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
-    free(self->samples);
+    free(self->ring.samples);
     free(self->frames);
     free(self->heard);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);

@@ -36,3 +36,23 @@ def within_full_scale(samples: Samples) -> bool:
         within: bool = NATIVE.within_full_scale(samples)
         return within
     return not len(samples) or bool(samples.max() <= 32767 and samples.min() >= -32768)
+
+
+def block_peaks(pcm: Pcm, block: int) -> list[tuple[int, int]]:
+    """Of each ``block`` samples, and of the rest: where it ends, and its largest absolute one."""
+    starts = range(0, len(pcm), block)
+    high, low = np.maximum.reduceat(pcm, starts), np.minimum.reduceat(pcm, starts)
+    both = zip(high.tolist(), low.tolist(), strict=True)
+    peaks = (max(up, -down) for up, down in both)
+    return list(zip([*starts[1:], len(pcm)], peaks, strict=True))
+
+
+def joined(pieces: list[tuple[int, Pcm | None]]) -> Pcm | None:
+    """One behind the other; None, which is so many zeros, if that is all there is."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    if all(pcm is None for _, pcm in pieces):
+        return None
+    return np.concatenate(
+        [np.zeros(length, np.int16) if pcm is None else pcm for length, pcm in pieces]
+    )

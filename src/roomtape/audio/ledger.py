@@ -16,6 +16,11 @@ _JOIN_NS = dict.fromkeys(IntervalKind, 1000000) | {
     IntervalKind.SPOKE: NS_PER_S // 2  # a breath does not end a sentence
 }
 
+_SILENT_PEAK = 2
+"""Opus below 64 kbit/s makes steps of one of digital zero (measured with libopus); no microphone
+is as quiet."""
+_SPEECH_PEAK = 104  # -50 dBFS
+
 
 class _Intervals:
     """Stretches of nanoseconds in the order in which they end; near ones are joined."""
@@ -79,6 +84,30 @@ class Ledger:
 
     def note(self, kind: IntervalKind, start_ns: int, end_ns: int) -> None:
         self._of(kind).add(start_ns, end_ns)
+
+    def heard(self, rate_hz: int, start: int, blocks: list[tuple[int, int]]) -> None:
+        """Write down how loud it was.
+
+        Args:
+            rate_hz: Of the positions.
+            start: The position at which the first block begins.
+            blocks: Where each ends, the next one's start, and its largest absolute sample.
+        """
+        peaks = [peak for _, peak in blocks]
+        self.level = peaks[-1]
+        loudest = max(peaks)
+        self.peak = max(self.peak, loudest)
+        if loudest <= _SILENT_PEAK:
+            return
+        last = max(stop for stop, peak in blocks if peak > _SILENT_PEAK)
+        self.last_sound_ns = last * NS_PER_S // rate_hz
+        if min(peaks) >= _SPEECH_PEAK:
+            blocks = [(blocks[-1][0], loudest)]
+        for stop, peak in blocks:
+            if peak >= _SPEECH_PEAK:
+                start_ns, stop_ns = start * NS_PER_S // rate_hz, stop * NS_PER_S // rate_hz
+                self.note(IntervalKind.SPOKE, start_ns, stop_ns)
+            start = stop
 
     def lost(self, start_ns: int, end_ns: int) -> None:
         """Silence stands for audio in ``[start_ns, end_ns)``, except where the source was muted."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..types import NS_PER_S, IntervalKind, Pcm
 from .anchor import Arrival
-from .arrays import Samples, add
+from .arrays import Samples, add, block_peaks, joined
 from .drift import DriftTracker
 from .ledger import Ledger
 from .placed import Placed
@@ -41,10 +41,6 @@ _FASTER = 1250
 _FAR_OFF_S = 0.03
 _LONGEST_SLEW_S = 10
 _QUIET_PEAK = 16  # -66 dBFS: what a codec makes of silence
-_SILENT_PEAK = 2
-"""Opus below 64 kbit/s makes steps of one of digital zero (measured with libopus); no microphone
-is as quiet."""
-_SPEECH_PEAK = 104  # -50 dBFS
 
 
 class Timeline:
@@ -179,7 +175,7 @@ class Timeline:
                     self._slew = None
             self.head = end
             pieces.append((end - start, piece))
-        pcm = _joined(pieces)
+        pcm = joined(pieces)
         peak = 0 if pcm is None else self._listen(pcm, stop)
         if pcm is None:
             self._ledger.level = 0
@@ -248,7 +244,7 @@ class Timeline:
             return 0
         start, self._written = self._written, blocks[-1][0]
         self._receive(self._written - start)
-        self._heard(start, blocks)
+        self._ledger.heard(self.rate_hz, start, blocks)
         return max((peak for stop, peak in blocks if stop > since), default=0)
 
     # -- otherwise ----------------------------------------------------------------------------
@@ -391,32 +387,10 @@ class Timeline:
         self._placement.shifted(shift)
 
     def _listen(self, pcm: Pcm, stop: int) -> int:
-        """The peak, and whether somebody speaks, in blocks of a tenth of a second."""
-        lows = range(0, len(pcm), self._block)
-        high, low = np.maximum.reduceat(pcm, lows), np.minimum.reduceat(pcm, lows)
-        start = stop - len(pcm)
-        ends = [*(start + at for at in lows[1:]), stop]
-        peaks = [max(up, -down) for up, down in zip(high.tolist(), low.tolist(), strict=True)]
-        self._heard(start, list(zip(ends, peaks, strict=True)))
-        return max(peaks)
-
-    def _heard(self, start: int, blocks: list[tuple[int, int]]) -> None:
-        """Write down the peaks of blocks, one behind the other from ``start`` on, by their ends."""
-        ledger, peaks = self._ledger, [peak for _, peak in blocks]
-        ledger.level = peaks[-1]
-        loudest = max(peaks)
-        ledger.peak = max(ledger.peak, loudest)
-        if loudest <= _SILENT_PEAK:
-            return
-        last = max(stop for stop, peak in blocks if peak > _SILENT_PEAK)
-        ledger.last_sound_ns = self._ns(last)
-        if min(peaks) >= _SPEECH_PEAK:
-            ledger.note(IntervalKind.SPOKE, self._ns(start), self._ns(blocks[-1][0]))
-            return
-        for stop, peak in blocks:
-            if peak >= _SPEECH_PEAK:
-                ledger.note(IntervalKind.SPOKE, self._ns(start), self._ns(stop))
-            start = stop
+        """Write down how loud it was; give the peak."""
+        start, blocks = stop - len(pcm), block_peaks(pcm, self._block)
+        self._ledger.heard(self.rate_hz, start, [(start + end, peak) for end, peak in blocks])
+        return max(peak for _, peak in blocks)
 
     def _count(self) -> None:
         duplicates, strays = self._placement.duplicate_samples, self._placement.stray_samples
@@ -432,13 +406,3 @@ class Timeline:
 
     def _ns(self, samples: int) -> int:
         return samples * NS_PER_S // self.rate_hz
-
-
-def _joined(pieces: list[tuple[int, Pcm | None]]) -> Pcm | None:
-    if len(pieces) == 1:
-        return pieces[0][1]
-    if all(pcm is None for _, pcm in pieces):
-        return None
-    return np.concatenate(
-        [np.zeros(length, np.int16) if pcm is None else pcm for length, pcm in pieces]
-    )
