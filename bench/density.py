@@ -1,12 +1,12 @@
 """5. How many recordings one process on one core holds, and how many the encoder would allow.
 
 Each recording has four speakers, whose 20 ms frames of 48 kHz are pushed in real time. *Held* is
-the largest number tried, in steps of a twentieth, that keeps up for the whole run, be it at the
-second try: the mix head is never more than a second late, and no audio is lost. The recordings
-begin one after the other in the first ten seconds. For the encoders alone, which have nothing to
-wait for, it is a core second divided by what a second of one of them takes, with 120 of them in
-turn. They run before and after each try, and those beside the try that counts are compared with,
-because a machine that is shared changes its pace from one try to the next.
+the largest number tried, in strides of a fifth and then in steps of a twentieth, that keeps up for
+the whole run, be it at the second try: the mix head is never more than a second late, and no audio
+is lost. The recordings begin one after the other in the first ten seconds. For the encoders alone,
+which have nothing to wait for, it is a core second divided by what a second of one of them takes,
+with 120 of them in turn. They run before and after each try, and those beside the try that counts
+are compared with, because a machine that is shared changes its pace from one try to the next.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _FEW = 24
 _MANY = 120
 _ENCODED_S = 4
 _MOST_BEHIND_S = 1.0
+_STRIDE = 1.2
 _STEP = 1.05
 
 
@@ -58,16 +59,17 @@ class _Search:
     def held(self) -> int:
         found = _child("recorder", self._seconds, _FEW, *self._format)
         # That a few take more for each than many do is why this is only where the search begins.
-        count, held = max(1, round(_FEW * found["wall"] / found["cpu"])), 0
-        while count > held:
+        count, held, failed = max(1, round(_FEW * found["wall"] / found["cpu"])), 0, 0
+        while not failed or held < count < failed:
             # Twice, because a machine that is shared has slow moments.
             if self._keeps_up(count) or self._keeps_up(count):
                 held = count
-                count = max(count + 1, round(count * _STEP))
-            elif held:
-                break
             else:
-                count = min(count - 1, round(count / _STEP))
+                failed = count
+            if not held:
+                count = min(failed - 1, round(failed / _STRIDE))
+            else:
+                count = max(held + 1, round(held * (_STEP if failed else _STRIDE)))
         return held
 
     def _keeps_up(self, count: int) -> bool:
