@@ -277,8 +277,8 @@ def pieces(
     """Cut a recording of one voice into pieces, and find each in what was said.
 
     The place of all is that of the first two seconds from ``start_s`` on, which must be
-    undisturbed. Pieces in which nobody is heard are left out; in the others, what was ``lost``
-    (from and to, in seconds) is not compared.
+    undisturbed. Pieces in which nobody is heard, or half of which was ``lost`` (from and to, in
+    seconds), are left out; in the others, what was lost is not compared.
     """
     first, length = round(start_s * RATE_HZ), round(_PIECE_S * RATE_HZ)
     base_s, likeness = offset_of(pcm[first : first + 2 * RATE_HZ], said, RATE_HZ)
@@ -292,9 +292,11 @@ def pieces(
         piece = pcm[low : low + length]
         if np.sqrt(np.mean(piece.astype(np.float64) ** 2)) < _AUDIBLE:
             continue
+        known = arrived[low : low + length]
+        if known.mean() < 0.5:  # too little to recognise it by
+            continue
         place = round(base_s * RATE_HZ) + low - first
         around = said[max(0, place - search) : place + length + search]
-        known = arrived[low : low + length]
         offset_s, likeness = offset_of(piece, around, RATE_HZ, known=known)
         off_s = max(0, place - search) / RATE_HZ + offset_s - place / RATE_HZ
         found.append(Piece(low / RATE_HZ, -off_s, likeness))
