@@ -28,7 +28,7 @@ _STEADY_S = 0.01
 _MOST_SLOPE = 1e-3
 """Sound cards are up to some hundred ppm off; what runs away faster is a queue that fills."""
 
-FOREVER = 1 << 60
+_FOREVER = 1 << 60
 """A position that no recording reaches."""
 
 
@@ -84,14 +84,14 @@ class DriftTracker:
     def calm_until(self, at: int, error: float) -> int:
         """If no window ends, ``abs(delay(...))`` is less than ``error`` from ``at`` to here."""
         if self._line is None:
-            return FOREVER
+            return _FOREVER
         time, value = self._line
         if abs(value + self._slope * (at - time)) >= error:
             return at
         if not self._slope:
-            return FOREVER
+            return _FOREVER
         edge = time + (math.copysign(error, self._slope) - value) / self._slope
-        return math.floor(min(edge, FOREVER) - self._steady)  # far from where rounding matters
+        return math.floor(min(edge, _FOREVER) - self._steady)  # far from where rounding matters
 
     def moved(self, samples: float) -> None:
         """Everything placed from now on stands ``samples`` later than the timestamps say."""
