@@ -62,6 +62,7 @@ class Watch:
         self._late_before: dict[int, int] = {}
         self._limiting = False
         self._late: dict[int, int] = {}
+        self._sound_ns: dict[int, int] = {}
 
     def look(self, snapshot: Snapshot) -> Warnings:
         """The warnings that are new."""
@@ -112,7 +113,6 @@ class Watch:
         found: list[tuple[AudioRecordingWarning, int, str]] = []
         if not source.ledger.muted and source.queued_ns < _AHEAD_NS:
             quiet_since = max(source.last_frame_ns, source.unmuted_ns)
-            silent_since = max(source.last_sound_ns, source.unmuted_ns)
             if now_ns - quiet_since >= _QUIET_NS:
                 found.append(
                     (
@@ -121,7 +121,7 @@ class Watch:
                         f"{source.name} is not muted but has sent nothing for 10 s",
                     )
                 )
-            elif now_ns - silent_since >= _QUIET_NS:
+            elif now_ns - self._silent_since(source, now_ns) >= _QUIET_NS:
                 found.append(
                     (
                         AudioRecordingWarning.SILENT_AUDIO,
@@ -140,6 +140,14 @@ class Watch:
                 )
             )
         return found
+
+    def _silent_since(self, source: SourceTrack, now_ns: int) -> int:
+        """When it was last heard, or unmuted. What was known before is good enough while it is
+        not long ago: a source that is asked must write its books first."""
+        known_ns = self._sound_ns.get(id(source), 0)
+        if now_ns - known_ns >= _QUIET_NS:
+            known_ns = self._sound_ns[id(source)] = source.last_sound_ns
+        return max(known_ns, source.unmuted_ns)
 
 
 def _look_at_space(snapshot: Snapshot) -> list[tuple[AudioRecordingWarning, int, str]]:

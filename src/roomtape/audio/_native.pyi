@@ -80,7 +80,8 @@ class SteadyStream:
         are. False if somebody should look at it, or ask for :meth:`heard`."""
 
     def heard(self) -> list[tuple[int, int]]:
-        """Of each block that was read since the last call, where it ends, and its peak."""
+        """Of each block that was read since the last call, where it was heard to end, and its
+        peak."""
 
     @property
     def level(self) -> int:

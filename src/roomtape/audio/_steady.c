@@ -342,7 +342,8 @@ static PyObject *stream_heard(Stream *self, PyObject *Py_UNUSED(none))
 {
     PyObject *told = PyList_New(0);
     for (Py_ssize_t i = 0; told != NULL && i < self->heard_count; i++) {
-        PyObject *item = Py_BuildValue("(Li)", (long long)self->heard[i].stop, self->heard[i].peak);
+        const Block *block = &self->heard[i];
+        PyObject *item = Py_BuildValue("(Li)", (long long)(block->stop + self->shift), block->peak);
         if (item == NULL || PyList_Append(told, item) < 0)
             Py_CLEAR(told);
         Py_XDECREF(item);

@@ -68,7 +68,7 @@ class Ledger:
     """Totals, exact, and intervals, bounded, of one source. Times are nanoseconds from sample 0."""
 
     def __init__(self) -> None:
-        self._intervals: dict[IntervalKind, _Intervals] = {}
+        self._intervals = {kind: _Intervals(join_ns) for kind, join_ns in _JOIN_NS.items()}
         self._muted_since_ns: int | None = None
         self.received_ns = 0
         self.lost_ns = 0
@@ -83,7 +83,7 @@ class Ledger:
         """Until when something else than digital silence was mixed, or came too late for it."""
 
     def note(self, kind: IntervalKind, start_ns: int, end_ns: int) -> None:
-        self._of(kind).add(start_ns, end_ns)
+        self._intervals[kind].add(start_ns, end_ns)
 
     def heard(self, rate_hz: int, start: int, blocks: list[tuple[int, int]]) -> None:
         """Write down how loud it was.
@@ -93,21 +93,27 @@ class Ledger:
             start: The position at which the first block begins.
             blocks: Where each ends, the next one's start, and its largest absolute sample.
         """
-        peaks = [peak for _, peak in blocks]
-        self.level = peaks[-1]
-        loudest = max(peaks)
-        self.peak = max(self.peak, loudest)
-        if loudest <= _SILENT_PEAK:
-            return
-        last = max(stop for stop, peak in blocks if peak > _SILENT_PEAK)
-        self.last_sound_ns = last * NS_PER_S // rate_hz
-        if min(peaks) >= _SPEECH_PEAK:
-            blocks = [(blocks[-1][0], loudest)]
+        self.level = blocks[-1][1]
+        self.peak = max(self.peak, *[peak for _, peak in blocks])
+        last = spoken_from = None
         for stop, peak in blocks:
+            if peak > _SILENT_PEAK:
+                last = stop
             if peak >= _SPEECH_PEAK:
-                start_ns, stop_ns = start * NS_PER_S // rate_hz, stop * NS_PER_S // rate_hz
-                self.note(IntervalKind.SPOKE, start_ns, stop_ns)
+                if spoken_from is None:
+                    spoken_from = start
+            elif spoken_from is not None:
+                self._spoke(rate_hz, spoken_from, start)
+                spoken_from = None
             start = stop
+        if spoken_from is not None:
+            self._spoke(rate_hz, spoken_from, start)
+        if last is not None:
+            self.last_sound_ns = max(self.last_sound_ns, last * NS_PER_S // rate_hz)
+
+    def _spoke(self, rate_hz: int, start: int, stop: int) -> None:
+        start_ns, stop_ns = start * NS_PER_S // rate_hz, stop * NS_PER_S // rate_hz
+        self.note(IntervalKind.SPOKE, start_ns, stop_ns)
 
     def lost(self, start_ns: int, end_ns: int) -> None:
         """Silence stands for audio in ``[start_ns, end_ns)``, except where the source was muted."""
@@ -130,10 +136,7 @@ class Ledger:
     def _unmuted(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
         if self._muted_since_ns is not None:
             end_ns = min(end_ns, self._muted_since_ns)
-        return self._of(IntervalKind.MUTED).outside(start_ns, end_ns)
-
-    def _of(self, kind: IntervalKind) -> _Intervals:
-        return self._intervals.setdefault(kind, _Intervals(_JOIN_NS[kind]))
+        return self._intervals[IntervalKind.MUTED].outside(start_ns, end_ns)
 
     def intervals(self, *, start_ns: int, end_ns: int) -> tuple[Interval, ...]:
         """All of them, cut to ``[start_ns, end_ns)`` and counted from ``start_ns``."""
@@ -147,6 +150,6 @@ class Ledger:
                 (min(stop, end_ns) - start_ns) / NS_PER_S,
             )
             for kind in IntervalKind
-            for begin, stop in self._of(kind).sorted()
+            for begin, stop in self._intervals[kind].sorted()
             if stop > start_ns and begin < end_ns
         )

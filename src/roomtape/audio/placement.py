@@ -46,8 +46,8 @@ from .trust import Trust
 
 HOLD_S = 0.3
 """How long a doubtful frame waits. It must be placed before the mix head, half a second behind
-the clock, comes by, which a resampler's filter brings 0.13 s nearer; and of 15 frames with 60 ms
-of jitter, one is nearly always early."""
+the clock, comes by, which a resampler's filter brings up to 0.18 s nearer; and of 15 frames with
+60 ms of jitter, one is nearly always early."""
 
 _UNDECIDED_S = 0.5
 """It waits so long where jitter may be the reason that the stream seems to catch up."""

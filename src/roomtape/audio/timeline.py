@@ -19,6 +19,7 @@ from ..types import NS_PER_S, IntervalKind, Pcm
 from .anchor import Arrival
 from .arrays import Samples, add, block_peaks, joined
 from .drift import DriftTracker
+from .holes import Holes, Stretch
 from .ledger import Ledger
 from .placed import Placed
 from .placement import Placement
@@ -67,8 +68,7 @@ class Timeline:
         self._shift = 0
         self._slew: Slew | None = None
         self._context = np.zeros(_CONTEXT, np.int16)  # what was read last from the buffer
-        self._silent_before: list[int] = []  # holes that end here were never sent
-        self._open_hole: tuple[int, int] | None = None
+        self._holes = Holes()
         self._begun = False
         self._closed = False
         self._counted = (0, 0)
@@ -159,7 +159,7 @@ class Timeline:
 
     def keep_books(self) -> None:
         """Write down what was read; while it is steady, that is put off."""
-        self._write_heard(self.head)
+        self._write_heard()
 
     def _read(self, stop: int) -> Pcm | None:
         pieces: list[tuple[int, Pcm | None]] = []
@@ -187,7 +187,7 @@ class Timeline:
     def _begin_steady(self) -> None:
         decided = self._placement.steady
         calm = (
-            self._slew is None and self._open_hole is None and self._epoch == self._placement.epoch
+            self._slew is None and not self._holes.is_open and self._epoch == self._placement.epoch
         )
         if self.stream is None or decided is None or not (calm and self._begun) or self._closed:
             return
@@ -197,7 +197,7 @@ class Timeline:
         if head < 0 or read_ahead or self._buffer.end != next_pts + anchor:
             return
         gap = (self._buffer.next_start or head) - head
-        if gap and (gap > self.rate_hz or head + gap not in self._silent_before):
+        if gap and (gap > self.rate_hz or not self._holes.silent_before(head + gap)):
             return
         pcm = self._buffer.whole(gap)
         if pcm is not None:
@@ -228,36 +228,37 @@ class Timeline:
 
     def _look(self, start: int, stop: int) -> None:
         """At what was just read, and what was read and not written down before."""
-        quiet = self._write_heard(start) <= _QUIET_PEAK
+        heard = self._write_heard()
+        quiet = all(peak <= _QUIET_PEAK for end, peak in heard if end > start)
         error = self._drift.delay(stop)
         least_s = _TOLERANCE_S if quiet else _PATIENCE_S
         if error is not None and abs(error) >= least_s * self.rate_hz:
             self._end_steady()
             self._follow_drift(stop, quiet=quiet)
 
-    def _write_heard(self, since: int) -> int:
-        """Write down what was read while it was steady; give the peak from ``since`` on."""
-        if not self._steady or self.stream is None:
-            return 0
-        blocks = [(stop + self._shift, peak) for stop, peak in self.stream.heard()]
-        if not blocks:
-            return 0
-        start, self._written = self._written, blocks[-1][0]
-        self._receive(self._written - start)
-        self._ledger.heard(self.rate_hz, start, blocks)
-        return max((peak for stop, peak in blocks if stop > since), default=0)
+    def _write_heard(self) -> list[tuple[int, int]]:
+        """Write down what was read while it was steady, and give it: where each block ends, and
+        its peak."""
+        blocks = self.stream.heard() if self._steady and self.stream is not None else []
+        if blocks:
+            start, self._written = self._written, blocks[-1][0]
+            self._receive(self._written - start)
+            self._ledger.heard(self.rate_hz, start, blocks)
+        return blocks
 
     # -- otherwise ----------------------------------------------------------------------------
 
     def _insert(self, placed: Iterable[Placed]) -> None:
         for run in placed:
+            end = run.start + len(run.pcm)
             if run.start < self._buffer.head:
-                self._settle_late(run)
+                gap_is_silence = run.gap_is_silence
+                self._lose(self._holes.came_late(run.start, end, gap_is_silence=gap_is_silence))
             elif run.gap_is_silence:
-                self._silent_before.append(run.start)
+                self._holes.never_sent_before(run.start)
             early = max(0, min(-run.start, len(run.pcm)))  # before the recording began
             inserted = self._buffer.insert(run.start + early, run.pcm[early:])
-            self._placed_end = max(self._placed_end, run.start + len(run.pcm))
+            self._placed_end = max(self._placed_end, end)
             self._ledger.duplicate_ns += self._ns(inserted.covered)
             if inserted.late:
                 self._ledger.late_ns += self._ns(inserted.late)
@@ -275,20 +276,9 @@ class Timeline:
                 self._drift.add(run.at, run.delay - shift)
             self._begun = True
 
-    def _settle_late(self, run: Placed) -> None:
-        """A run came too late, or half of it: the hole that was read in its place is loss, and so
-        is what is missing before it, unless that was never sent."""
-        end = run.start + len(run.pcm)
-        if self._open_hole is None or end <= self._open_hole[0]:
-            return
-        start, stop = self._open_hole
-        self._lose(max(start, run.start) if run.gap_is_silence else start, min(end, stop))
-        self._open_hole = (end, stop) if end < stop else None
-
-    def _lose(self, start: int, stop: int) -> None:
-        if stop > start:
-            shift = self._shift
-            self._ledger.lost(self._ns(start + shift), self._ns(stop + shift))
+    def _lose(self, stretches: list[Stretch]) -> None:
+        for start, stop in stretches:
+            self._ledger.lost(self._ns(start + self._shift), self._ns(stop + self._shift))
 
     def _take(self, stop: int) -> Pcm | None:
         """The next samples of the buffer; its holes go to the ledger."""
@@ -299,20 +289,7 @@ class Timeline:
         # Counted here and not when it comes: what waits when the recording ends is not in it.
         missing = sum(end - first for first, end in holes)
         self._receive(stop - start - missing)
-        if self._silent_before:
-            self._silent_before = [end for end in self._silent_before if end >= start]
-        if self._open_hole is not None:
-            # What was read last goes on: one hole, or none.
-            first = holes.pop(0)[1] if holes and holes[0][0] == start else start
-            holes.insert(0, (self._open_hole[0], first))
-            self._open_hole = None
-        for hole_start, end in holes:
-            if end == stop and self._buffer.next_start != end:
-                self._open_hole = (hole_start, end)
-            elif end in self._silent_before:
-                self._silent_before.remove(end)
-            else:
-                self._lose(hole_start, end)
+        self._lose(self._holes.read(start, stop, holes, self._buffer.next_start))
         return pcm
 
     def _warped(self, slew: Slew, start: int, stop: int) -> Pcm | None:
@@ -374,10 +351,9 @@ class Timeline:
         if head > self._buffer.head:
             self._buffer.read(head)
         else:
-            self._silent_before.append(self._buffer.head)
+            self._holes.never_sent_before(self._buffer.head)
             self._buffer.head = head
-        if self._open_hole is not None:
-            self._open_hole = (min(self._open_hole[0], head), head)
+        self._holes.end_at(head)
         self._slew = None
         self._set_shift(shift)
         return True
