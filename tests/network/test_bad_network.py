@@ -20,9 +20,9 @@ from support.recorded_call import (
     Recorded,
     RecordingClient,
     Speaker,
+    Takes,
     assert_in_place,
     pieces,
-    play,
     record_call,
     talk,
     until_flowing,
@@ -106,7 +106,7 @@ async def stalled_call(relay: Relay, directory: Path, together: asyncio.Barrier)
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Calls:
+def takes(tmp_path_factory: pytest.TempPathFactory) -> Takes:
     async def scene() -> Calls:
         directory, together = tmp_path_factory.mktemp("calls"), asyncio.Barrier(len(HARMS) + 1)
         async with RoomServer("127.0.0.1", 0) as server, Relay(server.url) as relay:
@@ -119,7 +119,12 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Calls:
             )
         return dict(zip((*HARMS, "stall"), recorded, strict=True))
 
-    return play(scene)
+    return Takes(scene)
+
+
+@pytest.fixture
+def calls(takes: Takes, request: pytest.FixtureRequest) -> Calls:
+    return takes.of(request.node)
 
 
 @pytest.mark.parametrize("name", [*HARMS, "stall"])

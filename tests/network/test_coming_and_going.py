@@ -17,9 +17,9 @@ from support.recorded_call import (
     Recorded,
     RecordingClient,
     Speaker,
+    Takes,
     assert_in_place,
     pieces,
-    play,
     record_call,
     speak,
     talk,
@@ -85,13 +85,18 @@ async def restarted_server(directory: Path) -> Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recorded]:
+def takes(tmp_path_factory: pytest.TempPathFactory) -> Takes:
     async def scene() -> dict[str, Recorded]:
         directory = tmp_path_factory.mktemp("calls")
         busy, restart = await asyncio.gather(busy_room(directory), restarted_server(directory))
         return {"busy": busy, "restart": restart}
 
-    return play(scene, busy_s=BUSY_S)
+    return Takes(scene, busy_s=BUSY_S)
+
+
+@pytest.fixture
+def recorded(takes: Takes, request: pytest.FixtureRequest) -> dict[str, Recorded]:
+    return takes.of(request.node)
 
 
 @pytest.fixture

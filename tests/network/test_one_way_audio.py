@@ -13,7 +13,7 @@ import pytest
 from roomtape.rooms import webrtc_send
 from roomtape.server.app import RoomServer
 from roomtape.types import AudioRecordingWarning, IntervalKind
-from support.recorded_call import Harm, Recorded, RecordingClient, Speaker, play, record_call
+from support.recorded_call import Harm, Recorded, RecordingClient, Speaker, Takes, record_call
 from support.relay import Relay
 
 pytestmark = pytest.mark.network
@@ -67,19 +67,27 @@ WHO: dict[str, Harm] = {
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Calls:
+def takes(tmp_path_factory: pytest.TempPathFactory) -> Takes:
     async def scene() -> Calls:
         directory, together = tmp_path_factory.mktemp("calls"), asyncio.Barrier(len(WHO))
-        async with RoomServer("127.0.0.1", 0) as server, Relay(server.url) as relay:
-            recorded = await asyncio.gather(
-                *(record_call(relay, name, directory, harm, together) for name, harm in WHO.items())
-            )
+        with pytest.MonkeyPatch.context() as patch:
+            # What a browser takes. At this rate Opus makes steps of +-1 of digital silence.
+            patch.setattr(webrtc_send, "BIT_RATE", 32000)
+            async with RoomServer("127.0.0.1", 0) as server, Relay(server.url) as relay:
+                recorded = await asyncio.gather(
+                    *(
+                        record_call(relay, name, directory, harm, together)
+                        for name, harm in WHO.items()
+                    )
+                )
         return dict(zip(WHO, recorded, strict=True))
 
-    with pytest.MonkeyPatch.context() as patch:
-        # What a browser takes. At this rate Opus makes steps of +-1 of digital silence.
-        patch.setattr(webrtc_send, "BIT_RATE", 32000)
-        return play(scene)
+    return Takes(scene)
+
+
+@pytest.fixture
+def calls(takes: Takes, request: pytest.FixtureRequest) -> Calls:
+    return takes.of(request.node)
 
 
 def test_who_is_not_muted_and_sends_nothing_is_warned_of_once(calls: Calls) -> None:
