@@ -347,14 +347,21 @@ class Takes:
     def __init__(self, scene: Scene, *, busy_s: float = _BUSY_S) -> None:
         self._scene = scene
         self._busy_s = busy_s
-        self._takes: dict[int, dict[str, Recorded]] = {}
+        self._takes: dict[int, dict[str, Recorded] | BaseException] = {}
 
     def of(self, test: pytest.Item) -> dict[str, Recorded]:
-        """The first take, at the second run of a test the second, and so on."""
+        """The first take, at the second run of a test the second, and so on. One that failed has
+        failed for every test, and is not tried for each of them."""
         number = getattr(test, "execution_count", 1)  # of pytest-rerunfailures
         if number not in self._takes:
-            self._takes[number] = self._play()
-        return self._takes[number]
+            try:
+                self._takes[number] = self._play()
+            except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+                self._takes[number] = error
+        take = self._takes[number]
+        if isinstance(take, BaseException):
+            raise take
+        return take
 
     def _play(self) -> dict[str, Recorded]:
         worst_s = []

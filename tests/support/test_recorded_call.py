@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from support.recorded_call import Takes
 
 
@@ -31,3 +33,18 @@ def test_a_take_in_which_the_machine_was_too_busy_is_none() -> None:
 
     test: Any = SimpleNamespace(execution_count=1)
     assert Takes(scene).of(test)["call"].lag_s == 0.01
+
+
+def test_a_take_that_failed_is_not_tried_again_for_each_test() -> None:
+    played: list[Any] = []
+
+    async def scene() -> dict[str, Any]:
+        played.append(SimpleNamespace(lag_s=1.0))
+        return {"call": played[-1]}
+
+    takes = Takes(scene)
+    test: Any = SimpleNamespace(execution_count=1)
+    for _ in range(2):
+        with pytest.raises((pytest.fail.Exception, pytest.skip.Exception), match="too busy"):
+            takes.of(test)
+    assert len(played) == 4
