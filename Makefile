@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 # The peers that the benchmarks compare with need other versions of what we share with them.
 BENCH_VENV := .venv-bench
-NATIVE := $(wildcard src/roomtape/audio/_*.[ch])
+NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 
 .PHONY: demo test check format bench soak clean
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from roomtape.media.voices import VOICE_RATE_HZ, VOICES, load_voice
 from roomtape.types import Pcm
-from roomtape.voices import VOICE_RATE_HZ, VOICES, load_voice
 
 HERE = Path(__file__).parent
 OUT = Path(os.environ.get("BENCH_OUT", HERE.parent / "bench-out"))

@@ -19,7 +19,7 @@ from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.source_track import SourceTrack
 from roomtape.clock import ScriptedClock
-from roomtape.files.disk import Disk
+from roomtape.storage.disk import Disk
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, Pcm
 
 MOST_GROWTH_MB = 10

@@ -16,8 +16,8 @@ import soxr
 
 from common import Row
 from roomtape.audio.encoder import AacEncoder
+from roomtape.media.voices import VOICE_RATE_HZ, VOICES, load_voice
 from roomtape.types import SAMPLE_RATES_HZ, AudioRecordingQuality, Pcm
-from roomtape.voices import VOICE_RATE_HZ, VOICES, load_voice
 
 BARS = {
     AudioRecordingQuality.LOW: (2.9, 3.2),

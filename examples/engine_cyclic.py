@@ -15,8 +15,8 @@ from roomtape import (
     RtcEngine,
 )
 from roomtape.clock import ScriptedClock
+from roomtape.media.voices import load_voice
 from roomtape.rooms import MemoryRoom
-from roomtape.voices import load_voice
 
 
 class Events(ChannelEventCallback):

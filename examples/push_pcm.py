@@ -6,7 +6,7 @@ import threading
 import time
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration, Source
-from roomtape.voices import load_voice
+from roomtape.media.voices import load_voice
 
 RATE = 16000
 FRAME = RATE // 50

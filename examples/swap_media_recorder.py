@@ -13,7 +13,7 @@ from aiortc import RTCPeerConnection
 from aiortc.contrib.media import MediaPlayer
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.voices import voice_path
+from roomtape.media.voices import voice_path
 
 
 async def main(path: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-REAL_TIME = ("cli", "e2e", "faults", "network", "recorder", "rooms", "server")
+REAL_TIME = ("cli", "e2e", "faults", "network", "recording", "rooms", "server")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

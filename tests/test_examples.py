@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from roomtape.report.alignment import find_voice
-from roomtape.voices import load_voice
+from roomtape.analysis.alignment import find_voice
+from roomtape.media.voices import load_voice
 from support.readers import read_all
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -9,12 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .callback import ChannelEventCallback
-    from .engine import RtcEngine
-    from .local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
-    from .offline import MixInput, MixResult, mix_files
-    from .recorder import AudioRecorder
-    from .source import Source
+    from .engine import ChannelEventCallback, RtcEngine
+    from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
+    from .media.offline import MixInput, MixResult, mix_files
+    from .recording.recorder import AudioRecorder
+    from .recording.source import Source
     from .types import (
         AudioFrame,
         AudioRecordingCode,
@@ -34,12 +33,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "callback": ("ChannelEventCallback",),
-    "engine": ("RtcEngine",),
-    "local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
-    "offline": ("MixInput", "MixResult", "mix_files"),
-    "recorder": ("AudioRecorder",),
-    "source": ("Source",),
+    "engine": ("ChannelEventCallback", "RtcEngine"),
+    "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
+    "media.offline": ("MixInput", "MixResult", "mix_files"),
+    "recording.recorder": ("AudioRecorder",),
+    "recording.source": ("Source",),
     "types": (
         "AudioFrame",
         "AudioRecordingCode",

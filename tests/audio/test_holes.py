@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roomtape.audio.holes import Holes
+from roomtape.audio.timing.holes import Holes
 
 
 def test_a_hole_between_samples_is_loss() -> None:

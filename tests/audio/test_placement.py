@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomtape.audio.anchor import Arrival
-from roomtape.audio.placement import Placement
+from roomtape.audio.timing.anchor import Arrival
+from roomtape.audio.timing.placement import Placement
 from support.signals import noise
 
 RATE = 8000

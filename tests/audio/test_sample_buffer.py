@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomtape.audio.sample_buffer import SampleBuffer
+from roomtape.audio.timing.sample_buffer import SampleBuffer
 
 SIZE = 400
 

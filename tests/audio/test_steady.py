@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from roomtape.audio import arrays
 from roomtape.audio.downmix import mixed_down
 from roomtape.audio.session import RecordingSession
-from roomtape.audio.steady import steady_stream
+from roomtape.audio.timing.fast_path import fast_path
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, IntervalKind, Pcm
 from support.scripted import (
     Frame,
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def new_stream():
-    stream = steady_stream(RATE)
+    stream = fast_path(RATE)
     assert stream is not None, "the accelerator is not built"
     stream.open = True
     return stream

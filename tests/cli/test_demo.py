@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roomtape import AudioRecordingPosition, RecordingReport, demo
-from roomtape.demo import SCENES, Scene, SceneResult, VoiceCheck
-from roomtape.report.alignment import Match
+from roomtape import AudioRecordingPosition, RecordingReport
+from roomtape.analysis.alignment import Match
+from roomtape.cli import demo_call as demo
+from roomtape.cli.demo_call import SCENES, Scene, SceneResult, VoiceCheck
+from roomtape.media.voices import VOICES
 from roomtape.types import Pcm
-from roomtape.voices import VOICES
 from support.damage import write_wav
 from support.program import Cli, assert_one_line_error
 from support.readers import read_all

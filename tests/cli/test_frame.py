@@ -30,7 +30,7 @@ def test_without_a_command_the_help_is_shown():
 def test_the_help_imports_nothing_of_what_the_commands_need():
     code = (
         "import roomtape.cli, sys; roomtape.cli.main(['--help'])\n"
-        "heavy = {'matplotlib', 'jwt', 'rich', 'roomtape.server', 'roomtape.report.inspect'}\n"
+        "heavy = {'matplotlib', 'jwt', 'rich', 'roomtape.server', 'roomtape.analysis.inspect'}\n"
         "sys.exit(' '.join(heavy & {*sys.modules}))"
     )
     assert run_python(code).stderr.strip() == ""

@@ -18,7 +18,7 @@ import pytest
 
 from roomtape.cli.record import parse_room
 from roomtape.errors import ConfigurationError
-from roomtape.voices import voice_path
+from roomtape.media.voices import voice_path
 from support.processes import stop
 from support.program import (
     Cli,
@@ -146,7 +146,7 @@ def test_it_stops_by_itself_after_its_duration_and_what_is_spoken_is_heard(
 def test_a_server_that_is_killed_ends_the_recording_with_a_complete_file(tmp_path: Path):
     # As the program, only that it gives the server up after two seconds instead of thirty.
     code = (
-        "import sys, roomtape.rooms.webrtc_signal as signalling\n"
+        "import sys, roomtape.rooms.webrtc.signalling as signalling\n"
         "signalling.RECONNECT_FOR_S = 2.0\n"
         "from roomtape.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from roomtape.report.alignment import find_voice
+from roomtape.analysis.alignment import find_voice
+from roomtape.media.voices import voice_path
 from roomtape.types import Pcm
-from roomtape.voices import voice_path
 from support.browser import chromium
 from support.damage import write_wav
 from support.processes import SUPPORT, python_process, stop, tell

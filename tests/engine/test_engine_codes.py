@@ -20,8 +20,8 @@ from roomtape import (
     RtcEngine,
 )
 from roomtape.clock import ScriptedClock
-from roomtape.files.disk import Disk
 from roomtape.rooms import MemoryRoom
+from roomtape.storage.disk import Disk
 from support.damage import names_in
 from support.readers import read_all
 from support.scripted_call import (

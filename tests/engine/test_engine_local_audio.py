@@ -23,8 +23,8 @@ from roomtape import (
     TrackAudio,
 )
 from roomtape.errors import DamagedFileError, FileError
+from roomtape.media.voices import voice_path
 from roomtape.types import IntervalKind, Pcm
-from roomtape.voices import voice_path
 from support.damage import write_wav
 from support.readers import read_all
 from support.scripted_call import ScriptedCall, joined_call

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecordingConfiguration, ErrorCode
-from roomtape.files.disk import Disk
+from roomtape.storage.disk import Disk
 from support.damage import names_in
 from support.readers import read_all, read_ffmpeg
 from support.scripted_call import ERROR, FINISH, START, joined_call

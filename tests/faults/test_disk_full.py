@@ -16,8 +16,8 @@ from roomtape import (
     RtcEngine,
 )
 from roomtape.clock import ScriptedClock
-from roomtape.files.recover import recover
 from roomtape.rooms import MemoryRoom
+from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode, AudioRecordingWarning, ErrorCode
 from support.disks import need_root, tmpfs
 from support.program import run_python

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from roomtape.errors import FileError
-from roomtape.files.recover import recover
+from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode
 from support.damage import adts_offsets
 from support.faulty_disk import SHORT, Fault, FaultyDisk

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode, target
+from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode
 from roomtape.clock import ScriptedClock
 from roomtape.errors import FileError
-from roomtape.files.recover import recover
+from roomtape.recording import reservation as target
+from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode, RecordingEvent
 from support.disks import LoopDisk, immutable, loop_disk, need_root, run_as_root, tmpfs
 from support.readers import read_all

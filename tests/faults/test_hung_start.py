@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode, target
+from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode
 from roomtape.errors import OpenFileError
+from roomtape.recording import reservation as target
 from support.faulty_disk import HangingDisk
 from support.scripted_call import OPEN_FILE_FAILED, START, joined_call
 from support.scripted_recording import listing, until

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from roomtape.errors import DamagedFileError
-from roomtape.files.recover import Recovered, recover
+from roomtape.storage.recover import Recovered, recover
 from roomtape.types import AudioRecordingWarning
 from support.crash import OLDER, crash_program
 from support.damage import adts_offsets

@@ -12,7 +12,7 @@ import pytest
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.clock import ScriptedClock
 from roomtape.errors import FileError, OpenFileError
-from roomtape.files.recover import recover
+from roomtape.storage.recover import recover
 from support.readers import read_all
 from support.scripted_recording import listing
 from support.signals import noise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roomtape.files.recover import recover
+from roomtape.storage.recover import recover
 from support.crash import crash_program
 from support.disks import LoopDisk, loop_disk, need_root
 from support.readers import read_all

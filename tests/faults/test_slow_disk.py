@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration, mixdown, recorder
+from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.errors import FileError
+from roomtape.recording import pump, recorder
 from roomtape.types import AudioRecordingCode, RecordingEvent
 from support.faulty_disk import HangingDisk
 from support.readers import read_all
@@ -92,7 +93,7 @@ async def test_a_disk_that_blocks_for_5_s_blocks_nobody_and_costs_nothing(tmp_pa
 async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(mixdown, "_MOST_BACKLOG_S", 2)
+    monkeypatch.setattr(pump, "_MOST_BACKLOG_S", 2)
     disk, events = HangingDisk("write"), list[RecordingEvent]()
     hung = AudioRecorder(
         AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=16000, report=True),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from roomtape.files.recover import recover
+from roomtape.storage.recover import recover
 from support.program import roomtape_environment
 from support.readers import read_all
 

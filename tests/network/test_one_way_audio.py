@@ -10,7 +10,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from roomtape.rooms import webrtc_send
+from roomtape.rooms.webrtc import send
 from roomtape.server.app import RoomServer
 from roomtape.types import AudioRecordingWarning, IntervalKind
 from support.recorded_call import Harm, Recorded, RecordingClient, Speaker, Takes, record_call
@@ -72,7 +72,7 @@ def takes(tmp_path_factory: pytest.TempPathFactory) -> Takes:
         directory, together = tmp_path_factory.mktemp("calls"), asyncio.Barrier(len(WHO))
         with pytest.MonkeyPatch.context() as patch:
             # What a browser takes. At this rate Opus makes steps of +-1 of digital silence.
-            patch.setattr(webrtc_send, "BIT_RATE", 32000)
+            patch.setattr(send, "BIT_RATE", 32000)
             async with RoomServer("127.0.0.1", 0) as server, Relay(server.url) as relay:
                 recorded = await asyncio.gather(
                     *(

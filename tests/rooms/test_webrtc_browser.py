@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from roomtape.clock import SystemClock
-from roomtape.rooms.webrtc import WebRtcRoom
+from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from support.browser import chromium
 from support.room_listener import RoomEar, likeness, speaking, voice

@@ -1,4 +1,4 @@
-"""rooms/webrtc_receive.py: every packet that arrives becomes audio, whatever happens on the way."""
+"""rooms/webrtc/receive.py: every packet that arrives becomes audio, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiortc import RTCDtlsTransport
 from aiortc.rtp import RtpPacket
 
 from roomtape.clock import SystemClock
-from roomtape.rooms.webrtc import WebRtcRoom
+from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from support.room_listener import RoomEar, likeness, speaking, voice
 

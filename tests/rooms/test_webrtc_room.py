@@ -21,9 +21,9 @@ from roomtape.errors import (
     RoomUnreachableError,
     StateError,
 )
-from roomtape.local_audio import LocalAudio, PushedAudio
-from roomtape.rooms import webrtc_signal
-from roomtape.rooms.webrtc import WebRtcRoom
+from roomtape.media.local_audio import LocalAudio, PushedAudio
+from roomtape.rooms.webrtc import signalling
+from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.server.token import make_token
 from support.processes import SUPPORT, kill, python_process
@@ -204,7 +204,7 @@ async def test_a_restarted_server_finds_everybody_again_without_a_gap(meeting: M
 async def test_a_room_is_lost_when_its_server_stays_away(
     meeting: Meeting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webrtc_signal, "RECONNECT_FOR_S", 1.0)
+    monkeypatch.setattr(signalling, "RECONNECT_FOR_S", 1.0)
     alice, _ = [await meeting.join(uid) for uid in ("alice", "bob")]
     await alice.ear.until_heard("bob", 0.2)
     await meeting.server.stop()
@@ -345,7 +345,7 @@ async def test_another_kind_of_server_is_one_clear_line() -> None:
 
 
 async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webrtc_signal, "JOIN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(signalling, "JOIN_TIMEOUT_S", 0.3)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(RoomUnreachableError, match="did not answer"),

@@ -25,11 +25,11 @@ from random import Random, SystemRandom
 from aiortc import RTCPeerConnection
 
 from roomtape import RtcEngine
-from roomtape.local_audio import FileAudio
+from roomtape.media.local_audio import FileAudio
+from roomtape.media.voices import voice_path
 from roomtape.rooms import WebRtcRoom
-from roomtape.rooms.webrtc_receive import RemoteAudio
+from roomtape.rooms.webrtc.receive import RemoteAudio
 from roomtape.server.app import RoomServer
-from roomtape.voices import voice_path
 from support.relay import Relay
 
 from .figures import MOST_GROWTH_MIB, Figures, growth_mib, most_grown, objects

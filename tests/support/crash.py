@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.files.disk import Disk
+from roomtape.storage.disk import Disk
 from roomtape.types import AudioRecordingCode, RecordingEvent
 
 from .disks import cut_power

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from roomtape.files.disk import Disk
+from roomtape.storage.disk import Disk
 
 SHORT = -1
 """In place of an errno: half of the write is done, and no error told."""

@@ -26,10 +26,10 @@ from roomtape import (
     SourceReport,
 )
 from roomtape.clock import SystemClock
-from roomtape.local_audio import PushedAudio
+from roomtape.media.local_audio import PushedAudio
+from roomtape.media.voices import VOICES
 from roomtape.rooms import WebRtcRoom
 from roomtape.types import NS_PER_S, AudioRecordingWarning, IntervalKind, Pcm
-from roomtape.voices import VOICES
 
 from .readers import read_all
 from .relay import Relay, Way

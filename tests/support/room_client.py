@@ -12,7 +12,7 @@ import sys
 import time
 
 from roomtape.clock import SystemClock
-from roomtape.rooms.webrtc import WebRtcRoom
+from roomtape.rooms.webrtc.room import WebRtcRoom
 from support.room_listener import RoomEar, speaking
 
 

@@ -15,8 +15,8 @@ from roomtape import (
     RtcEngine,
 )
 from roomtape.clock import ScriptedClock
-from roomtape.files.disk import Disk
 from roomtape.rooms import MemoryRoom
+from roomtape.storage.disk import Disk
 
 START = AudioRecordingCode.START
 FINISH = AudioRecordingCode.FINISH

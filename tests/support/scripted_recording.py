@@ -11,7 +11,7 @@ from typing import Any
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.clock import ScriptedClock
 from roomtape.errors import FileError, OpenFileError, StateError
-from roomtape.files.disk import Disk
+from roomtape.storage.disk import Disk
 from roomtape.types import (
     AudioRecordingCode,
     AudioRecordingWarning,

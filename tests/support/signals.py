@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from roomtape.media.voices import load_voice
 from roomtape.types import Pcm
-from roomtape.voices import load_voice
 
 Signal = npt.NDArray[np.float64]
 

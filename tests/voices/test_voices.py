@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roomtape.errors import ConfigurationError
-from roomtape.voices import VOICES, load_voice, voice_path
+from roomtape.media.voices import VOICES, load_voice, voice_path
 from support.readers import read_libsndfile
 from support.signals import offset_of
 

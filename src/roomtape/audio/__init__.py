@@ -6,7 +6,7 @@ under a scripted clock.
 
 The way of a sample::
 
-    SourceTrack -> Timeline (Placement, SampleBuffer, DriftTracker, warp) -> Mixer -> Limiter
+    SourceTrack -> Timeline (Placement, SampleBuffer, DriftTracker, varispeed) -> Mixer -> Limiter
                 -> Encoder
 
 Positions are integer samples on the *room grid*: sample ``n`` at rate ``R`` is ``n / R``

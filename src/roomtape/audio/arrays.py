@@ -1,4 +1,4 @@
-"""Loops over samples: in C where the accelerator was built (``_native.c``), else in NumPy."""
+"""Loops over samples: in C where the accelerator was built, else in NumPy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Samples = npt.NDArray[np.float32]
 NATIVE: Any
 """The accelerator, or None: it was not built, which it is where a C compiler was at hand."""
 try:
-    NATIVE = import_module("._native", __package__)
+    NATIVE = import_module(".timing._native", __package__)
 except ImportError:
     NATIVE = None
 

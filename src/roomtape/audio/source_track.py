@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..types import NS_PER_S, Interval, IntervalKind, Pcm, SourceReport
-from .anchor import Arrival
 from .downmix import mixed_down
 from .ledger import STALL_NS, Ledger
-from .timeline import Timeline
+from .timing.anchor import Arrival
+from .timing.timeline import Timeline
 
 if TYPE_CHECKING:
-    from ._native import SteadyStream
+    from .timing._native import FastPath
 
 _SHORTEST_NS = NS_PER_S // 50
 """Whoever was there at the start came a few microseconds after it: nobody was absent then."""
@@ -50,7 +50,7 @@ class SourceTrack:
         self._looked_ns = 0
         self._last_frame_ns = joined_ns
         self.unmuted_ns = joined_ns
-        self.stream: SteadyStream | None = None
+        self.stream: FastPath | None = None
         """Takes most of what is pushed, quicker than :meth:`push`, which takes the rest."""
 
     def push(
@@ -195,7 +195,7 @@ class SourceTrack:
             self._timed = run[-1].pts is not None
         return fresh
 
-    def _open_or_close(self, stream: SteadyStream, now_ns: int) -> None:
+    def _open_or_close(self, stream: FastPath, now_ns: int) -> None:
         """What is pushed from now on may go the quick way, if nothing else goes before it."""
         # A mixer that has fallen behind is no reason: it needs the quick way most.
         behind_ns = max(0, self.last_frame_ns - now_ns)

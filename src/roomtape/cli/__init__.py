@@ -122,7 +122,7 @@ def _print_version(wanted: bool) -> None:
         from importlib.metadata import version  # noqa: PLC0415 (quick --help)
         from importlib.util import find_spec  # noqa: PLC0415
 
-        built = find_spec("roomtape.audio._native") is not None
+        built = find_spec("roomtape.audio.timing._native") is not None
         print(f"roomtape {version('roomtape')} ({'with' if built else 'without'} the accelerator)")
         raise typer.Exit
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..analysis.timecode import timecode
 from ..errors import RoomtapeError
-from ..report.timecode import timecode
 
 if TYPE_CHECKING:
-    from ..demo import SceneResult
+    from .demo_call import SceneResult
 
 
 def demo(
@@ -28,7 +28,7 @@ def demo(
 
     from rich.console import Console  # noqa: PLC0415
 
-    from ..demo import SCENES, draw_picture, run_demo  # noqa: PLC0415
+    from .demo_call import SCENES, draw_picture, run_demo  # noqa: PLC0415
 
     console = Console(highlight=False)
     seconds = sum(scene.seconds for scene in SCENES)

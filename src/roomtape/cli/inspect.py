@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..report.timecode import timecode
+from ..analysis.timecode import timecode
 
 if TYPE_CHECKING:
-    from ..report.inspect import Inspection
+    from ..analysis.inspect import Inspection
 
 _SILENCES_SHOWN = 10
 
@@ -28,7 +28,7 @@ def inspect(
 
     Its format, exact length, peak and mean level, clipping, silence and damage.
     """
-    from ..report.inspect import inspect_file  # noqa: PLC0415 (quick --help)
+    from ..analysis.inspect import inspect_file  # noqa: PLC0415 (quick --help)
 
     inspection = inspect_file(file)
     if as_json:
@@ -36,7 +36,7 @@ def inspect(
     else:
         _print_rows(inspection)
     if plot is not None:
-        from ..report.plot import plot_file  # noqa: PLC0415 (quick --help)
+        from ..analysis.plot import plot_file  # noqa: PLC0415 (quick --help)
 
         plot_file(file, plot)
 

@@ -14,7 +14,7 @@ from ..types import NS_PER_S
 from .choices import Quality
 
 if TYPE_CHECKING:
-    from ..offline import MixInput
+    from ..media.offline import MixInput
 
 
 _MOST_START_S = 604800
@@ -36,7 +36,7 @@ def mix(
 
     For example: roomtape mix alice.wav bob.flac@12.5 -o call.wav
     """
-    from ..offline import mix_files  # noqa: PLC0415 (quick --help)
+    from ..media.offline import mix_files  # noqa: PLC0415 (quick --help)
 
     parsed = [parse_input(each) for each in inputs]
     terminal = sys.stderr.isatty()
@@ -71,7 +71,7 @@ def parse_input(text: str) -> MixInput:
     Raises:
         ConfigurationError: The start is not a number of seconds from 0 to a week.
     """
-    from ..offline import MixInput  # noqa: PLC0415 (quick --help)
+    from ..media.offline import MixInput  # noqa: PLC0415 (quick --help)
 
     name, at, start = text.rpartition("@")
     if not at or Path(text).exists():

@@ -15,7 +15,7 @@ from ..types import AudioRecordingConfiguration, ErrorCode
 from .choices import Position, Quality
 
 if TYPE_CHECKING:
-    from ..local_audio import LocalAudio
+    from ..media.local_audio import LocalAudio
 
 
 def record(
@@ -68,7 +68,7 @@ def record(
         raise RoomtapeError(f"cannot record to {config.path}: its directory does not exist")
     import asyncio  # noqa: PLC0415 (quick --help)
 
-    from ..local_audio import FileAudio  # noqa: PLC0415
+    from ..media.local_audio import FileAudio  # noqa: PLC0415
 
     local = FileAudio(speak) if speak is not None else None
     return asyncio.run(_record(url, channel, name, token, config, local, duration, as_json))

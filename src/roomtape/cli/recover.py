@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..report.timecode import timecode
+from ..analysis.timecode import timecode
 
 if TYPE_CHECKING:
-    from ..files.recover import Recovered
+    from ..storage.recover import Recovered
 
 _STRETCHES_SHOWN = 10
 
@@ -38,7 +38,7 @@ def recover(
 
     A file that stands where the finished one goes is moved aside, to name.1.ext.
     """
-    from ..files import recover as recovery  # noqa: PLC0415 (quick --help)
+    from ..storage import recover as recovery  # noqa: PLC0415 (quick --help)
 
     for line in _lines(recovery.recover(path, output)):
         # A name may hold bytes that are no text.

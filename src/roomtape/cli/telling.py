@@ -9,9 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..callback import ChannelEventCallback
-from ..engine import RtcEngine
-from ..report.timecode import timecode
+from ..analysis.timecode import timecode
+from ..engine import ChannelEventCallback, RtcEngine
 from ..types import (
     AudioRecordingCode,
     AudioRecordingWarning,

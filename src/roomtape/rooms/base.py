@@ -23,7 +23,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-from ..local_audio import LocalAudio
+from ..media.local_audio import LocalAudio
 from ..types import AudioFrame
 
 
@@ -78,7 +78,7 @@ class Room(ABC):
     @abstractmethod
     async def set_muted(self, muted: bool) -> None:
         """Tell the others that the local user is muted or not. The audio itself is the
-        business of :class:`~roomtape.local_audio.LocalAudio`."""
+        business of :class:`~roomtape.media.local_audio.LocalAudio`."""
 
     @abstractmethod
     async def set_recording(self, recording: bool) -> None:

@@ -18,7 +18,7 @@ import asyncio
 
 from ..clock import Clock
 from ..errors import RoomRefusedError
-from ..local_audio import LocalAudio
+from ..media.local_audio import LocalAudio
 from ..types import NS_PER_S, AudioFrame, Pcm
 from .base import Room, RoomListener
 

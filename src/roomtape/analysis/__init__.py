@@ -1,0 +1,1 @@
+"""Looking at finished files: reading any of them, levels, damage, pictures."""

@@ -1,0 +1,95 @@
+"""What a file holds, how loud it is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .levels import Levels, Silence
+from .reader import open_audio
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect_file` found out.
+
+    Attributes:
+        path: The file, as it was named.
+        format: Container and codec: ``"wav pcm_s16le"``, ``"rf64 pcm_s16le"``,
+            ``"aac adts (LC)"``, or FFmpeg's names for any other.
+        sample_rate: Hz.
+        channels: At least 1.
+        samples: A channel; what can be read, not what the header says.
+        duration_s: The same in seconds.
+        declared_s: What the header says; None where it says nothing.
+        bytes: The file's size.
+        peak_dbfs: The loudest sample; -inf if all is digital zero.
+        rms_dbfs: Of the whole file, all channels together.
+        dc_offset: The mean, 1.0 being full scale, of the channel that is farthest off.
+        clipped_samples: Samples in runs of 3 or more at full scale.
+        clipped_runs: How many such runs.
+        silent_fraction: Time in stretches of 10 ms or more without a sample above -60 dBFS,
+            as a part of the whole.
+        silences: Such stretches of a second or more.
+        damage: What is wrong, in words; empty if nothing is.
+    """
+
+    path: str
+    format: str
+    sample_rate: int
+    channels: int
+    samples: int
+    duration_s: float
+    declared_s: float | None
+    bytes: int
+    peak_dbfs: float
+    rms_dbfs: float
+    dc_offset: float
+    clipped_samples: int
+    clipped_runs: int
+    silent_fraction: float
+    silences: tuple[Silence, ...]
+    damage: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy: None in place of -inf."""
+        plain = dataclasses.asdict(self)
+        for name in ("peak_dbfs", "rms_dbfs"):
+            if math.isinf(plain[name]):
+                plain[name] = None
+        return plain
+
+
+def inspect_file(path: str | Path) -> Inspection:
+    """Read a whole audio file, in bounded memory, and say what is in it.
+
+    Raises:
+        FileError: The file is missing, or cannot be read.
+        DamagedFileError: There is no audio in it that can be read.
+    """
+    reader = open_audio(path)
+    levels = Levels(reader.sample_rate)
+    for block in reader.blocks():
+        levels.add(block)
+    levels.finish()
+    return Inspection(
+        path=str(path),
+        format=reader.format,
+        sample_rate=reader.sample_rate,
+        channels=reader.channels,
+        samples=levels.frames,
+        duration_s=levels.frames / reader.sample_rate,
+        declared_s=reader.declared_s,
+        bytes=reader.path.stat().st_size,
+        peak_dbfs=levels.peak_dbfs,
+        rms_dbfs=levels.rms_dbfs,
+        dc_offset=levels.dc_offset,
+        clipped_samples=levels.clipped_samples,
+        clipped_runs=levels.clipped_runs,
+        silent_fraction=levels.silent_frames / levels.frames if levels.frames else 0.0,
+        silences=tuple(levels.silences),
+        damage=tuple(reader.damage),
+    )

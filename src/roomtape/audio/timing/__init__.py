@@ -1,0 +1,1 @@
+"""Where in time a frame belongs: placing, buffering, following a sender's clock."""

@@ -1,0 +1,456 @@
+/* A FastPath holds one source at one rate while all is as it should be: each frame continues
+ * the one before it, none comes too late, and nothing is missing before the mix head. Whatever else
+ * happens is not decided here: place() stops at the first frame that is not so, and the timeline
+ * takes everything back and goes on in Python.
+ *
+ * Nor are the books kept here: what was read is remembered block by block until it is asked for.
+ *
+ * One ring holds what was read in the last two seconds, what waits for the mix head, and what was
+ * pushed and is not placed yet, one behind the other:
+ *
+ *     [ kept ........ head ........ placed ........ pushed )
+ *
+ * The interpreter's lock is held throughout, so a push from another thread is all or nothing.
+ */
+
+#include "_native.h"
+#include "_ring.h"
+
+#include <structmember.h>
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S 1000000000
+
+/* So many blocks, two seconds or three, are remembered before somebody is told to ask for them. */
+#define MOST_HEARD 32
+
+typedef struct {
+    int64_t at, pts;
+    int32_t count;
+    char timed, gap_is_silence;
+} Frame;
+
+typedef struct {
+    int64_t stop; /* the position behind it */
+    int peak;
+} Block;
+
+typedef struct {
+    PyObject_HEAD
+    /* What every push looks at comes first, so that it is in one place of the cache. */
+    char open; /* whether push() takes anything */
+    char last_timed;
+    int64_t rate, most_pushed;
+    long long last_arrived_ns;
+    /* Samples in the ring. */
+    Ring ring;
+    Py_ssize_t kept, placed, pushed;
+    /* What was pushed and is not placed. */
+    Frame *frames;
+    Py_ssize_t frames_capacity, first_frame, end_frame;
+
+    int64_t block, late, untimed_late, ahead, keep;
+    Py_ssize_t head;
+    int64_t head_position; /* where the sample at `head` stands in the timeline */
+    /* What was read and not told yet. */
+    Block *heard;
+    Py_ssize_t heard_capacity, heard_count;
+    int level; /* the peak of the last block */
+    /* The anchor, while it is steady. */
+    int64_t next_pts, anchor, shift, last_at;
+    int has_last_at;
+    /* What is of no interest: delays above `low` before `window_end`, and reading up to `calm_until`. */
+    int64_t window_end, low, calm_until;
+} Stream;
+
+/* -- the ring ---------------------------------------------------------------------------------- */
+
+static int64_t position_of(int64_t ns, int64_t rate)
+{
+    int64_t seconds = ns / NS_PER_S, rest = ns % NS_PER_S;
+    if (rest < 0) {
+        seconds -= 1;
+        rest += NS_PER_S;
+    }
+    return seconds * rate + rest * rate / NS_PER_S;
+}
+
+/* Make room for so many more samples. */
+static int reserve(Stream *self, Py_ssize_t more)
+{
+    Py_ssize_t start = self->kept, used = self->pushed - start, needed = used + more;
+    if (needed <= self->ring.capacity)
+        return 0;
+    Py_ssize_t usual = (Py_ssize_t)(self->keep + self->rate + self->rate / 2);
+    Py_ssize_t capacity = needed <= usual ? usual : needed + needed / 2;
+    if (ring_grow(&self->ring, capacity, start, used) < 0)
+        return -1;
+    self->kept = 0;
+    self->head -= start;
+    self->placed -= start;
+    self->pushed -= start;
+    return 0;
+}
+
+static Frame *add_frame(Stream *self)
+{
+    if (self->end_frame == self->frames_capacity) {
+        Py_ssize_t waiting = self->end_frame - self->first_frame;
+        if (waiting * 2 > self->frames_capacity || self->frames == NULL) {
+            Py_ssize_t capacity = waiting * 2 > 16 ? waiting * 2 : 16;
+            Frame *fresh = malloc((size_t)capacity * sizeof(Frame));
+            if (fresh == NULL)
+                return NULL;
+            if (waiting)
+                memcpy(fresh, self->frames + self->first_frame, (size_t)waiting * sizeof(Frame));
+            free(self->frames);
+            self->frames = fresh;
+            self->frames_capacity = capacity;
+        } else {
+            memmove(self->frames, self->frames + self->first_frame, (size_t)waiting * sizeof(Frame));
+        }
+        self->first_frame = 0;
+        self->end_frame = waiting;
+    }
+    return &self->frames[self->end_frame++];
+}
+
+/* -- pushing ----------------------------------------------------------------------------------- */
+
+static PyObject *stream_push(Stream *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 5) {
+        PyErr_SetString(PyExc_TypeError, "push takes pcm, sample_rate, pts, arrived_ns, gap_is_silence");
+        return NULL;
+    }
+    if (!self->open)
+        Py_RETURN_FALSE;
+    int64_t rate = PyLong_AsLongLong(args[1]), arrived_ns = PyLong_AsLongLong(args[3]), pts = 0;
+    int timed = args[2] != Py_None, gap = PyObject_IsTrue(args[4]);
+    if (timed)
+        pts = PyLong_AsLongLong(args[2]);
+    Py_buffer pcm;
+    if (PyErr_Occurred() || rate != self->rate ||
+        PyObject_GetBuffer(args[0], &pcm, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
+        PyErr_Clear(); /* whoever is asked next says what is wrong with it */
+        Py_RETURN_FALSE;
+    }
+    int plain = pcm.itemsize == 2 && pcm.format != NULL && strcmp(pcm.format, "h") == 0 &&
+                (pcm.ndim == 1 || (pcm.ndim == 2 && (pcm.shape[1] == 1 || pcm.shape[1] == 2)));
+    Py_ssize_t count = plain ? pcm.shape[0] : 0;
+    if (count <= 0 || count > self->most_pushed - (self->pushed - self->placed) ||
+        reserve(self, count) < 0) {
+        PyBuffer_Release(&pcm);
+        Py_RETURN_FALSE;
+    }
+    Frame *frame = add_frame(self);
+    if (frame == NULL) {
+        PyBuffer_Release(&pcm);
+        Py_RETURN_FALSE;
+    }
+    if (pcm.ndim == 2 && pcm.shape[1] == 2) {
+        for (Py_ssize_t done = 0, row; done < count; done += row) {
+            row = ring_row(&self->ring, self->pushed + done, count - done);
+            mix_down(ring_at(&self->ring, self->pushed + done), (const int16_t *)pcm.buf + 2 * done, row);
+        }
+    } else {
+        ring_write(&self->ring, self->pushed, pcm.buf, count);
+    }
+    PyBuffer_Release(&pcm);
+    self->pushed += count;
+    frame->at = position_of(arrived_ns, rate);
+    frame->pts = pts;
+    frame->count = (int32_t)count;
+    frame->timed = (char)timed;
+    frame->gap_is_silence = (char)gap;
+    self->last_arrived_ns = arrived_ns;
+    self->last_timed = (char)timed;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *stream_take(Stream *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *taken = PyList_New(0);
+    if (taken == NULL)
+        return NULL;
+    Py_ssize_t start = self->placed;
+    for (Py_ssize_t i = self->first_frame; i < self->end_frame; i++) {
+        const Frame *frame = &self->frames[i];
+        PyObject *pcm = ring_bytes(&self->ring, start, frame->count);
+        PyObject *pts = frame->timed ? PyLong_FromLongLong(frame->pts) : Py_NewRef(Py_None);
+        PyObject *item = Py_BuildValue("(NLNO)", pcm, (long long)frame->at, pts,
+                                       frame->gap_is_silence ? Py_True : Py_False);
+        if (item == NULL || PyList_Append(taken, item) < 0) {
+            Py_XDECREF(item);
+            Py_DECREF(taken);
+            return NULL;
+        }
+        Py_DECREF(item);
+        start += frame->count;
+    }
+    self->first_frame = self->end_frame = 0;
+    self->pushed = self->placed;
+    return taken;
+}
+
+/* -- steady ------------------------------------------------------------------------------------ */
+
+static PyObject *stream_begin(Stream *self, PyObject *args)
+{
+    Py_buffer pcm;
+    PyObject *last_at;
+    long long position, next_pts, anchor, shift;
+    if (!PyArg_ParseTuple(args, "y*LLLLO", &pcm, &position, &next_pts, &anchor, &shift, &last_at))
+        return NULL;
+    /* It comes before what was pushed meanwhile. */
+    Py_ssize_t count = pcm.len / 2;
+    self->kept = self->head = self->placed;
+    if (reserve(self, count) < 0) {
+        PyBuffer_Release(&pcm);
+        return PyErr_NoMemory();
+    }
+    if (self->placed < count) { /* to where they stand already */
+        self->placed += self->ring.capacity;
+        self->pushed += self->ring.capacity;
+    }
+    self->kept = self->head = self->placed - count;
+    ring_write(&self->ring, self->head, pcm.buf, count);
+    PyBuffer_Release(&pcm);
+    self->head_position = position;
+    self->next_pts = next_pts;
+    self->anchor = anchor;
+    self->shift = shift;
+    self->has_last_at = last_at != Py_None;
+    self->last_at = self->has_last_at ? PyLong_AsLongLong(last_at) : 0;
+    self->heard_count = 0;
+    self->window_end = self->calm_until = INT64_MIN; /* until it is said: all is of interest */
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stream_expect(Stream *self, PyObject *args)
+{
+    long long window_end, low, calm_until;
+    if (!PyArg_ParseTuple(args, "LLL", &window_end, &low, &calm_until))
+        return NULL;
+    self->window_end = window_end;
+    self->low = low;
+    self->calm_until = calm_until;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stream_place(Stream *self, PyObject *now_arg)
+{
+    int64_t now = PyLong_AsLongLong(now_arg);
+    if (now == -1 && PyErr_Occurred())
+        return NULL;
+    int64_t place = self->next_pts + self->anchor, least_at = 0, least = 0;
+    int found = 0, first = 1;
+    while (self->first_frame < self->end_frame) {
+        const Frame *frame = &self->frames[self->first_frame];
+        int64_t delay = frame->at - place;
+        if ((frame->timed && frame->pts != self->next_pts) ||
+            delay - self->shift > (frame->timed ? self->late : self->untimed_late))
+            break;
+        int queued = self->has_last_at && frame->at - self->last_at < frame->count / 2;
+        self->last_at = frame->at;
+        self->has_last_at = 1;
+        if (first)
+            least_at = frame->at;
+        first = 0;
+        if (!(queued && (!frame->timed || delay < self->shift)) && -self->ahead <= delay - self->shift &&
+            delay - self->shift <= self->late && (!found || delay < least)) {
+            least_at = frame->at;
+            least = delay;
+            found = 1;
+        }
+        place += frame->count;
+        self->next_pts += frame->count;
+        self->placed += frame->count;
+        self->first_frame++;
+    }
+    PyObject *left = self->first_frame < self->end_frame ? Py_True : Py_False;
+    /* A mixer that has fallen behind sees what came since: that is not ahead. */
+    int64_t seen = self->has_last_at && self->last_at > now ? self->last_at : now;
+    int telling = found && (least_at >= self->window_end || least - self->shift <= self->low);
+    if (left == Py_False && !telling && self->open && place + self->shift - seen <= self->ahead)
+        Py_RETURN_NONE;
+    if (!found)
+        return Py_BuildValue("(OLO)", left, (long long)least_at, Py_None);
+    return Py_BuildValue("(OLL)", left, (long long)least_at, (long long)least);
+}
+
+/* Add what is read to the mix, and remember how loud it was. */
+static int hear(Stream *self, float *total, Py_ssize_t count)
+{
+    Py_ssize_t length = (Py_ssize_t)self->block, needed = self->heard_count + count / length + 1;
+    if (needed > self->heard_capacity) {
+        Py_ssize_t capacity = needed > 2 * MOST_HEARD ? needed : 2 * MOST_HEARD;
+        Block *fresh = realloc(self->heard, (size_t)capacity * sizeof(Block));
+        if (fresh == NULL)
+            return -1;
+        self->heard = fresh;
+        self->heard_capacity = capacity;
+    }
+    for (Py_ssize_t start = 0; start < count; start += length) {
+        if (length > count - start)
+            length = count - start;
+        self->level = 0;
+        for (Py_ssize_t from = start, row; from < start + length; from += row) {
+            row = ring_row(&self->ring, self->head + from, start + length - from);
+            const int16_t *pcm = ring_at(&self->ring, self->head + from);
+            int peak = peak_of(pcm, row);
+            if (peak)
+                add_samples(total + from, pcm, row);
+            if (peak > self->level)
+                self->level = peak;
+        }
+        self->heard[self->heard_count++] = (Block){self->head_position + start + length, self->level};
+    }
+    return 0;
+}
+
+static PyObject *stream_add_to(Stream *self, PyObject *total)
+{
+    Py_buffer out;
+    if (PyObject_GetBuffer(total, &out, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
+        return NULL;
+    Py_ssize_t count = out.len / (Py_ssize_t)sizeof(float);
+    if (out.format == NULL || strcmp(out.format, "f") != 0 || count > self->placed - self->head) {
+        PyBuffer_Release(&out);
+        PyErr_SetString(PyExc_ValueError, "add_to needs float32, and no more than waits");
+        return NULL;
+    }
+    if (hear(self, out.buf, count) < 0) {
+        PyBuffer_Release(&out);
+        return PyErr_NoMemory();
+    }
+    PyBuffer_Release(&out);
+    self->head += count;
+    self->head_position += count;
+    if (self->head - self->kept > self->keep)
+        self->kept = self->head - (Py_ssize_t)self->keep;
+    return PyBool_FromLong(self->head_position + self->shift <= self->calm_until &&
+                           self->heard_count < MOST_HEARD);
+}
+
+static PyObject *stream_heard(Stream *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *told = PyList_New(0);
+    for (Py_ssize_t i = 0; told != NULL && i < self->heard_count; i++) {
+        const Block *block = &self->heard[i];
+        PyObject *item = Py_BuildValue("(Li)", (long long)(block->stop + self->shift), block->peak);
+        if (item == NULL || PyList_Append(told, item) < 0)
+            Py_CLEAR(told);
+        Py_XDECREF(item);
+    }
+    if (told != NULL)
+        self->heard_count = 0;
+    return told;
+}
+
+static PyObject *stream_end(Stream *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *last_at = self->has_last_at ? PyLong_FromLongLong(self->last_at) : Py_NewRef(Py_None);
+    if (last_at == NULL)
+        return NULL;
+    PyObject *kept = ring_bytes(&self->ring, self->kept, self->placed - self->kept);
+    if (kept == NULL) {
+        Py_DECREF(last_at);
+        return NULL;
+    }
+    Py_ssize_t read = self->head - self->kept;
+    self->kept = self->head = self->placed;
+    return Py_BuildValue("(NnLLN)", kept, read, (long long)self->head_position,
+                         (long long)self->next_pts, last_at);
+}
+
+/* -- the type ---------------------------------------------------------------------------------- */
+
+static int stream_init(Stream *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"rate_hz", "block", "late", "untimed_late", "ahead", "keep", "most_pushed", NULL};
+    long long rate, block, late, untimed_late, ahead, keep, most_pushed;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLLLLLL", names, &rate, &block, &late, &untimed_late,
+                                     &ahead, &keep, &most_pushed))
+        return -1;
+    if (rate <= 0 || block <= 0 || keep < 0 || most_pushed <= 0) {
+        PyErr_SetString(PyExc_ValueError, "a stream needs a rate, a block, and room");
+        return -1;
+    }
+    self->rate = rate;
+    self->block = block;
+    self->late = late;
+    self->untimed_late = untimed_late;
+    self->ahead = ahead;
+    self->keep = keep;
+    self->most_pushed = most_pushed;
+    return 0;
+}
+
+static void stream_dealloc(Stream *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    free(self->ring.samples);
+    free(self->frames);
+    free(self->heard);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyObject *stream_get_ready_end(Stream *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLongLong(self->head_position + (self->placed - self->head));
+}
+
+static PyObject *stream_get_pushed(Stream *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(self->pushed - self->placed);
+}
+
+static PyMethodDef stream_methods[] = {
+    {"push", (PyCFunction)(void (*)(void))stream_push, METH_FASTCALL, NULL},
+    {"take", (PyCFunction)stream_take, METH_NOARGS, NULL},
+    {"begin", (PyCFunction)stream_begin, METH_VARARGS, NULL},
+    {"expect", (PyCFunction)stream_expect, METH_VARARGS, NULL},
+    {"place", (PyCFunction)stream_place, METH_O, NULL},
+    {"add_to", (PyCFunction)stream_add_to, METH_O, NULL},
+    {"heard", (PyCFunction)stream_heard, METH_NOARGS, NULL},
+    {"end", (PyCFunction)stream_end, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef stream_derived[] = {
+    {"ready_end", (getter)stream_get_ready_end, NULL, NULL, NULL},
+    {"pushed", (getter)stream_get_pushed, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef stream_members[] = {
+    {"open", T_BOOL, offsetof(Stream, open), 0, NULL},
+    {"last_arrived_ns", T_LONGLONG, offsetof(Stream, last_arrived_ns), READONLY, NULL},
+    {"level", T_INT, offsetof(Stream, level), READONLY, NULL},
+    {"last_timed", T_BOOL, offsetof(Stream, last_timed), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot stream_slots[] = {
+    {Py_tp_init, stream_init},
+    {Py_tp_dealloc, stream_dealloc},
+    {Py_tp_methods, stream_methods},
+    {Py_tp_getset, stream_derived},
+    {Py_tp_members, stream_members},
+    {0, NULL},
+};
+
+PyType_Spec stream_spec = {
+    .name = "roomtape.audio.timing._native.FastPath",
+    .basicsize = sizeof(Stream),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = stream_slots,
+};

@@ -1,0 +1,112 @@
+/* The accelerator of the audio core. Everything here has a twin in Python that does the same, sample
+ * by sample, and is used where this module was not built. The streams are in _fast_path.c.
+ */
+
+#include "_native.h"
+
+#include <string.h>
+
+VECTORIZED void add_samples(float *restrict total, const int16_t *restrict pcm, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        total[i] += (float)pcm[i];
+}
+
+VECTORIZED int peak_of(const int16_t *pcm, Py_ssize_t count)
+{
+    int16_t high = 0, low = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        high = pcm[i] > high ? pcm[i] : high;
+        low = pcm[i] < low ? pcm[i] : low;
+    }
+    return high > -(int)low ? high : -(int)low;
+}
+
+VECTORIZED void mix_down(int16_t *restrict mono, const int16_t *restrict stereo, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        mono[i] = (int16_t)(((int32_t)stereo[2 * i] + stereo[2 * i + 1]) >> 1);
+}
+
+VECTORIZED static int all_within(const float *samples, Py_ssize_t count)
+{
+    int out = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        out |= (samples[i] > 32767.0f) | (samples[i] < -32768.0f);
+    return !out;
+}
+
+static PyObject *native_add(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer total, pcm;
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "add takes total and pcm");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(args[0], &total, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(args[1], &pcm, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
+        PyBuffer_Release(&total);
+        return NULL;
+    }
+    int right = total.format != NULL && strcmp(total.format, "f") == 0 && pcm.format != NULL &&
+                strcmp(pcm.format, "h") == 0 && total.len == 2 * pcm.len;
+    if (right)
+        add_samples(total.buf, pcm.buf, pcm.len / 2);
+    else
+        PyErr_SetString(PyExc_ValueError, "add needs float32 and int16 of one length");
+    PyBuffer_Release(&total);
+    PyBuffer_Release(&pcm);
+    if (!right)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *native_within_full_scale(PyObject *Py_UNUSED(module), PyObject *samples)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(samples, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0)
+        return NULL;
+    if (view.format == NULL || strcmp(view.format, "f") != 0) {
+        PyBuffer_Release(&view);
+        PyErr_SetString(PyExc_ValueError, "within_full_scale needs float32");
+        return NULL;
+    }
+    int within = all_within(view.buf, view.len / (Py_ssize_t)sizeof(float));
+    PyBuffer_Release(&view);
+    return PyBool_FromLong(within);
+}
+
+static int native_exec(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&stream_spec);
+    if (type == NULL)
+        return -1;
+    int failed = PyModule_AddObjectRef(module, "FastPath", type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyMethodDef native_methods[] = {
+    {"add", (PyCFunction)(void (*)(void))native_add, METH_FASTCALL, NULL},
+    {"within_full_scale", native_within_full_scale, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot native_slots[] = {
+    {Py_mod_exec, native_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef native_module = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "roomtape.audio.timing._native",
+    .m_size = 0,
+    .m_methods = native_methods,
+    .m_slots = native_slots,
+};
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    return PyModuleDef_Init(&native_module);
+}

@@ -1,0 +1,103 @@
+from ...types import Pcm
+from ..arrays import Samples
+
+class FastPath:
+    """One source at one rate, while it is steady. Samples are mono int16, positions samples."""
+
+    open: bool
+    """Whether :meth:`push` takes anything; False at first."""
+
+    def __init__(
+        self,
+        *,
+        rate_hz: int,
+        block: int,
+        late: int,
+        untimed_late: int,
+        ahead: int,
+        keep: int,
+        most_pushed: int,
+    ) -> None:
+        """
+        Args:
+            block: A block of :meth:`heard` has so many samples at most.
+            late, untimed_late: A frame with a timestamp, or without, is not later than this.
+            ahead: A frame that came earlier than this says nothing of the sender's clock.
+            keep: So many samples are kept after they have been read.
+            most_pushed: So many wait for :meth:`place` at most.
+        """
+
+    def push(
+        self, pcm: Pcm, sample_rate: int, pts: int | None, arrived_ns: int, gap_is_silence: bool, /
+    ) -> bool:
+        """Take a copy of a frame, mixed down; False if it is none that goes the quick way. From
+        any thread."""
+
+    @property
+    def pushed(self) -> int:
+        """Samples that wait for :meth:`place` or :meth:`take`."""
+
+    @property
+    def last_arrived_ns(self) -> int:
+        """When the last frame came; 0 before the first."""
+
+    @property
+    def last_timed(self) -> bool:
+        """Whether it had a timestamp."""
+
+    def take(self) -> list[tuple[bytes, int, int | None, bool]]:
+        """Give up what was pushed and is not placed: samples, position of the arrival, timestamp,
+        gap_is_silence."""
+
+    def begin(
+        self,
+        pcm: Pcm,
+        position: int,
+        next_pts: int,
+        anchor: int,
+        shift: int,
+        last_at: int | None,
+        /,
+    ) -> None:
+        """From now on it is steady: ``pcm`` waits at ``position``, and ``next_pts`` comes behind
+        it."""
+
+    def expect(self, window_end: int, low: int, calm_until: int, /) -> None:
+        """Until the next :meth:`begin`, :meth:`place` need not tell of delays above ``low`` before
+        ``window_end``, nor :meth:`add_to` of what is read up to ``calm_until``."""
+
+    def place(self, now: int, /) -> tuple[bool, int, int | None] | None:
+        """Place what was pushed, as far as all is as it should be.
+
+        Returns:
+            None if nothing of this is worth telling, and the stream is open and not far ahead of
+            ``now``. Else whether something is left; and of the frame that was delayed least, when
+            it came, and how long after its place (None if no frame says).
+        """
+
+    def add_to(self, total: Samples, /) -> bool:
+        """Add the next ``len(total)`` samples to ``total``; :attr:`ready_end` says how many there
+        are. False if somebody should look at it, or ask for :meth:`heard`."""
+
+    def heard(self) -> list[tuple[int, int]]:
+        """Of each block that was read since the last call, where it was heard to end, and its
+        peak."""
+
+    @property
+    def level(self) -> int:
+        """The peak of the last block."""
+
+    @property
+    def ready_end(self) -> int:
+        """Behind the last sample that was placed."""
+
+    def end(self) -> tuple[bytes, int, int, int, int | None]:
+        """It is no longer steady. Gives back the samples, those that were read at last before
+        those that wait; how many of them were read; the position of the first that waits;
+        the timestamp expected next; and when something came last."""
+
+def add(total: Samples, pcm: Pcm, /) -> None:
+    """``total += pcm``."""
+
+def within_full_scale(samples: Samples, /) -> bool:
+    """Whether no sample is out of int16."""

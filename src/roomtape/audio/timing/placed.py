@@ -1,0 +1,27 @@
+"""What a placement says of a run of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...types import Pcm
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a run belongs.
+
+    Attributes:
+        start: Position on the room grid; it may be in the past.
+        pcm: The samples.
+        gap_is_silence: What is missing right before ``start`` was never sent.
+        at: When the least delayed part of it came ...
+        delay: ... and how long after its place that was, in samples; None where the arrival says
+            nothing about the sender's clock.
+    """
+
+    start: int
+    pcm: Pcm
+    gap_is_silence: bool
+    at: int
+    delay: int | None

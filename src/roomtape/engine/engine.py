@@ -1,0 +1,400 @@
+"""The engine: the shape of the NERTC SDK over a room and a recorder.
+
+Calls return integer codes and never raise for what a user can do wrong; what happens is told to
+one callback object. Everything belongs to one event loop. Calls that are made at the same time are
+done one after the other, in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+
+from aiortc import MediaStreamTrack
+
+from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import ConfigurationError, FileError, OpenFileError, RoomError, SuffixError
+from ..media.local_audio import LocalAudio, TrackAudio
+from ..recording.recorder import AudioRecorder
+from ..rooms.base import Room
+from ..storage.disk import Disk
+from ..storage.naming import one_place
+from ..types import (
+    AudioFrame,
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    AudioRecordingQuality,
+    AudioRecordingWarning,
+    ErrorCode,
+    RecordingEvent,
+    RecordingReport,
+)
+from .callback import ChannelEventCallback
+from .membership import Membership
+
+logger = logging.getLogger(__name__)
+
+
+class RtcEngine:
+    """Joins a room, and records it.
+
+    Args:
+        room: How to reach rooms: :class:`~roomtape.rooms.WebRtcRoom`, ...
+        clock, disk: Where time comes from, and where files go.
+    """
+
+    def __init__(self, room: Room, *, clock: Clock | None = None, disk: Disk | None = None) -> None:
+        self._room = room
+        self._clock = clock or SYSTEM_CLOCK
+        self._disk = disk or Disk()
+        self._callback = ChannelEventCallback()
+        self._members = Membership()
+        self._listener: _Listener | None = None
+        self._turn = asyncio.Lock()
+        self._local: LocalAudio | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._uid = ""
+        self._joined = False
+        self._released = False
+        self._recorder: AudioRecorder | None = None
+        self._report: RecordingReport | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.last_error = ""
+        """Why the last call did not return OK, in words."""
+
+    async def __aenter__(self) -> RtcEngine:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.release()
+
+    # -- the room -----------------------------------------------------------------------------
+
+    def set_event_callback(self, callback: ChannelEventCallback | None) -> ErrorCode:
+        """Tell ``callback`` what happens from now on; None for nobody."""
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        self._callback = callback or ChannelEventCallback()
+        return ErrorCode.OK
+
+    async def set_local_audio(self, track: MediaStreamTrack | LocalAudio | None) -> ErrorCode:
+        """Publish ``track`` from now on, before or after joining; None publishes nothing.
+
+        Returns:
+            OK; INVALID_PARAM if it is no audio; INVALID_STATE after release.
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if isinstance(track, MediaStreamTrack):
+            if track.kind != "audio":
+                return self._refuse(ErrorCode.INVALID_PARAM, f"a {track.kind} track is no audio")
+            local: LocalAudio | None = TrackAudio(track)
+        elif track is None or isinstance(track, LocalAudio):
+            local = track
+        else:
+            return self._refuse(
+                ErrorCode.INVALID_PARAM,
+                f"{type(track).__name__} is neither an aiortc track nor a LocalAudio",
+            )
+        async with self._turn:
+            await self._stop_local()
+            self._local = local
+            if self._joined:
+                self._start_local()
+                await self._room.publish(local)
+        return ErrorCode.OK
+
+    async def mute_local_audio(self, mute: bool) -> ErrorCode:
+        """Publish (and record) silence instead of the local audio, and say so to the others."""
+        if self._released or self._local is None:
+            return self._refuse(ErrorCode.INVALID_STATE, "there is no local audio")
+        self._local.muted = mute
+        if self._joined:
+            await self._room.set_muted(self._local.muted)
+        return ErrorCode.OK
+
+    async def join_channel(self, token: str | None, channel: str, uid: str) -> ErrorCode:
+        """Join ``channel`` as ``uid``.
+
+        Returns:
+            OK; ROOM_ALREADY_JOINED; INVALID_PARAM for an empty name; INVALID_STATE after release;
+            FATAL if the room cannot be joined (:attr:`last_error` says why).
+        """
+        async with self._turn:
+            return await self._join(token, channel, uid)
+
+    async def leave_channel(self) -> ErrorCode:
+        """Leave the room; a running recording is finished first.
+
+        Returns:
+            OK; ROOM_NOT_JOINED; INVALID_STATE after release.
+        """
+        async with self._turn:
+            return await self._leave()
+
+    async def release(self) -> ErrorCode:
+        """Leave, finish and close everything. Nothing works afterwards."""
+        async with self._turn:
+            if self._released:
+                return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+            await self._leave()
+            self._released = True
+            return ErrorCode.OK
+
+    # -- the recording ------------------------------------------------------------------------
+
+    async def start_audio_recording(
+        self,
+        file_path: str,
+        sample_rate: int = 32000,
+        quality: AudioRecordingQuality | int = AudioRecordingQuality.MEDIUM,
+    ) -> ErrorCode:
+        """Record everybody to ``file_path``, live.
+
+        Returns:
+            As :meth:`start_audio_recording_with_config`.
+        """
+        return await self.start_audio_recording_with_config(
+            AudioRecordingConfiguration(file_path, sample_rate=sample_rate, quality=quality)
+        )
+
+    async def start_audio_recording_with_config(
+        self, config: AudioRecordingConfiguration
+    ) -> ErrorCode:
+        """Record the room as ``config`` says. A running recording is finished first, but only if
+        the new one can start.
+
+        Returns:
+            OK (START is delivered); INVALID_STATE after release; ROOM_NOT_JOINED; INVALID_PARAM
+            (and ERROR_SUFFIX if it is the suffix); FATAL if the file cannot be created
+            (OPEN_FILE_FAILED). :attr:`last_error` says why in words.
+        """
+        async with self._turn:
+            return await self._start_recording(config)
+
+    async def stop_audio_recording(self) -> ErrorCode:
+        """Finish the running recording.
+
+        Returns:
+            OK (FINISH is delivered); INVALID_STATE if none runs or after release; ROOM_NOT_JOINED;
+            FATAL if the file cannot be completed (ERROR is delivered).
+        """
+        async with self._turn:
+            if self._released:
+                return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+            if not self._joined:
+                return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+            if self._recorder is None:
+                return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
+            return await self._finish_recording()
+
+    @property
+    def last_recording_report(self) -> RecordingReport | None:
+        """What the last recording that ended holds and lacks; None before the first."""
+        return self._report
+
+    @property
+    def recorder(self) -> AudioRecorder | None:
+        """The running recording, for meters and the like; None if none runs."""
+        return self._recorder
+
+    # -- inside -------------------------------------------------------------------------------
+
+    async def _join(self, token: str | None, channel: str, uid: str) -> ErrorCode:
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if self._joined:
+            return self._refuse(ErrorCode.ROOM_ALREADY_JOINED, "a room is joined already")
+        if not channel or not uid:
+            return self._refuse(ErrorCode.INVALID_PARAM, "channel and uid must not be empty")
+        self._uid = uid
+        self._members.clear()
+        # One a stay: what a room says of an earlier stay concerns nobody any more.
+        self._listener = _Listener(self)
+        try:
+            await self._room.join(
+                token=token,
+                channel=channel,
+                uid=uid,
+                listener=self._listener,
+                local_audio=self._local,
+            )
+        except RoomError as error:
+            return self._refuse(ErrorCode.FATAL, str(error))
+        self._joined = True
+        self._start_local()
+        return ErrorCode.OK
+
+    async def _leave(self) -> ErrorCode:
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        await self._finish_recording()
+        self._joined = False
+        await self._stop_local()
+        await self._room.leave()
+        self._listener = None
+        self._members.clear()
+        return ErrorCode.OK
+
+    async def _start_recording(self, config: AudioRecordingConfiguration) -> ErrorCode:
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "join a room before recording it")
+        try:
+            recorder = AudioRecorder(
+                config,
+                on_event=lambda event: self._on_event(recorder, event),
+                clock=self._clock,
+                disk=self._disk,
+            )
+        except SuffixError as error:
+            self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(config.path))
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        except ConfigurationError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        try:
+            await recorder.prepare()
+            # What can fail comes first; but only a complete file of the same name is moved aside.
+            if self._recorder is not None and not one_place(self._recorder.path, recorder.path):
+                await recorder.take_name()
+            await self._finish_recording()
+            if not self._joined:
+                await recorder.discard()
+                return self._refuse(ErrorCode.ROOM_NOT_JOINED, "the room was lost meanwhile")
+            self._members.enter(recorder)
+            await recorder.begin()
+        except OpenFileError as error:
+            self._members.leave_recording(recorder)
+            self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
+            return self._refuse(ErrorCode.FATAL, str(error))
+        except BaseException:
+            self._members.leave_recording(recorder)
+            await recorder.discard()
+            raise
+        self._recorder = recorder
+        await self._say_recording()
+        return ErrorCode.OK
+
+    async def _finish_recording(self) -> ErrorCode:
+        if self._recorder is None:
+            return ErrorCode.OK
+        try:
+            await self._recorder.stop()
+        except FileError as error:
+            return self._refuse(ErrorCode.FATAL, str(error))
+        finally:
+            await self._say_recording()
+        return ErrorCode.OK
+
+    async def _say_recording(self) -> None:
+        if self._joined:
+            await self._room.set_recording(self._recorder is not None)
+
+    def _closed(self, listener: _Listener, reason: str) -> None:
+        """The room is gone for good, unless it was left."""
+        if self._joined and self._listener is listener:
+            self._joined = False
+            self._spawn(self._finish_lost(reason))
+
+    async def _finish_lost(self, reason: str) -> None:
+        async with self._turn:
+            await self._finish_recording()
+            await self._stop_local()
+            self._members.clear()
+        self._tell(lambda to: to.on_disconnect(reason))
+
+    def _start_local(self) -> None:
+        local = self._local
+        if local is None:
+            return
+        self._members.set_local(self._uid)
+        self._members.local_muted(local.muted)
+        self._unsubscribe = local.subscribe(self._members.local_audio, self._local_muted)
+        local.start(self._clock)
+
+    async def _stop_local(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._local is not None:
+            await self._local.stop()
+        self._members.set_local(None)
+
+    def _local_muted(self, muted: bool) -> None:
+        self._members.local_muted(muted)
+        if self._joined:
+            self._spawn(self._room.set_muted(muted))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_event(self, recorder: AudioRecorder, event: RecordingEvent) -> None:
+        if recorder.over:
+            self._report = recorder.report
+            self._members.leave_recording(recorder)
+            if self._recorder is recorder:
+                self._recorder = None
+                self._spawn(self._say_recording())
+        code, detail = event.code, event.detail
+        if isinstance(code, AudioRecordingWarning):
+            self._tell(lambda to: to.on_audio_recording_warning(code, detail))
+            return
+        if code is AudioRecordingCode.ERROR:
+            self.last_error = detail
+        self._tell_recording(code, event.file_path)
+
+    def _tell_recording(self, code: AudioRecordingCode, file_path: str) -> None:
+        self._tell(lambda to: to.on_audio_recording(code, file_path))
+
+    def _tell(self, call: Callable[[ChannelEventCallback], object]) -> None:
+        try:
+            call(self._callback)
+        except Exception:
+            logger.exception("an event callback raised")
+
+    def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
+        self.last_error = why
+        return code
+
+
+class _Listener:
+    """Takes down what happens in the room, and passes on what the user wants to hear of."""
+
+    def __init__(self, engine: RtcEngine) -> None:
+        self._engine = engine
+        self._members = engine._members
+
+    def on_participant_joined(self, uid: str) -> None:
+        self._members.joined(uid)
+        self._engine._tell(lambda to: to.on_user_joined(uid))
+
+    def on_participant_left(self, uid: str, reason: str) -> None:
+        self._members.left(uid)
+        self._engine._tell(lambda to: to.on_user_left(uid, reason))
+
+    def on_participant_recording(self, uid: str, recording: bool) -> None:
+        self._engine._tell(lambda to: to.on_user_recording(uid, recording))
+
+    def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
+        self._members.audio(uid, track, frame)
+
+    def on_muted(self, uid: str, track: str, muted: bool) -> None:
+        self._members.muted(uid, track, muted)
+
+    def on_track_ended(self, uid: str, track: str) -> None:
+        self._members.track_ended(uid, track)
+
+    def on_closed(self, reason: str) -> None:
+        self._engine._closed(self, reason)

@@ -1,0 +1,162 @@
+"""Keeps a disk that is slow, full or broken away from everybody else.
+
+One thread a recording owns its :class:`~roomtape.storage.sink.Sink`. :meth:`DiskWriter.write` only
+puts units in a queue, so neither the event loop nor the mixer ever waits for a disk; the thread
+writes what has come in one go, and syncs about once a second. After the first error the thread
+leaves the file readable and ends. (In a script there is no thread, and :meth:`DiskWriter.write`
+writes.)
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+
+from ..clock import Clock
+from ..storage.disk import Disk
+from ..storage.sink import Finished, Sink, SinkFormat
+from ..types import NS_PER_S
+
+logger = logging.getLogger(__name__)
+
+SYNC_NS = 7 * NS_PER_S // 10
+"""A power cut costs what was not synced. Audio comes every fifth of a second, so this syncs every
+0.8 s; with what the mix is behind, a power cut costs less than 2 s. A sync takes milliseconds."""
+
+_LOOK_AT_SPACE_NS = 5 * NS_PER_S
+
+
+class DiskWriter:
+    """See the module's text.
+
+    Args:
+        sink: What to write to, placed already.
+        sink_format: What the units are.
+        disk, clock: Where, and when.
+        on_failure: Called once, on the writer's thread, with the first error, after the file has
+            been left readable.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        sink_format: SinkFormat,
+        *,
+        disk: Disk,
+        clock: Clock,
+        on_failure: Callable[[OSError], None],
+    ) -> None:
+        self._sink = sink
+        self._format = sink_format
+        self._disk = disk
+        self._clock = clock
+        self._on_failure = on_failure
+        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._queued_samples = 0  # by the mixing thread alone
+        self._busy_since_ns: int | None = None
+        self._synced_ns = clock.now_ns()
+        self._looked_ns = 0
+        self.free_bytes: int | None = None
+        """Free space on the target's disk, as last seen."""
+        self.outcome: Future[Finished] = Future()
+        """The finished file, or the error that ended it."""
+        # Whoever gives up waiting for it must not cancel it: the thread still sets it.
+        self.outcome.set_running_or_notify_cancel()
+        self.abandoned: Finished | None = None
+        """What an error left behind."""
+        self._threaded = clock.threads
+        if self._threaded:
+            threading.Thread(target=self._run, name="roomtape-disk", daemon=True).start()
+
+    @property
+    def samples(self) -> int:
+        """Samples that reached the file."""
+        return self._sink.samples
+
+    @property
+    def backlog_samples(self) -> int:
+        """Samples that wait for the disk."""
+        return max(0, self._queued_samples - self._sink.samples)
+
+    def busy_ns(self, now_ns: int) -> int:
+        """For how long the disk has been at one call."""
+        since = self._busy_since_ns
+        return 0 if since is None else now_ns - since
+
+    def write(self, units: list[bytes]) -> None:
+        """Append ``units`` to the file, some time. Never blocks."""
+        if units:
+            self._queued_samples += self._format.samples_in(len(units), len(units[-1]))
+            self._put(units)
+
+    def finish(self) -> Future[Finished]:
+        """Complete the file once everything is written; the result is :attr:`outcome`."""
+        self._put(None)
+        return self.outcome
+
+    def _put(self, units: list[bytes] | None) -> None:
+        self._queue.put(units)
+        if not self._threaded and not self.outcome.done():
+            self._run_some()
+
+    def _run(self) -> None:
+        while not self.outcome.done():
+            self._run_some()
+
+    def _run_some(self) -> None:
+        """Write what waits, or wait for it; after the end, finish."""
+        try:
+            if self._write_what_waits():
+                self._sync_if_due()
+                self._look_at_space()
+            else:
+                self._busy_since_ns = self._clock.now_ns()
+                self.outcome.set_result(self._sink.finish())
+        except OSError as error:
+            self._fail(error)
+        except Exception as error:  # a defect of ours must not look like a recording that goes on
+            logger.exception("writing %s failed", self._sink.path)
+            self._fail(OSError(f"internal error: {error!r}"))
+        finally:
+            self._busy_since_ns = None
+
+    def _write_what_waits(self) -> bool:
+        """Wait for something to write; False when that was the end."""
+        units = self._queue.get()
+        batch: list[bytes] = []
+        while units is not None:
+            batch += units
+            try:
+                units = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        if batch:
+            self._busy_since_ns = self._clock.now_ns()
+            self._sink.write(batch)
+            self._busy_since_ns = None
+        return units is not None
+
+    def _sync_if_due(self) -> None:
+        now_ns = self._clock.now_ns()
+        if now_ns - self._synced_ns >= SYNC_NS:
+            self._busy_since_ns = now_ns
+            self._sink.sync()
+            self._busy_since_ns = None
+            self._synced_ns = now_ns
+
+    def _look_at_space(self) -> None:
+        now_ns = self._clock.now_ns()
+        if self.free_bytes is None or now_ns - self._looked_ns >= _LOOK_AT_SPACE_NS:
+            self._looked_ns = now_ns
+            with suppress(OSError):  # that does the recording no harm
+                self.free_bytes = self._disk.free_bytes(Path(self._sink.path).parent)
+
+    def _fail(self, error: OSError) -> None:
+        self.abandoned = self._sink.abandon()
+        self.outcome.set_exception(error)  # first: who is told looks here
+        self._on_failure(error)

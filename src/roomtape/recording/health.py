@@ -1,0 +1,168 @@
+"""What a running recording suffers from, told while something can still be done about it.
+
+A :class:`HealthCheck` is shown the state of a recording about once a second and answers with the
+warnings that are new. Each is given once, and again only after it had gone away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..audio.source_track import SourceTrack
+from ..types import NS_PER_S, AudioRecordingWarning
+
+Warnings = list[tuple[AudioRecordingWarning, str]]
+
+_QUIET_NS = 10 * NS_PER_S
+_AHEAD_NS = NS_PER_S // 5
+"""A frame that has just come ends a little after now; what is further ahead was pushed by a program
+and is still to be heard."""
+_WINDOW_NS = 10 * NS_PER_S
+_LIMITED_SHARE = 0.5
+_LATE_NS = NS_PER_S
+_SLOW_DISK_NS = 2 * NS_PER_S
+_LOW_DISK_S = 600
+_LOW_DISK_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a recording.
+
+    Attributes:
+        now_ns: From the start of the recording.
+        sources: Those that are in it now.
+        mixed_samples, limited_samples: So far.
+        disk_busy_ns: For how long the disk has been at one call.
+        backlog_s: Audio that waits for the disk.
+        free_bytes: On the disk; None if not known.
+        bytes_per_s: What a second of the recording takes.
+        cycle_s: A cyclic recording takes no more while it runs, but to finish it so many seconds
+            of it are written once more; 0 for a live one.
+    """
+
+    now_ns: int
+    sources: Iterable[SourceTrack]
+    mixed_samples: int
+    limited_samples: int
+    disk_busy_ns: int
+    backlog_s: float
+    free_bytes: int | None
+    bytes_per_s: int
+    cycle_s: int = 0
+
+
+class HealthCheck:
+    """See the module's text."""
+
+    def __init__(self) -> None:
+        self._standing: set[tuple[AudioRecordingWarning, int]] = set()
+        self._window_start: Snapshot | None = None
+        self._late_before: dict[int, int] = {}
+        self._limiting = False
+        self._late: dict[int, int] = {}
+        self._sound_ns: dict[int, int] = {}
+
+    def look(self, snapshot: Snapshot) -> Warnings:
+        """The warnings that are new."""
+        self._roll_window(snapshot)
+        found: list[tuple[AudioRecordingWarning, int, str]] = []
+        for source in snapshot.sources:
+            found += self._look_at(source, snapshot.now_ns)
+        if self._limiting:
+            found.append(
+                (
+                    AudioRecordingWarning.LIMITING,
+                    0,
+                    "the mix exceeded full scale for most of the last 10 s; it is turned down",
+                )
+            )
+        if snapshot.disk_busy_ns >= _SLOW_DISK_NS or snapshot.backlog_s * NS_PER_S >= _SLOW_DISK_NS:
+            found.append(
+                (
+                    AudioRecordingWarning.SLOW_DISK,
+                    0,
+                    f"the disk has been busy for {snapshot.disk_busy_ns / NS_PER_S:.1f} s; "
+                    f"{snapshot.backlog_s:.1f} s of audio wait in memory",
+                )
+            )
+        found += _look_at_space(snapshot)
+        new = [each for each in found if each[:2] not in self._standing]
+        self._standing = {each[:2] for each in found}
+        return [(code, detail) for code, _, detail in new]
+
+    def _roll_window(self, snapshot: Snapshot) -> None:
+        start = self._window_start
+        if start is not None and snapshot.now_ns - start.now_ns < _WINDOW_NS:
+            return
+        if start is not None:
+            mixed = snapshot.mixed_samples - start.mixed_samples
+            limited = snapshot.limited_samples - start.limited_samples
+            self._limiting = mixed > 0 and limited > _LIMITED_SHARE * mixed
+            self._late = {
+                id(source): source.ledger.late_ns - self._late_before.get(id(source), 0)
+                for source in snapshot.sources
+            }
+        self._late_before = {id(source): source.ledger.late_ns for source in snapshot.sources}
+        self._window_start = snapshot
+
+    def _look_at(
+        self, source: SourceTrack, now_ns: int
+    ) -> list[tuple[AudioRecordingWarning, int, str]]:
+        found: list[tuple[AudioRecordingWarning, int, str]] = []
+        if not source.ledger.muted and source.queued_ns < _AHEAD_NS:
+            quiet_since = max(source.last_frame_ns, source.unmuted_ns)
+            if now_ns - quiet_since >= _QUIET_NS:
+                found.append(
+                    (
+                        AudioRecordingWarning.NO_AUDIO,
+                        id(source),
+                        f"{source.name} is not muted but has sent nothing for 10 s",
+                    )
+                )
+            elif now_ns - self._silent_since(source, now_ns) >= _QUIET_NS:
+                found.append(
+                    (
+                        AudioRecordingWarning.SILENT_AUDIO,
+                        id(source),
+                        f"{source.name} is not muted but has sent only digital silence for 10 s",
+                    )
+                )
+        late_ns = self._late.get(id(source), 0)
+        if late_ns >= _LATE_NS:
+            found.append(
+                (
+                    AudioRecordingWarning.LATE_AUDIO,
+                    id(source),
+                    f"{late_ns / NS_PER_S:.1f} s of {source.name}'s audio of the last 10 s came "
+                    "too late to be recorded",
+                )
+            )
+        return found
+
+    def _silent_since(self, source: SourceTrack, now_ns: int) -> int:
+        """When it was last heard, or unmuted. What was known before is good enough while it is
+        not long ago: a source that is asked must write its books first."""
+        known_ns = self._sound_ns.get(id(source), 0)
+        if now_ns - known_ns >= _QUIET_NS:
+            known_ns = self._sound_ns[id(source)] = source.last_sound_ns
+        return max(known_ns, source.unmuted_ns)
+
+
+def _look_at_space(snapshot: Snapshot) -> list[tuple[AudioRecordingWarning, int, str]]:
+    if snapshot.free_bytes is None:
+        return []
+    free = f"{snapshot.free_bytes / (1 << 20):.1f} MiB are free"
+    if snapshot.cycle_s:
+        needed = snapshot.cycle_s * snapshot.bytes_per_s
+        if snapshot.free_bytes >= needed:
+            return []
+        detail = f"{free}: finishing this recording may take {needed / (1 << 20):.1f} MiB"
+        return [(AudioRecordingWarning.LOW_DISK_SPACE, 0, detail)]
+    needed = max(_LOW_DISK_BYTES, _LOW_DISK_S * snapshot.bytes_per_s)
+    if snapshot.free_bytes >= needed:
+        return []
+    left_min = snapshot.free_bytes / snapshot.bytes_per_s / 60
+    detail = f"{free}: enough for {left_min:.1f} min of this recording"
+    return [(AudioRecordingWarning.LOW_DISK_SPACE, 0, detail)]

@@ -1,0 +1,148 @@
+"""One beat for all recorders of an event loop.
+
+A recorder mixes five times a second. With a timer, a task and a future of its own for each, a
+machine that holds many recordings would spend more on waking up than on mixing. So the recorders
+of a loop share one timer, and what is due is done by the threads of one pool.
+
+The beat is the event loop's on purpose. While the loop is blocked (or the whole process stopped),
+what is sent to the recordings waits in sockets and queues, and the mix must wait for it as well.
+The time that was missed is made up for at twice the speed, so that the audio still finds its place
+unmixed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from ..clock import Clock, usable_cores
+from ..types import NS_PER_S
+
+TICK_NS = NS_PER_S // 5
+
+_SLOTS = 4
+"""Recorders take turns, so that no moment has the work of all of them."""
+_SLOT_NS = TICK_NS // _SLOTS
+
+_TOGETHER = 8
+"""So many take turns, stage by stage. Mixing has code and tables of its own, and so has encoding;
+this way, they stay in the core's cache. And no disk's thread wakes up in the middle of it all."""
+
+Stage = Callable[[], "Stage | None"]
+"""Some work, after which the next stage may follow."""
+Tick = Callable[[int], Stage | None]
+"""The first stage, called with the time on the clock up to which the audio can have come."""
+
+
+class Beat:
+    """One recorder's part in the scheduler, until :meth:`stop`."""
+
+    def __init__(self, scheduler: Scheduler, tick: Tick, slot: int) -> None:
+        self._scheduler = scheduler
+        self.tick = tick
+        self.slot = slot
+        self.pending = False
+        """Waits for a thread, or is at it: on a machine that is too slow, beats are left out."""
+        self.stopped = False
+
+    def stop(self) -> None:
+        """No more; it may be at it for a last time."""
+        if not self.stopped:
+            self.stopped = True
+            self._scheduler.remove(self)
+
+
+class Scheduler:
+    """Beats as long as anybody listens. Belongs to one event loop, but is none of its tasks:
+    whoever cancels them all does not silence it.
+
+    Args:
+        clock: Whose time it is.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._slots: list[list[Beat]] = [[] for _ in range(_SLOTS)]
+        self._pending: deque[tuple[Beat, int]] = deque()
+        self._beating = False
+        self._slot = 0
+        self._turns = 0  # slots from the last wake-up to the next
+        self._due_ns = self._woken_ns = self._until_ns = self._step_ns = 0
+
+    @classmethod
+    def shared(cls, clock: Clock) -> Scheduler:
+        """The one of everybody with this clock on the running loop."""
+        schedulers = _schedulers.setdefault(asyncio.get_running_loop(), {})
+        return schedulers.setdefault(clock, cls(clock))
+
+    def add(self, tick: Tick) -> Beat:
+        """Call ``tick`` every :data:`TICK_NS` from now on, never twice at the same time, on some
+        thread (in a script: right in its turn)."""
+        slot = min(range(_SLOTS), key=lambda index: len(self._slots[index]))
+        beat = Beat(self, tick, slot)
+        self._slots[slot].append(beat)
+        if not self._beating:
+            self._beating = True
+            self._due_ns = self._woken_ns = self._until_ns = self._clock.now_ns()
+            self._step_ns = 0
+            self._sleep()
+        return beat
+
+    def remove(self, beat: Beat) -> None:
+        """Let go of a beat that was stopped."""
+        self._slots[beat.slot].remove(beat)
+
+    def _sleep(self) -> None:
+        """Until the next slot that anybody is in."""
+        slot = self._slot
+        self._turns = next(
+            (turn for turn in range(1, _SLOTS) if self._slots[(slot + turn) % _SLOTS]), _SLOTS
+        )
+        self._due_ns += self._turns * _SLOT_NS
+        self._clock.call_at(self._due_ns, self._wake)
+
+    def _wake(self) -> None:
+        if not any(self._slots):
+            self._beating = False
+            _schedulers[asyncio.get_running_loop()].pop(self._clock)
+            return
+        now_ns = self._clock.now_ns()
+        if now_ns - self._due_ns > TICK_NS:
+            self._due_ns = now_ns
+        # One long step is a stall, and what came meanwhile still waits: go on slowly. Several are a
+        # machine that is too slow: then there is nothing to wait for.
+        last_ns, self._step_ns = self._step_ns, now_ns - self._woken_ns
+        usual_ns = max(self._turns * _SLOT_NS, min(self._step_ns, last_ns))
+        self._until_ns, self._woken_ns = min(now_ns, self._until_ns + 2 * usual_ns), now_ns
+        self._slot = (self._slot + self._turns) % _SLOTS
+        self._beat(self._slots[self._slot], self._until_ns)
+        self._sleep()
+
+    def _beat(self, beats: list[Beat], until_ns: int) -> None:
+        due = [beat for beat in beats if not beat.pending]
+        for beat in due:
+            beat.pending = True
+            self._pending.append((beat, until_ns))
+        for _ in range(min(len(due), usable_cores())):
+            self._clock.start(self._work)
+
+    def _work(self) -> None:
+        while self._pending:
+            begun: list[tuple[Beat, Stage | None]] = []
+            while len(begun) < _TOGETHER:
+                try:
+                    beat, until_ns = self._pending.popleft()
+                except IndexError:  # these were the last, or another thread was faster
+                    break
+                begun.append((beat, None if beat.stopped else beat.tick(until_ns)))
+            while begun:
+                for beat, stage in begun:
+                    beat.pending = stage is not None
+                begun = [(beat, stage()) for beat, stage in begun if stage is not None]
+
+
+_schedulers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Clock, Scheduler]] = (
+    WeakKeyDictionary()
+)

@@ -1,0 +1,224 @@
+"""One other participant of a room, and the calls we have with it, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc import RTCIceServer, RTCRtpReceiver
+
+from ...types import AudioFrame
+from ..base import RoomListener
+from .call import Call
+from .receive import RemoteAudio
+from .send import Publisher
+
+logger = logging.getLogger(__name__)
+
+CONNECT_WITHIN_S = 10.0
+"""An offer that has led to nothing after this time is made anew."""
+RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
+MAX_EARLY = 64
+"""Candidates kept until the answer that they belong to is here."""
+MAX_INBOX = 256
+"""Signalling messages of one participant that may wait; a call takes some ten."""
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PeerContext:
+    """What every peer of a room shares.
+
+    Attributes:
+        listener: Is told of tracks and audio; never raises.
+        publisher: Where our own packets come from.
+        send: Sends a signalling message.
+        spawn: Runs something in the background that the room waits for when it closes.
+        ice_servers, loopback: As for :class:`~.call.Call`.
+    """
+
+    listener: RoomListener
+    publisher: Publisher
+    send: Callable[[Message], None]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    ice_servers: Sequence[RTCIceServer]
+    loopback: bool
+
+
+class Peer:
+    """Keeps a call with one participant going for as long as it is in the room.
+
+    Whoever came later makes the offers (``offers``), so both sides never offer at once; who came
+    earlier takes whatever offer comes. A call that fails is replaced, and its tracks end.
+
+    :meth:`deliver` takes signalling messages in; they are dealt with one after the other.
+
+    Attributes:
+        server: The instance of the room server that told of the participant last.
+    """
+
+    def __init__(
+        self, context: PeerContext, participant: Message, *, offers: bool, server: str
+    ) -> None:
+        self.uid: str = participant["uid"]
+        self.session: str = participant["session"]
+        self.offers = offers
+        self.server = server
+        self.muted = bool(participant["muted"])
+        self.recording = bool(participant["recording"])
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._call: Call | None = None
+        self._tracks: dict[str, RemoteAudio] = {}
+        self._track_numbers = itertools.count(1)
+        self._early: deque[Message] = deque(maxlen=MAX_EARLY)
+        self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(MAX_INBOX)
+        self._timer: asyncio.TimerHandle | None = None
+        self._retries = iter(RETRY_DELAYS_S)
+        self._worker = self._loop.create_task(self._work())
+
+    @property
+    def connected(self) -> bool:
+        return self._call is not None and self._call.connected
+
+    def connect(self) -> None:
+        """See to it that there is a call: make an offer if that is ours to do."""
+        if self.offers and not self.connected:
+            self._put(None)
+
+    def deliver(self, message: Message) -> None:
+        """Take in an offer, an answer or a candidate of this participant."""
+        self._put(message)
+
+    def update(self, participant: Message) -> None:
+        """Take in what the server says of the participant, and tell what changed."""
+        muted, recording = bool(participant["muted"]), bool(participant["recording"])
+        if muted != self.muted:
+            self.muted = muted
+            for track in self._tracks:
+                self._context.listener.on_muted(self.uid, track, muted)
+        if recording != self.recording:
+            self.recording = recording
+            self._context.listener.on_participant_recording(self.uid, recording)
+
+    def close(self) -> None:
+        """End everything; the listener hears nothing of the participant after this."""
+        self._set_timer(None)
+        self._worker.cancel()
+        self._end_call()
+
+    def _put(self, message: Message | None) -> None:
+        if self._inbox.full():
+            logger.warning("%r sends more signalling messages than can be dealt with", self.uid)
+        else:
+            self._inbox.put_nowait(message)
+
+    async def _work(self) -> None:
+        while True:
+            message = await self._inbox.get()
+            try:
+                if message is None:
+                    await self._offer()
+                else:
+                    await self._handle(message)
+            except Exception as error:
+                # aiortc's parser raises whatever it runs into on a broken description.
+                logger.warning(
+                    "connecting to %r failed: %s: %s", self.uid, type(error).__name__, error
+                )
+                self._end_call()
+                self._retry_later()
+
+    async def _offer(self) -> None:
+        if self.connected:
+            return
+        call = self._new_call(secrets.token_urlsafe(8))
+        self._set_timer(CONNECT_WITHIN_S)
+        self._send(call, {"type": "offer", "sdp": await call.offer()})
+
+    async def _handle(self, message: Message) -> None:
+        if message["type"] == "offer":
+            call = self._new_call(message["call"])
+            self._send(call, {"type": "answer", "sdp": await call.answer(message["sdp"])})
+            return
+        call_now = self._call
+        if call_now is None or message["call"] != call_now.id:
+            return  # It belongs to a call that was given up.
+        if message["type"] == "answer":
+            await call_now.accept(message["sdp"])
+            while self._early:
+                await call_now.add_candidate(self._early.popleft()["candidate"])
+        elif call_now.described:
+            await call_now.add_candidate(message["candidate"])
+        else:
+            self._early.append(message)
+
+    def _new_call(self, call_id: str) -> Call:
+        self._end_call()
+        track = self._context.publisher.add_track()
+        self._call = Call(
+            call_id,
+            track=track,
+            ice_servers=self._context.ice_servers,
+            loopback=self._context.loopback,
+            on_receiver=self._add_track,
+            on_state=self._call_changed,
+        )
+        return self._call
+
+    def _end_call(self) -> None:
+        call, self._call = self._call, None
+        self._early.clear()
+        for name in tuple(self._tracks):
+            self._end_track(name)
+        if call is not None:
+            self._context.publisher.remove_track(call.track)
+            self._context.spawn(call.close())
+
+    def _call_changed(self, call: Call) -> None:
+        if call is not self._call:
+            return
+        if call.connected:
+            self._set_timer(None)
+            self._retries = iter(RETRY_DELAYS_S)
+        elif call.over:
+            logger.info("the call with %r broke off", self.uid)
+            for name in tuple(self._tracks):
+                self._end_track(name)
+            self._retry_later()
+
+    def _retry_later(self) -> None:
+        if self.offers:
+            self._set_timer(next(self._retries, RETRY_DELAYS_S[-1]))
+
+    def _set_timer(self, delay_s: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if delay_s is None else self._loop.call_later(delay_s, self.connect)
+
+    def _send(self, call: Call, message: Message) -> None:
+        self._context.send({**message, "to": self.uid, "call": call.id})
+
+    def _add_track(self, receiver: RTCRtpReceiver) -> None:
+        name = f"audio{next(self._track_numbers)}"
+        listener, uid = self._context.listener, self.uid
+
+        def on_frame(frame: AudioFrame) -> None:
+            listener.on_audio(uid, name, frame)
+
+        self._tracks[name] = RemoteAudio(receiver, on_frame, lambda: self._end_track(name))
+        if self.muted:
+            listener.on_muted(uid, name, True)
+
+    def _end_track(self, name: str) -> None:
+        track = self._tracks.pop(name, None)
+        if track is not None:
+            track.close()
+            self._context.listener.on_track_ended(self.uid, name)

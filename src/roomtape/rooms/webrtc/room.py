@@ -1,0 +1,264 @@
+"""A room of the embedded server: several participants, each connected to each, over aiortc.
+
+The server only introduces participants to each other (:mod:`.signalling`); the audio flows
+between them (:mod:`.peer`). So a dropped WebSocket, and even a restarted server, is
+mended without a gap in the audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from aiortc import RTCIceServer
+
+from ...errors import StateError
+from ...media.local_audio import LocalAudio
+from ...types import AudioFrame
+from ..base import Room, RoomListener
+from .peer import Message, Peer, PeerContext
+from .send import Publisher
+from .signalling import Signalling, signalling_url
+
+logger = logging.getLogger(__name__)
+
+REAPPEAR_WITHIN_S = 6.0
+"""How long a participant is kept that a restarted server does not know yet."""
+
+
+class WebRtcRoom(Room):
+    """A room of the server at ``url``.
+
+    Args:
+        url: The room server, as ``http://127.0.0.1:8080``.
+        ice_servers: STUN and TURN servers, needed only where participants cannot reach each
+            other directly. By default no other server is ever asked.
+
+    Raises:
+        ConfigurationError: The URL is not one.
+    """
+
+    def __init__(self, url: str, *, ice_servers: Sequence[RTCIceServer] = ()) -> None:
+        host = signalling_url(url).host or ""
+        self._url = url
+        self._ice_servers = ice_servers
+        self._loopback = host in ("localhost", "::1") or host.startswith("127.")
+        self._listener: RoomListener | None = None
+        self._signalling: Signalling | None = None
+        self._publisher = Publisher(self._published_muted)
+        self._context: PeerContext | None = None
+        self._peers: dict[str, Peer] = {}
+        self._number = 0
+        self._server: str | None = None
+        self._joining: dict[str, Any] = {}
+        self._muted = True
+        self._recording = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def join(
+        self,
+        *,
+        token: str | None,
+        channel: str,
+        uid: str,
+        listener: RoomListener,
+        local_audio: LocalAudio | None,
+    ) -> None:
+        if self._signalling is not None:
+            raise StateError("the room is joined already: leave() first")
+        await self._closed()
+        self._joining = {"room": channel, "uid": uid, "token": token}
+        self._listener = _Guarded(listener)
+        self._recording = False
+        self._server = None
+        self._signalling = signalling = Signalling(
+            self._url,
+            hello=self._hello,
+            on_welcome=self._welcomed,
+            on_message=self._told,
+            on_lost=self._lost,
+        )
+        self._context = PeerContext(
+            self._listener,
+            self._publisher,
+            signalling.send,
+            self._spawn,
+            self._ice_servers,
+            self._loopback,
+        )
+        self._publisher.publish(local_audio)
+        try:
+            await signalling.join()
+        except BaseException:
+            self._signalling = None
+            self._publisher.publish(None)
+            raise
+
+    async def leave(self) -> None:
+        await self._close("left")
+        await self._closed()
+
+    async def publish(self, local_audio: LocalAudio | None) -> None:
+        self._publisher.publish(local_audio)
+
+    async def set_muted(self, muted: bool) -> None:
+        self._published_muted(muted)
+
+    async def set_recording(self, recording: bool) -> None:
+        if recording != self._recording:
+            self._recording = recording
+            self._tell({"type": "state", "recording": recording})
+
+    def _published_muted(self, muted: bool) -> None:
+        if muted != self._muted:
+            self._muted = muted
+            self._tell({"type": "state", "muted": muted})
+
+    def _tell(self, message: Message) -> None:
+        # Until the welcome, the join message tells it.
+        if self._signalling is not None and self._server is not None:
+            self._signalling.send(message)
+
+    def _hello(self) -> dict[str, Any]:
+        return {**self._joining, "muted": self._muted, "recording": self._recording}
+
+    def _welcomed(self, welcome: Message) -> None:
+        restarted = self._server is not None and welcome["server"] != self._server
+        if self._server is not None and not restarted and not welcome["resumed"]:
+            # The server gave our seat up, and the others gave us up.
+            for peer in tuple(self._peers.values()):
+                self._remove(peer, "connection lost")
+        self._server = welcome["server"]
+        self._number = welcome["number"]
+        present = {participant["uid"] for participant in welcome["participants"]}
+        missing = [peer for uid, peer in self._peers.items() if uid not in present]
+        if restarted and missing:
+            # They have to find the server again, as we had; the audio flows meanwhile.
+            loop = asyncio.get_running_loop()
+            loop.call_later(REAPPEAR_WITHIN_S, self._remove_missing, missing)
+        else:
+            for peer in missing:
+                self._remove(peer, "left")
+        for participant in welcome["participants"]:
+            self._admit(participant)
+
+    def _told(self, message: Message) -> None:
+        match message.get("type"):
+            case "joined":
+                self._admit(message["participant"])
+            case "left":
+                peer = self._peers.get(message["uid"])
+                if peer is not None and peer.session == message["session"]:
+                    self._remove(peer, message["reason"])
+            case "state":
+                peer = self._peers.get(message["participant"]["uid"])
+                if peer is not None:
+                    peer.update(message["participant"])
+            case "offer" | "answer" | "candidate":
+                peer = self._peers.get(message["from"])
+                if peer is not None:
+                    peer.deliver(message)
+            case "error":
+                logger.warning("the room server: %s", message.get("message"))
+
+    def _admit(self, participant: Message) -> None:
+        """Somebody is here: new, or known and back after a restart of the server."""
+        assert self._listener is not None
+        assert self._context is not None
+        assert self._server is not None
+        uid = participant["uid"]
+        offers = self._number > participant["number"]
+        peer = self._peers.get(uid)
+        if peer is not None and peer.session != participant["session"]:
+            self._remove(peer, "replaced")
+            peer = None
+        if peer is None:
+            peer = self._peers[uid] = Peer(
+                self._context, participant, offers=offers, server=self._server
+            )
+            self._listener.on_participant_joined(uid)
+            if peer.recording:
+                self._listener.on_participant_recording(uid, True)
+        else:
+            peer.offers = offers
+            peer.server = self._server
+            peer.update(participant)
+        peer.connect()
+
+    def _remove(self, peer: Peer, reason: str) -> None:
+        if self._peers.get(peer.uid) is not peer:
+            return
+        assert self._listener is not None
+        del self._peers[peer.uid]
+        peer.close()
+        self._listener.on_participant_left(peer.uid, reason)
+
+    def _remove_missing(self, missing: list[Peer]) -> None:
+        for peer in missing:
+            if peer.server != self._server:
+                self._remove(peer, "connection lost")
+
+    def _lost(self, reason: str) -> None:
+        self._closing = asyncio.get_running_loop().create_task(self._close(reason))
+
+    async def _close(self, reason: str) -> None:
+        signalling, self._signalling = self._signalling, None
+        if signalling is None:
+            return
+        listener = self._listener
+        assert listener is not None
+        self._publisher.publish(None)
+        for peer in tuple(self._peers.values()):
+            self._remove(peer, reason)
+        await signalling.leave()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        listener.on_closed(reason)
+
+    async def _closed(self) -> None:
+        """Wait until a room that was lost is closed."""
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Guarded:
+    """Passes on to a listener, and keeps its exceptions out of the room."""
+
+    def __init__(self, listener: RoomListener) -> None:
+        self._listener = listener
+
+    def on_participant_joined(self, uid: str) -> None:
+        self._tell(self._listener.on_participant_joined, uid)
+
+    def on_participant_left(self, uid: str, reason: str) -> None:
+        self._tell(self._listener.on_participant_left, uid, reason)
+
+    def on_participant_recording(self, uid: str, recording: bool) -> None:
+        self._tell(self._listener.on_participant_recording, uid, recording)
+
+    def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
+        self._tell(self._listener.on_audio, uid, track, frame)
+
+    def on_muted(self, uid: str, track: str, muted: bool) -> None:
+        self._tell(self._listener.on_muted, uid, track, muted)
+
+    def on_track_ended(self, uid: str, track: str) -> None:
+        self._tell(self._listener.on_track_ended, uid, track)
+
+    def on_closed(self, reason: str) -> None:
+        self._tell(self._listener.on_closed, reason)
+
+    @staticmethod
+    def _tell(method: Callable[..., None], *args: object) -> None:
+        try:
+            method(*args)
+        except Exception:
+            logger.exception("a room listener raised")

@@ -1,0 +1,252 @@
+"""The client's end of the signalling WebSocket (docs/signalling.md), which mends itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from ...errors import ConfigurationError, RoomRefusedError, RoomUnreachableError
+
+logger = logging.getLogger(__name__)
+
+JOIN_TIMEOUT_S = 10.0
+RECONNECT_FOR_S = 30.0
+"""How long a dropped WebSocket is tried to be opened again."""
+RECONNECT_DELAYS_S = (0.1, 0.2, 0.5, 1.0)
+"""The last one goes on. The server holds a seat for 5 s, and a restarted server's other
+clients wait for 6 s: a longer delay would miss both."""
+HEARTBEAT_S = 10.0
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""A welcome names 32 participants; the server is trusted, and yet not without bounds."""
+MAX_UNSENT = 128
+_REPLACED_CODE = 4001
+_SIGNALLING_PATH = "ws"
+
+Message = dict[str, Any]
+
+
+class Signalling:
+    """A seat in a room: joins, sends and receives, and comes back when the WebSocket drops.
+
+    Args:
+        url: The server, as ``http://127.0.0.1:8080``.
+        hello: What to say of ourselves when joining, and when coming back: everything that
+            the join message has besides the room and the ids.
+        on_welcome: Called with each welcome, before any other message.
+        on_message: Called with every other message of the server.
+        on_lost: Called once if the seat is lost for good, with the reason.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        hello: Callable[[], Mapping[str, Any]],
+        on_welcome: Callable[[Message], None],
+        on_message: Callable[[Message], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._url = url
+        self._address = signalling_url(url)
+        self._hello = hello
+        self._on_welcome = on_welcome
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._session = secrets.token_urlsafe(12)
+        self._resume: str | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._unsent: deque[Message] = deque(maxlen=MAX_UNSENT)
+        self._ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def join(self) -> None:
+        """Take a seat.
+
+        Raises:
+            RoomUnreachableError: No room server answers.
+            RoomRefusedError: The server said no.
+        """
+        self._http = aiohttp.ClientSession()
+        try:
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                await self._connect()
+        except BaseException as error:
+            await self._http.close()
+            if isinstance(error, TimeoutError):
+                raise RoomUnreachableError(
+                    f"{self._url} did not answer within {JOIN_TIMEOUT_S:.0f} s"
+                ) from None
+            raise
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._read()), loop.create_task(self._write())]
+
+    def send(self, message: Message) -> None:
+        """Send a message, later if the WebSocket is just being mended. Never blocks."""
+        self._unsent.append(message)
+        self._ready.set()
+
+    async def leave(self) -> None:
+        """Say goodbye and close. Safe to call at any time."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        ws, self._ws = self._ws, None
+        if ws is not None and not ws.closed:
+            try:
+                async with asyncio.timeout(1.0):
+                    await ws.send_str(json.dumps({"type": "leave"}))
+                    await ws.close()
+            except (ConnectionError, TimeoutError):
+                pass  # Then the server notices by itself.
+        if self._http is not None:
+            await self._http.close()
+
+    async def _connect(self) -> None:
+        """Open the WebSocket and take, or resume, the seat."""
+        assert self._http is not None
+        try:
+            ws = await self._http.ws_connect(
+                self._address, heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=0
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise RoomUnreachableError(
+                f"{self._url} is not a room server (it answered {error.status} to {self._address})"
+            ) from None
+        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
+            raise RoomUnreachableError(
+                f"no room server answers at {self._url} ({_reason(error)}): start one with "
+                "`roomtape serve`, or check the address"
+            ) from None
+        join = {"type": "join", "session": self._session, "resume": self._resume, **self._hello()}
+        try:
+            await ws.send_str(json.dumps(join))
+            answer = _parsed(await ws.receive())
+        except ConnectionError:
+            answer = None
+        if answer is None or answer.get("type") not in ("welcome", "refused"):
+            await ws.close()
+            raise RoomUnreachableError(f"{self._url} closed the connection without an answer")
+        if answer["type"] == "refused":
+            await ws.close()
+            raise RefusedError(str(answer.get("message")), code=str(answer.get("code")))
+        self._resume = answer["resume"]
+        self._ws = ws
+        self._on_welcome(answer)
+        self._ready.set()
+
+    async def _read(self) -> None:
+        while True:
+            ws = self._ws
+            assert ws is not None
+            async for received in ws:
+                message = _parsed(received)
+                if message is not None:
+                    self._tell(message)
+            self._ws = None
+            if ws.close_code == _REPLACED_CODE:
+                self._on_lost("another connection took this seat")
+                return
+            logger.info("the WebSocket to %s dropped: coming back", self._url)
+            await ws.close()
+            reason = await self._reconnect()
+            if reason:
+                self._on_lost(reason)
+                return
+
+    def _tell(self, message: Message) -> None:
+        try:
+            self._on_message(message)
+        except (KeyError, TypeError) as error:
+            logger.warning("%s sent a message that is not understood: %r", self._url, error)
+
+    async def _reconnect(self) -> str:
+        """Try to come back for a while.
+
+        Returns:
+            Why it failed; empty if it did not.
+        """
+        deadline = time.monotonic() + RECONNECT_FOR_S
+        delays = iter(RECONNECT_DELAYS_S)
+        while True:
+            await asyncio.sleep(next(delays, RECONNECT_DELAYS_S[-1]))
+            left_s = deadline - time.monotonic()
+            try:
+                async with asyncio.timeout(max(0.0, left_s)):
+                    await self._connect()
+                return ""
+            except RefusedError as error:
+                # A seat that the server still takes for somebody else's is free in a while.
+                if error.code != "name_taken" or left_s <= 0:
+                    return str(error)
+            except (RoomUnreachableError, TimeoutError) as error:
+                logger.debug("not yet back: %s", error)
+                if left_s <= 0:
+                    return f"the connection to {self._url} was lost for {RECONNECT_FOR_S:.0f} s"
+
+    async def _write(self) -> None:
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            while self._unsent and self._ws is not None:
+                message = self._unsent.popleft()
+                try:
+                    await self._ws.send_str(json.dumps(message))
+                except ConnectionError:
+                    self._unsent.appendleft(message)
+                    break  # Coming back sets the event again.
+
+
+class RefusedError(RoomRefusedError):
+    """The server's no, with its code."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def signalling_url(url: str) -> URL:
+    """The WebSocket of the room server at ``url``.
+
+    Raises:
+        ConfigurationError: It is not such a URL.
+    """
+    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+    try:
+        parsed = URL(url)
+        if parsed.scheme in schemes and parsed.host and not parsed.query_string:
+            return (parsed.with_fragment(None) / _SIGNALLING_PATH).with_scheme(
+                schemes[parsed.scheme]
+            )
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        f"{url!r} is not the address of a room server: it looks like http://127.0.0.1:8080"
+    )
+
+
+def _parsed(received: aiohttp.WSMessage) -> Message | None:
+    if received.type is not aiohttp.WSMsgType.TEXT:
+        return None
+    try:
+        message = json.loads(received.data)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "os_error", error)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -1,0 +1,53 @@
+"""rooms/webrtc/aiortc_internals.py: what it needs of aiortc and aioice is there."""
+
+from __future__ import annotations
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.rtp import RtpPacket
+
+from roomtape.rooms.webrtc.aiortc_internals import (
+    GATHER,
+    JITTER_BUFFER,
+    gather_on_loopback,
+    tap_packets,
+)
+
+
+async def test_aiortc_still_has_the_jitter_buffer_that_is_replaced() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    receiver = connection.addTransceiver("audio").receiver
+    assert hasattr(receiver, JITTER_BUFFER), (
+        "aiortc's RTCRtpReceiver keeps its jitter buffer elsewhere now: read its "
+        "_handle_rtp_packet and change aiortc_internals.py"
+    )
+    await connection.close()
+
+
+async def test_every_packet_reaches_the_tap_and_none_the_decoder() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    receiver = connection.addTransceiver("audio").receiver
+    got: list[RtpPacket] = []
+    tap_packets(receiver, got.append)
+    packets = [RtpPacket(sequence_number=number, timestamp=number) for number in (5, 3, 60000)]
+    for packet in packets:
+        packet._data = b""
+        assert getattr(receiver, JITTER_BUFFER).add(packet) == (False, None)
+    assert got == packets
+    await connection.close()
+
+
+def test_a_receiver_built_differently_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="aiortc"):
+        tap_packets(object(), print)  # type: ignore[arg-type]
+
+
+async def test_rooms_on_this_machine_offer_its_loopback_address() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    transceiver = connection.addTransceiver("audio")
+    ice = transceiver.receiver.transport.transport.iceGatherer._connection
+    assert hasattr(ice, GATHER), "aioice gathers its candidates elsewhere now"
+    gather_on_loopback(connection)
+    await connection.setLocalDescription()
+    assert " 127.0.0.1 " in connection.localDescription.sdp
+    await connection.close()
