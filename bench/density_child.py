@@ -73,7 +73,7 @@ async def feed_recorders(
 
 def lateness_s(recorder: AudioRecorder) -> float:
     """How far the mix head is behind where it should be."""
-    mixed_s = recorder._session.progress.mixed_samples / recorder.config.sample_rate
+    mixed_s = recorder._output.mixed_samples / recorder.config.sample_rate
     return recorder.duration_s - MIX_DELAY_NS / NS_PER_S - mixed_s
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from common import Row, folder, speech
 from roomtape import AudioRecorder, AudioRecordingConfiguration
+from roomtape.audio.encoder import PcmEncoder
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.source_track import SourceTrack
 from roomtape.clock import ScriptedClock
 from roomtape.storage.disk import Disk
-from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, Pcm
+from roomtape.types import NS_PER_S, Pcm
 
 MOST_GROWTH_MB = 10
 MOST_CYCLIC_MB = 16
@@ -44,18 +45,19 @@ def push(track: SourceTrack, pcm: Pcm, frame: int) -> None:
 
 def cost_of_second(participants: int, rate_hz: int, *, seconds: int = 10) -> float:
     """CPU milliseconds for mixing a second of 48 kHz to WAV."""
-    session = RecordingSession(
-        rate_hz=rate_hz, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.MEDIUM
-    )
+    session = RecordingSession()
+    output = session.add_output(PcmEncoder(rate_hz), rate_hz=rate_hz)
     voices = [speech(index % 8, 20).reshape(-1, 960) for index in range(participants)]
-    tracks = [session.add_source(str(i), local=False, joined_ns=0) for i in range(participants)]
+    joined = (session.add_source(str(i), local=False, joined_ns=0) for i in range(participants))
+    tracks = [track for track in joined if track is not None]
     cpu = 0.0
     for tick in range(seconds * 5):
         for frame in range(tick * _TICK_FRAMES, (tick + 1) * _TICK_FRAMES):
             for track, voice in zip(tracks, voices, strict=True):
                 push(track, voice[frame % 1000], frame)
         begun = time.process_time()
-        session.advance((tick + 1) * _TICK_FRAMES * _FRAME_NS)
+        session.mix((tick + 1) * _TICK_FRAMES * _FRAME_NS)
+        output.encode()
         cpu += time.process_time() - begun
     return cpu / seconds * 1000
 

@@ -132,6 +132,9 @@ def test_importing_the_package_is_quick():
                 "SLOW_DISK": 105,
                 "LATE_AUDIO": 106,
                 "UNRECOVERED_RING": 107,
+                "SOURCE_FAILED": 108,
+                "FILE_MOVED": 109,
+                "SUSPENDED": 110,
             },
         ),
     ],
@@ -173,6 +176,7 @@ def test_the_fields_of_the_reports():
         "warnings",
         "sources",
         "error",
+        "suspended_s",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",
@@ -187,4 +191,5 @@ def test_the_fields_of_the_reports():
         "reanchored",
         "peak_dbfs",
         "intervals",
+        "error",
     ]

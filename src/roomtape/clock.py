@@ -16,12 +16,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from .types import NS_PER_S
-
-A = TypeVar("A")
-R = TypeVar("R")
 
 
 class Clock(Protocol):
@@ -46,12 +43,16 @@ class Clock(Protocol):
         """Have the running event loop call ``function`` then."""
         ...
 
-    async def offload(self, function: Callable[[A], R], argument: A) -> R:
-        """Call ``function(argument)`` away from the event loop."""
+    def start(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done away from the event loop; it must not raise.
+
+        Raises:
+            RuntimeError: There is no thread to be had.
+        """
         ...
 
-    def start(self, work: Callable[[], None]) -> None:
-        """Have ``work`` done away from the event loop; it must not raise."""
+    def slept_ns(self) -> int:
+        """For how long the machine was suspended so far, which :meth:`now_ns` leaves out."""
         ...
 
 
@@ -71,12 +72,14 @@ class SystemClock:
         delay_s = max(0, deadline_ns - time.monotonic_ns()) / NS_PER_S
         asyncio.get_running_loop().call_later(delay_s, function)
 
-    async def offload(self, function: Callable[[A], R], argument: A) -> R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_pool(), function, argument)
-
     def start(self, work: Callable[[], None]) -> None:
         _pool().submit(work)
+
+    def slept_ns(self) -> int:
+        if not hasattr(time, "CLOCK_BOOTTIME"):  # Linux has it
+            return 0
+        # Read one after the other, they differ by a little even where there was no sleep.
+        return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns())
 
 
 SYSTEM_CLOCK = SystemClock()
@@ -93,7 +96,7 @@ class ScriptedClock:
     threads = False
 
     def __init__(self, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
-        self._now_ns = 0
+        self._now_ns = self._slept_ns = 0
         self._start = start
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -113,11 +116,17 @@ class ScriptedClock:
     def call_at(self, deadline_ns: int, function: Callable[[], None]) -> None:
         self._waker(max(deadline_ns, self._now_ns)).add_done_callback(lambda _: function())
 
-    async def offload(self, function: Callable[[A], R], argument: A) -> R:
-        return function(argument)
-
     def start(self, work: Callable[[], None]) -> None:
         work()
+
+    def slept_ns(self) -> int:
+        return self._slept_ns
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps for so long: the wall clock goes on, and :meth:`now_ns` does not."""
+        slept_ns = round(seconds * NS_PER_S)
+        self._slept_ns += slept_ns
+        self._start += timedelta(microseconds=slept_ns / 1000)
 
     def _waker(self, deadline_ns: int) -> asyncio.Future[None]:
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -142,6 +151,11 @@ class ScriptedClock:
 def _pool() -> ThreadPoolExecutor:
     """One pool for everybody."""
     return ThreadPoolExecutor(usable_cores(), thread_name_prefix="roomtape-work")
+
+
+if hasattr(os, "register_at_fork"):
+    # The parent's threads are not in the child, and its executor would wait for them for ever.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def usable_cores() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import operator
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,6 +101,12 @@ class AudioRecordingWarning(enum.IntEnum):
     """A participant's audio arrives too late to be placed."""
     UNRECOVERED_RING = 107
     """A crashed cyclic recording lies beside the target; ``roomtape recover`` finishes it."""
+    SOURCE_FAILED = 108
+    """A participant's audio made something fail; it is recorded no further, all others are."""
+    FILE_MOVED = 109
+    """Somebody renamed or removed the file while it was recorded to."""
+    SUSPENDED = 110
+    """The machine slept; nothing of that time is in the recording."""
 
 
 class ErrorCode(enum.IntEnum):
@@ -135,6 +142,9 @@ class AudioRecordingConfiguration:
         cycle_time: 0 writes the file live; 10, 60, 360 or 900 keep only the last so many
             seconds and put the file at ``file_path`` when the recording stops.
         report: Write the report beside the file, as ``call.aac.json``.
+
+    Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
+    them.
     """
 
     file_path: str | os.PathLike[str]
@@ -148,7 +158,8 @@ class AudioRecordingConfiguration:
     @property
     def path(self) -> Path:
         """``file_path``, absolute. A symlink in its last part is not followed."""
-        return Path(os.path.abspath(self.file_path))  # noqa: PTH100 (resolve() follows links)
+        name = os.fsdecode(self.file_path)
+        return Path(os.path.abspath(name))  # noqa: PTH100 (resolve() follows links)
 
     @property
     def format(self) -> AudioFormat:
@@ -157,13 +168,13 @@ class AudioRecordingConfiguration:
         Raises:
             SuffixError: The suffix is neither .wav nor .aac.
         """
-        suffix = os.path.splitext(os.fspath(self.file_path))[1]  # noqa: PTH122 (".wav" has no stem)
+        name = os.fsdecode(self.file_path)
+        suffix = os.path.splitext(name)[1]  # noqa: PTH122 (".wav" has no stem)
         try:
             return AudioFormat(suffix[1:].lower())
         except ValueError:
             raise SuffixError(
-                f"cannot record to {os.fspath(self.file_path)!r}: the file name must end in "
-                ".wav or .aac"
+                f"cannot record to {name!r}: the file name must end in .wav or .aac"
             ) from None
 
     def validate(self) -> None:
@@ -173,22 +184,56 @@ class AudioRecordingConfiguration:
             SuffixError: The suffix is neither .wav nor .aac.
             ConfigurationError: A value is not in the contract's table.
         """
-        if not isinstance(self.file_path, str | os.PathLike):
-            raise ConfigurationError(f"file_path is {self.file_path!r}; it must name a file")
-        if "\0" in os.fspath(self.file_path):
-            raise ConfigurationError("file_path contains a NUL character")
+        self.checked()
+
+    def checked(self) -> AudioRecordingConfiguration:
+        """The same with every value of the contract's own type: a path, and plain integers.
+
+        Raises:
+            SuffixError, ConfigurationError: As :meth:`validate`.
+        """
+        path = _checked_path(self.file_path)
         _ = self.format
-        _one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ)
-        _one_of("quality", self.quality, tuple(AudioRecordingQuality))
-        _one_of("position", self.position, tuple(AudioRecordingPosition))
-        _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
+        return AudioRecordingConfiguration(
+            path,
+            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ),
+            quality=AudioRecordingQuality(
+                _one_of("quality", self.quality, tuple(AudioRecordingQuality))
+            ),
+            position=AudioRecordingPosition(
+                _one_of("position", self.position, tuple(AudioRecordingPosition))
+            ),
+            cycle_time=AudioRecordingCycleTime(
+                _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
+            ),
+            report=bool(self.report),
+        )
 
 
-def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> None:
+def _checked_path(given: object) -> str:
+    """``given`` as the name of a file that the system can have."""
+    try:
+        name = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
+        os.fsencode(name)
+    except Exception as error:  # whatever somebody's own __fspath__ raises, too
+        raise ConfigurationError(
+            f"file_path is {given!r}; it must name a file ({type(error).__name__}: {error})"
+        ) from None
+    if "\0" in name:
+        raise ConfigurationError("file_path contains a NUL character")
+    return name
+
+
+def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # whatever it is
+    except TypeError:
+        number = None
     # bool is an int to Python, and True would silently mean quality 1.
-    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+    if number is None or isinstance(value, bool) or number not in allowed:
         listed = ", ".join(str(int(choice)) for choice in allowed)
         raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}")
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +311,7 @@ class SourceReport:
         reanchored: How often the sender's timestamps made no sense and were anchored anew.
         peak_dbfs: The loudest sample, or -inf if all was digital zero.
         intervals: The stretches of time, in order of kind and start.
+        error: Why it was recorded no further, though the recording went on; empty if it was.
     """
 
     name: str
@@ -280,6 +326,7 @@ class SourceReport:
     reanchored: int
     peak_dbfs: float
     intervals: tuple[Interval, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -301,6 +348,7 @@ class RecordingReport:
         warnings: What happened on the way, in words.
         sources: One entry a participant and stay.
         error: Why the recording ended early; empty if it did not.
+        suspended_s: For how long the machine slept meanwhile; nothing of it is in the file.
     """
 
     file_path: str
@@ -316,6 +364,7 @@ class RecordingReport:
     warnings: tuple[str, ...] = ()
     sources: tuple[SourceReport, ...] = field(default=())
     error: str = ""
+    suspended_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roomtape.audio.session import RecordingSession
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, IntervalKind, Pcm
-from support.scripted import Frame, pcm_of, play, shifts_of, spans, spoken, uniform
+from support.scripted import Frame, SoloSession, pcm_of, play, shifts_of, spans, spoken, uniform
 from support.signals import noise
 
 RATE = 8000
@@ -21,8 +20,8 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def new_session(rate_hz: int = RATE) -> RecordingSession:
-    return RecordingSession(
+def new_session(rate_hz: int = RATE) -> SoloSession:
+    return SoloSession(
         rate_hz=rate_hz, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.MEDIUM
     )
 

@@ -124,10 +124,10 @@ def test_resampling_is_within_90_db_of_the_ideal(rate: int, rate_hz: int) -> Non
         noise(3, 4, low // 2, dbfs=-12).astype(np.float64), low // 2, rate, "VHQ"
     )
     pcm = np.rint(np.clip(signal, -32768, 32767)).astype(np.int16)
-    mixer = Mixer(rate_hz)
-    voice = _Voice(rate, pcm)
-    mixer.add(voice)
-    out = np.concatenate([mixer.mix(rate_hz // 5) for _ in range(20)])
+    mixer = Mixer()
+    bus = mixer.add_bus(rate_hz)
+    mixer.add(_Voice(rate, pcm), (bus,))
+    out = np.concatenate([mixer.mix([rate_hz // 5])[0] for _ in range(20)])
     ideal = soxr.resample(pcm.astype(np.float64), rate, rate_hz, "VHQ")
     middle = slice(rate_hz // 2, 3 * rate_hz)
     assert snr_db(ideal[middle], out[middle]) >= 90
@@ -150,20 +150,22 @@ def test_a_voice_that_comes_while_the_last_one_of_its_rate_rings_out_is_heard() 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 def test_the_last_voice_of_a_rate_is_heard_to_its_end(rate: int) -> None:
     pcm = tone(440, 1.0, rate)
-    mixer = Mixer(48000)
-    mixer.add(_Voice(rate, pcm))
-    out = np.concatenate([mixer.mix(4800) for _ in range(20)])
+    mixer = Mixer()
+    bus = mixer.add_bus(48000)
+    mixer.add(_Voice(rate, pcm), (bus,))
+    out = np.concatenate([mixer.mix([4800])[0] for _ in range(20)])
     end = slice(48000 - 2400, 48000 - 480)
     assert snr_db(tone(440, 1.0, 48000)[end], out[end]) >= 40
     assert not np.abs(out[48000 + 2400 :]).max() > 1
 
 
 def test_cost_of_a_rate_ends_with_its_last_voice() -> None:
-    mixer = Mixer(48000)
+    mixer = Mixer()
+    bus = mixer.add_bus(48000)
     for rate in (8000, 16000, 44100, 48000):
-        mixer.add(_Voice(rate, np.ones(rate, np.int16)))
+        mixer.add(_Voice(rate, np.ones(rate, np.int16)), (bus,))
     for _ in range(20):
-        mixer.mix(9600)
+        mixer.mix([9600])
     assert not mixer._groups
 
 

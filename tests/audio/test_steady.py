@@ -19,6 +19,7 @@ from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, Interva
 from support.scripted import (
     Frame,
     Part,
+    SoloSession,
     pcm_of,
     play,
     push,
@@ -89,7 +90,7 @@ def test_stereo_is_steady_too_and_more_channels_go_the_long_way() -> None:
 def test_who_speaks_stays_steady_while_the_mixer_falls_behind_but_not_who_pushes_ahead(
     pace: float, steady: bool
 ) -> None:
-    session = RecordingSession(
+    session = SoloSession(
         rate_hz=RATE, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.LOW
     )
     source, voice = session.add_source("alice", local=False, joined_ns=0), noise(1, 8, RATE)
@@ -243,7 +244,7 @@ def test_meters_and_warnings_are_told_the_same_at_every_tick() -> None:
 
 
 def test_what_other_threads_push_meanwhile_is_all_there() -> None:
-    session = RecordingSession(
+    session = SoloSession(
         rate_hz=RATE, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.LOW
     )
     sources = [session.add_source(str(n), local=False, joined_ns=0) for n in range(4)]

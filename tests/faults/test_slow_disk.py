@@ -12,7 +12,7 @@ import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.errors import FileError
-from roomtape.recording import pump, recorder
+from roomtape.recording import pump, run
 from roomtape.types import AudioRecordingCode, RecordingEvent
 from support.faulty_disk import HangingDisk
 from support.readers import read_all
@@ -129,8 +129,8 @@ async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_
 async def test_stop_returns_within_its_bound_on_a_disk_that_hangs(
     cycle_time: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recorder, "_HUNG_DISK_S", 0.5)
-    monkeypatch.setattr(recorder, "_SLOWEST_BYTES_PER_S", 1 << 30)
+    monkeypatch.setattr(run, "_HUNG_DISK_S", 0.5)
+    monkeypatch.setattr(run, "_SLOWEST_BYTES_PER_S", 1 << 30)
     disk, events = HangingDisk("write", "fsync"), list[RecordingEvent]()
     hung = AudioRecorder(
         AudioRecordingConfiguration(tmp_path / "a.wav", cycle_time=cycle_time, report=True),

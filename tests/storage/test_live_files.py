@@ -67,7 +67,8 @@ async def test_data_is_synced_before_the_header_that_claims_it_is_all(tmp_path: 
         "header" if name == "write" and offset == 0 else name for name, offset, _ in disk.notes
     ]
     # The name is synced when it is taken, and data about once a second.
-    assert kinds[:6] == ["open", "header", "link", "unlink", "open", "fsync"]
+    # The second "open" follows the name, the third one is the directory.
+    assert kinds[:7] == ["open", "header", "link", "unlink", "open", "open", "fsync"]
     assert kinds[-6:] == ["write", "truncate", "fsync", "header", "fsync", "close"]
     assert kinds.count("fsync") >= 2 + 1 + 2
     # A header is either ahead of the data by seconds, or comes after the data's sync.
@@ -85,7 +86,8 @@ async def test_a_ring_is_safe_before_the_start_and_until_the_finished_file_is(tm
     await record_scripted(tmp_path / "a.aac", disk=disk, cycle_time=10)
     kinds = [name for name, _, _ in disk.notes]
     # Before START: the ring with its space, its head, and its name in the directory.
-    assert kinds[:6] == ["open", "allocate", "write", "fsync", "open", "fsync"]
+    named = ["open", "link", "unlink"]  # locked before it has its name
+    assert kinds[:8] == [*named, "allocate", "write", "fsync", "open", "fsync"]
     # Copy, sync, take the name, sync the directory; only then remove the ring (its own "close"
     # comes some time after, on another thread).
     finishing = ["read", "write", "fsync", "close", "link", "unlink", "open", "fsync", "unlink"]

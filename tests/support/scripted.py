@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roomtape.audio import arrays
+from roomtape.audio.encoder import make_encoder
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.source_track import SourceTrack
 from roomtape.types import (
@@ -109,6 +110,30 @@ def run(
     return result
 
 
+class SoloSession(RecordingSession):
+    """A session with one output, which everybody is in; it gives that output's units."""
+
+    def __init__(
+        self, *, rate_hz: int, audio_format: AudioFormat, quality: AudioRecordingQuality
+    ) -> None:
+        super().__init__()
+        encoder = make_encoder(audio_format, rate_hz, quality)
+        self.output = self.add_output(encoder, rate_hz=rate_hz)
+
+    def add_source(self, name: str, *, local: bool, joined_ns: int) -> SourceTrack:
+        track = super().add_source(name, local=local, joined_ns=joined_ns)
+        assert track is not None
+        return track
+
+    def advance(self, now_ns: int) -> list[bytes]:
+        self.mix(now_ns)
+        return self.output.encode()
+
+    def finish(self, now_ns: int) -> list[bytes]:
+        super().finish(now_ns)
+        return self.output.finish()
+
+
 @contextmanager
 def without_accelerator() -> Iterator[None]:
     """What is recorded meanwhile is recorded in Python alone."""
@@ -125,7 +150,7 @@ def _run(
     audio_format: AudioFormat,
     each_tick: Callable[[RecordingSession], object] | None,
 ) -> tuple[bytes, list[SourceReport]]:
-    session = RecordingSession(
+    session = SoloSession(
         rate_hz=rate_hz, audio_format=audio_format, quality=AudioRecordingQuality.HIGH
     )
     end_ns = round(seconds * NS_PER_S)
@@ -193,10 +218,17 @@ def pcm_of(data: bytes) -> Pcm:
     return samples
 
 
-def decoded_aac(data: bytes) -> npt.NDArray[np.float32]:
-    """The samples of an ADTS stream, full scale 1.0, by FFmpeg's decoder."""
+def decoded_aac(data: bytes, *, every_channel: bool = False) -> npt.NDArray[np.float32]:
+    """The samples of an ADTS stream, full scale 1.0, by FFmpeg's decoder: of its first channel, or
+    ``(channels, frames)``."""
     with av.open(io.BytesIO(data), mode="r", format="aac") as container:
-        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+        channels = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], 1)
+    return channels if every_channel else channels[0]
+
+
+def snr_between(signal: npt.NDArray[np.float64], other: npt.NDArray[np.float32]) -> float:
+    """How far, in dB, what differs is below the signal."""
+    return float(10 * np.log10(np.square(signal).sum() / np.square(signal - other).sum()))
 
 
 def shifts_of(

@@ -33,7 +33,7 @@ _AAC_RATE_CONTROL = {
     AudioRecordingQuality.HIGH: {},
 }
 _PLANAR_FLOAT = av.AudioFormat("fltp")
-_MONO = av.AudioLayout("mono")
+_LAYOUTS = {1: av.AudioLayout("mono"), 2: av.AudioLayout("stereo")}
 _AAC_OPTIONS = {
     "aac_coder": "fast",  # better on speech than the default one, in a third of its time
     "aac_tns": "0",  # temporal noise shaping costs speech up to 0.6 PESQ with this coder
@@ -45,15 +45,15 @@ class Encoder(Protocol):
     """Samples in, units out. Not thread-safe."""
 
     unit_samples: int
-    """How many samples a unit holds; the last one may hold fewer."""
+    """How many samples of each channel a unit holds; the last one may hold fewer."""
     most_unit_bytes: int
     """No unit is larger."""
     bytes_per_s: int
     """What it gives, about."""
 
     def encode(self, samples: Samples) -> list[bytes]:
-        """Take float32 samples in units of int16, within full scale; give the units that are
-        complete."""
+        """Take float32 samples in units of int16, within full scale, of shape ``(frames,)`` or
+        ``(frames, channels)``; give the units that are complete."""
         ...
 
     def finish(self) -> list[bytes]:
@@ -62,22 +62,26 @@ class Encoder(Protocol):
 
 
 def make_encoder(
-    audio_format: AudioFormat, rate_hz: int, quality: AudioRecordingQuality
+    audio_format: AudioFormat,
+    rate_hz: int,
+    quality: AudioRecordingQuality,
+    *,
+    channels: int = 1,
 ) -> Encoder:
-    """The encoder of a format."""
+    """The encoder of a format, for one channel or two."""
     if audio_format is AudioFormat.WAV:
-        return PcmEncoder(rate_hz)
-    return AacEncoder(rate_hz, quality)
+        return PcmEncoder(rate_hz, channels=channels)
+    return AacEncoder(rate_hz, quality, channels=channels)
 
 
 class PcmEncoder:
-    """Signed 16-bit little endian, rounded to nearest."""
+    """Signed 16-bit little endian, rounded to nearest; channels interleaved."""
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, *, channels: int = 1) -> None:
         self.unit_samples = rate_hz // 10
-        self.most_unit_bytes = self.unit_samples * 2
-        self.bytes_per_s = rate_hz * 2
-        self._waiting = np.zeros(0, "<i2")
+        self.most_unit_bytes = self.unit_samples * 2 * channels
+        self.bytes_per_s = rate_hz * 2 * channels
+        self._waiting = np.zeros((0, channels) if channels > 1 else 0, "<i2")
 
     def encode(self, samples: Samples) -> list[bytes]:
         pcm = np.concatenate([self._waiting, np.rint(samples).astype("<i2")])
@@ -97,25 +101,26 @@ class AacEncoder:
     The encoder puts 1024 samples of priming before the signal. Its first packet holds nothing but
     that and is left out, so sample 0 of the file is sample 0 of the recording; what that costs is
     a fade-in over the first 1024 samples, since a decoder lacks the overlap with the frame before.
+    Two channels have twice the bit rate.
     """
 
-    def __init__(self, rate_hz: int, quality: AudioRecordingQuality) -> None:
+    def __init__(self, rate_hz: int, quality: AudioRecordingQuality, *, channels: int = 1) -> None:
         self.unit_samples = AAC_FRAME_SAMPLES
-        self.most_unit_bytes = ADTS_HEADER_BYTES + MAX_PAYLOAD_BYTES
+        self.most_unit_bytes = ADTS_HEADER_BYTES + channels * MAX_PAYLOAD_BYTES
+        bit_rate = channels * _AAC_BIT_RATE[quality]
         # The nominal rate is without the headers.
-        self.bytes_per_s = _AAC_BIT_RATE[quality] // 8 + -(
-            -ADTS_HEADER_BYTES * rate_hz // AAC_FRAME_SAMPLES
-        )
+        self.bytes_per_s = bit_rate // 8 + -(-ADTS_HEADER_BYTES * rate_hz // AAC_FRAME_SAMPLES)
         self._rate_hz = rate_hz
+        self._channels = channels
         self._codec = av.CodecContext.create("aac", "w")
         assert isinstance(self._codec, av.AudioCodecContext)
         self._codec.sample_rate = rate_hz
-        self._codec.layout = _MONO
+        self._codec.layout = _LAYOUTS[channels]
         self._codec.format = _PLANAR_FLOAT
         self._codec.time_base = Fraction(1, rate_hz)
-        self._codec.bit_rate = _AAC_BIT_RATE[quality]
+        self._codec.bit_rate = bit_rate
         self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality]
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting = np.zeros((0, channels) if channels > 1 else 0, np.float32)
         self._begun = False
         self._primed = False
 
@@ -128,8 +133,9 @@ class AacEncoder:
     def finish(self) -> list[bytes]:
         units: list[bytes] = []
         if len(self._waiting):
-            padding = np.zeros(AAC_FRAME_SAMPLES - len(self._waiting), np.float32)
-            units += self._encode_frames(np.concatenate([self._waiting, padding]))
+            padding = AAC_FRAME_SAMPLES - len(self._waiting)
+            silence = np.zeros((padding, *self._waiting.shape[1:]), np.float32)
+            units += self._encode_frames(np.concatenate([self._waiting, silence]))
             self._waiting = self._waiting[:0]
         if self._begun:
             units += self._packed(self._codec.encode(None))
@@ -139,7 +145,10 @@ class AacEncoder:
     def _encode_frames(self, signal: Samples) -> list[bytes]:
         """Encode whole frames. All in one call: PyAV cuts them itself, and each call of it ends
         in an exception inside that costs a third of what encoding a frame does."""
-        frame = av.AudioFrame.from_ndarray(signal[None, :], format=_PLANAR_FLOAT, layout=_MONO)
+        planes = signal[None, :] if signal.ndim == 1 else np.ascontiguousarray(signal.T)
+        frame = av.AudioFrame.from_ndarray(
+            planes, format=_PLANAR_FLOAT, layout=_LAYOUTS[self._channels]
+        )
         frame.sample_rate = self._rate_hz
         self._begun = True
         return self._packed(self._codec.encode(frame))
@@ -151,5 +160,5 @@ class AacEncoder:
                 self._primed = True
                 continue
             payload = bytes(packet)
-            units.append(adts_header(self._rate_hz, 1, len(payload)) + payload)
+            units.append(adts_header(self._rate_hz, self._channels, len(payload)) + payload)
         return units

@@ -1,8 +1,9 @@
-"""Sums voices of any rates into one signal.
+"""Sums voices of any rates into one signal, or into several.
 
-Voices of one rate are summed first, sample by sample, and resampled once. So the cost grows with
-the number of rates, not of voices, and a voice at the recording's own rate is never resampled:
-alone and below full scale, it comes out as it went in.
+A *bus* is a sum: of all voices, or of some. The voices of one rate that go to the same buses are
+summed first, sample by sample, and resampled once for each rate that a bus has. So the cost grows
+with the number of rates, not of voices; each voice is read once, whoever wants it; and a voice at
+the rate of its bus is never resampled: alone and below full scale, it comes out as it went in.
 
 Positions are samples from the start of the recording: sample ``n`` at rate ``R`` is at ``n / R``
 seconds at every rate. A resampler begins on a whole second, where the grids of all rates meet.
@@ -10,6 +11,7 @@ seconds at every rate. A resampler begins on a whole second, where the grids of 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -42,117 +44,216 @@ class Voice(Protocol):
         ...
 
 
-class Mixer:
-    """Reads every voice once, in order, and gives their sum.
+class Bus:
+    """One sum of voices, from sample 0 on. Made by :meth:`Mixer.add_bus`.
 
-    Args:
-        rate_hz: The rate of the sum.
+    Attributes:
+        rate_hz: Its rate.
+        head: The next sample that :meth:`Mixer.mix` will give.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
         self.head = 0
-        """The next sample that :meth:`mix` will give."""
-        self._groups: dict[int, _Group] = {}
 
-    def head_at(self, rate_hz: int) -> int:
-        """Where a new voice of this rate will first be read."""
-        group = self._groups.get(rate_hz)
+
+Buses = tuple[Bus, ...]
+VoiceFailed = Callable[[Voice, Exception], None]
+
+
+class Mixer:
+    """Reads every voice once, in order, and gives the sums.
+
+    Args:
+        on_voice_failed: Told of a voice that raises, and is mixed no more; the others are as if it
+            had been silent. None lets the error through.
+    """
+
+    def __init__(self, on_voice_failed: VoiceFailed | None = None) -> None:
+        self._on_voice_failed = on_voice_failed
+        self._buses: list[Bus] = []
+        self._groups: dict[tuple[int, Buses], _Group] = {}
+
+    def add_bus(self, rate_hz: int) -> Bus:
+        """One more sum, at ``rate_hz``; before anything is mixed."""
+        bus = Bus(rate_hz)
+        self._buses.append(bus)
+        return bus
+
+    def head_at(self, rate_hz: int, buses: Buses) -> int:
+        """Where a new voice of this rate, for these buses, will first be read."""
+        group = self._groups.get((rate_hz, buses))
         if group is not None:
             return group.head
-        if rate_hz == self.rate_hz:
-            return self.head
-        return -(-self.head * rate_hz // self.rate_hz)
+        return max(-(-bus.head * rate_hz // bus.rate_hz) for bus in buses)
 
-    def add(self, voice: Voice) -> None:
-        """Mix ``voice`` from :meth:`head_at` its rate on, until it is done."""
-        group = self._groups.get(voice.rate_hz)
+    def add(self, voice: Voice, buses: Buses) -> None:
+        """Mix ``voice`` into ``buses``, from :meth:`head_at` its rate on, until it is done."""
+        key = (voice.rate_hz, buses)
+        group = self._groups.get(key)
         if group is None:
-            head = self.head_at(voice.rate_hz)
-            group = (
-                _Group(voice.rate_hz, head)
-                if voice.rate_hz == self.rate_hz
-                else _ResampledGroup(voice.rate_hz, head, self.rate_hz, self.head)
-            )
-            self._groups[voice.rate_hz] = group
+            head = self.head_at(voice.rate_hz, buses)
+            group = self._groups[key] = _Group(voice.rate_hz, head, buses, self._on_voice_failed)
         group.voices.append(voice)
 
     def close(self) -> None:
         """Let go of every voice and resampler."""
         self._groups.clear()
 
-    def mix(self, count: int) -> Samples:
-        """The next ``count`` samples, float32 in units of int16; the sum may exceed full scale."""
-        blocks: list[Samples] = []
-        for rate_hz, group in tuple(self._groups.items()):
-            blocks.append(group.next(count))
-            group.voices = [voice for voice in group.voices if not voice.done]
+    def mix(self, counts: Sequence[int]) -> list[Samples]:
+        """The next samples of every bus.
+
+        Args:
+            counts: How many of each, in the order in which the buses were added. They should be
+                stretches of the same time.
+
+        Returns:
+            Of each bus: float32, shape ``(count,)``, in units of int16; the sum may exceed full
+            scale. The arrays are the caller's to change.
+        """
+        pieces: dict[Bus, list[Samples]] = {bus: [] for bus in self._buses}
+        stops = {
+            bus: bus.head + count for bus, count in zip(self._buses, counts, strict=True) if count
+        }
+        for key, group in tuple(self._groups.items()):
+            for bus, samples in group.next(stops):
+                pieces[bus].append(samples)
             if group.over:
-                del self._groups[rate_hz]
-        self.head += count
-        total = blocks[0] if blocks else np.zeros(count, np.float32)
-        for block in blocks[1:]:
-            total += block
-        return total
+                del self._groups[key]
+        totals: list[Samples] = []
+        for bus, count in zip(self._buses, counts, strict=True):
+            bus.head += count
+            first, *others = pieces[bus] or [np.zeros(count, np.float32)]
+            for samples in others:
+                first += samples
+            totals.append(first)
+        return totals
 
 
 class _Group:
-    """The voices that are at the recording's own rate."""
+    """The voices of one rate that go to the same buses."""
 
-    def __init__(self, rate_hz: int, head: int) -> None:
+    def __init__(
+        self, rate_hz: int, head: int, buses: Buses, on_voice_failed: VoiceFailed | None
+    ) -> None:
         self.rate_hz = rate_hz
         self.head = head
         self.voices: list[Voice] = []
-
+        self._on_voice_failed = on_voice_failed
         self._voiceless = 0  # samples since the last voice
+        # One way out for each rate, shared by the buses that have it.
+        self._ways: list[tuple[_Straight | _Resampled, list[Bus]]] = []
+        for out_rate_hz in dict.fromkeys(bus.rate_hz for bus in buses):
+            sharing = [bus for bus in buses if bus.rate_hz == out_rate_hz]
+            self._ways.append((_way(rate_hz, head, sharing[0]), sharing))
 
     @property
     def over(self) -> bool:
         """No voice is left, nor what a resampler makes of the last one."""
         return self._voiceless > _TAIL_S * self.rate_hz
 
-    def next(self, count: int) -> Samples:
-        """The next samples of the sum, at the recording's rate; the caller's to change."""
-        return self._sum(count)
+    def next(self, stops: dict[Bus, int]) -> list[tuple[Bus, Samples]]:
+        """The next samples for the buses of this group that ``stops`` names, up to there."""
+        given: list[tuple[Bus, Samples]] = []
+        for way, buses in self._ways:
+            stop = stops.get(buses[0])
+            if stop is None:
+                continue
+            while (wanted := way.wanted(stop)) is not None:
+                self._read(wanted)
+            samples = way.take(stop)
+            given.append((buses[0], samples))
+            given += [(bus, samples.copy()) for bus in buses[1:]]
+        self.voices = [voice for voice in self.voices if not voice.done]
+        return given
 
-    def _sum(self, count: int) -> Samples:
+    def _read(self, stop: int) -> None:
+        """Read every voice up to ``stop``, for everybody."""
+        count = stop - self.head
         total = np.zeros(count, np.float32)
-        self.head += count
+        self.head = stop
         self._voiceless = 0 if self.voices else self._voiceless + count
-        for voice in self.voices:
-            voice.add_to(total, self.head)
-        return total
+        for voice in tuple(self.voices):
+            try:
+                voice.add_to(total, stop)
+            except Exception as error:
+                if self._on_voice_failed is None:
+                    raise
+                self.voices.remove(voice)
+                self._on_voice_failed(voice, error)
+        for way, _ in self._ways[1:]:
+            way.feed(total.copy())
+        self._ways[0][0].feed(total)
 
 
-class _ResampledGroup(_Group):
-    """The voices of one other rate."""
+class _Straight:
+    """To buses at the group's own rate: as it is."""
+
+    def __init__(self, head: int, out_head: int) -> None:
+        # Another bus can be further: what this one gives until then is silence.
+        self._ready = [np.zeros(head - out_head, np.float32)] if head > out_head else []
+        self._head, self._end = out_head, head
+
+    def wanted(self, stop: int) -> int | None:
+        """Up to where the voices must be read for ``stop``; None if that was done."""
+        return stop if stop > self._end else None
+
+    def feed(self, block: Samples) -> None:
+        self._ready.append(block)
+        self._end += len(block)
+
+    def take(self, stop: int) -> Samples:
+        """What was fed, up to ``stop``."""
+        count, self._head = stop - self._head, stop
+        ready = self._ready[0] if len(self._ready) == 1 else np.concatenate(self._ready)
+        self._ready = [ready[count:]] if len(ready) > count else []
+        return ready[:count]
+
+
+class _Resampled:
+    """To buses at another rate."""
 
     def __init__(self, rate_hz: int, head: int, out_rate_hz: int, out_head: int) -> None:
-        super().__init__(rate_hz, head)
+        self._rate_hz = rate_hz
         self._out_rate_hz = out_rate_hz
         self._stream = soxr.ResampleStream(
             rate_hz, out_rate_hz, 1, dtype="float32", quality=_QUALITY
         )
         second = min(head // rate_hz, out_head // out_rate_hz)
         # Before the head this group had nothing to say; the filter starts from that silence.
-        self._ready = self._stream.resample_chunk(np.zeros(head - second * rate_hz, np.float32))
+        ready = self._stream.resample_chunk(np.zeros(head - second * rate_hz, np.float32))
+        self._ready = [ready]
+        self._have = len(ready)
         self._surplus = out_head - second * out_rate_hz
+        self._in_head = head
         self._out_head = out_head
         self._ahead = 0
 
-    def next(self, count: int) -> Samples:
-        wanted = count + self._surplus
-        pieces, have = [self._ready], len(self._ready)
-        self._out_head += count
-        # As far ahead as the filter was found to need, so that every voice is read only once.
-        target = -(-self._out_head * self.rate_hz // self._out_rate_hz)
-        while have < wanted:
-            if self.head >= target + self._ahead:
-                self._ahead += round(LEAD_S * self.rate_hz)
-            block = self._sum(target + self._ahead - self.head)
-            pieces.append(self._stream.resample_chunk(block))
-            have += len(pieces[-1])
-        ready = np.concatenate(pieces)
-        use, self._ready = ready[self._surplus : wanted], ready[wanted:]
-        self._surplus = 0
-        return use
+    def wanted(self, stop: int) -> int | None:
+        """As :meth:`_Straight.wanted`: as far ahead as the filter was found to need, so that every
+        voice is read only once a mix."""
+        if self._have >= stop - self._out_head + self._surplus:
+            return None
+        target = -(-stop * self._rate_hz // self._out_rate_hz)
+        while self._in_head >= target + self._ahead:
+            self._ahead += round(LEAD_S * self._rate_hz)
+        return target + self._ahead
+
+    def feed(self, block: Samples) -> None:
+        self._in_head += len(block)
+        self._ready.append(self._stream.resample_chunk(block))
+        self._have += len(self._ready[-1])
+
+    def take(self, stop: int) -> Samples:
+        ready = np.concatenate(self._ready)
+        start, end = self._surplus, self._surplus + stop - self._out_head
+        self._ready = [ready[end:]]
+        self._have = len(ready) - end
+        self._surplus, self._out_head = 0, stop
+        return ready[start:end]
+
+
+def _way(rate_hz: int, head: int, bus: Bus) -> _Straight | _Resampled:
+    if bus.rate_hz == rate_hz:
+        return _Straight(head, bus.head)
+    return _Resampled(rate_hz, head, bus.rate_hz, bus.head)

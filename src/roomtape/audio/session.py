@@ -1,19 +1,19 @@
-"""One recording, from pushed frames to encoded units: the whole of it that needs no I/O.
-
-Call order: :meth:`add_source` and ``SourceTrack.push`` at any time; :meth:`mix` and :meth:`encode`
-every now and then; :meth:`finish` once. These three belong to one thread at a time.
-"""
+"""One recording, from pushed frames to encoded units: the whole of it that needs no I/O."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from functools import partial
+from weakref import WeakKeyDictionary
 
-from ..types import NS_PER_S, AudioFormat, AudioRecordingQuality
-from .arrays import Samples
-from .encoder import make_encoder
-from .limiter import Limiter
-from .mixer import Mixer
+from ..types import NS_PER_S
+from .encoder import Encoder
+from .mixer import Bus, Mixer, Voice
+from .outputs import Output, Takes, everybody
 from .source_track import SourceTrack
+
+logger = logging.getLogger(__name__)
 
 MIX_DELAY_NS = NS_PER_S // 2
 """How far the mix head runs behind the clock: late audio has this long to arrive. A recorder has
@@ -22,93 +22,125 @@ no listener to serve in real time; but what it has not mixed yet, a crash takes.
 _MOST_AT_ONCE_S = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a session has done.
-
-    Attributes:
-        mixed_samples: Samples mixed, be they encoded already or not.
-        limited_samples: Those of them that the limiter turned down.
-    """
-
-    mixed_samples: int
-    limited_samples: int
-
-
 class RecordingSession:
-    """See the module's text. Times are nanoseconds from the start of the recording.
+    """Reads each source's timeline once a mix; any number of outputs take what they want of it.
+
+    Call order: :meth:`add_output` first; then :meth:`add_source` and ``SourceTrack.push`` at any
+    time; :meth:`mix` every now and then, and ``encode`` of each output after it; :meth:`finish`
+    once, and ``finish`` of each output. Mixing and encoding belong to one thread at a time. Times
+    are nanoseconds from the start of the recording.
+
+    A source whose audio makes anything raise is ended, alone: the others are as if it had been
+    silent from then on. :attr:`failures` tells.
 
     Args:
-        rate_hz: The rate of the recording.
-        audio_format, quality: What to encode to.
         delay_ns: How far to stay behind the clock.
     """
 
-    def __init__(
-        self,
-        *,
-        rate_hz: int,
-        audio_format: AudioFormat,
-        quality: AudioRecordingQuality,
-        delay_ns: int = MIX_DELAY_NS,
-    ) -> None:
-        self.rate_hz = rate_hz
-        self.encoder = make_encoder(audio_format, rate_hz, quality)
+    def __init__(self, *, delay_ns: int = MIX_DELAY_NS) -> None:
         self._delay_ns = delay_ns
-        self._mixer = Mixer(rate_hz)
-        self._limiter = Limiter(rate_hz)
+        self._mixer = Mixer(self._voice_failed)
+        self._outputs: list[Output] = []
+        self._buses: list[Bus] = []
         self.sources: list[SourceTrack] = []
         """Everybody who was in the recording."""
-        self._open: list[SourceTrack] = []
-        self._mixed: list[Samples] = []
+        self._open: dict[SourceTrack, tuple[Bus, ...]] = {}
+        self._source_of = WeakKeyDictionary[Voice, SourceTrack]()  # a voice that is done is let go
+        self._now_ns = 0
+        self.failures: list[str] = []
+        """Sources that were ended because they failed, in words."""
 
-    def add_source(self, name: str, *, local: bool, joined_ns: int) -> SourceTrack:
-        """Let somebody in. The track can be pushed to at once, from any thread."""
+    def add_output(
+        self, encoder: Encoder, *, rate_hz: int, channels: Sequence[Takes] = (everybody,)
+    ) -> Output:
+        """One more output; before the first mix.
+
+        Args:
+            encoder: Of ``len(channels)`` channels.
+            rate_hz: Its rate.
+            channels: For each channel, whose audio it has.
+        """
+        made = [(self._mixer.add_bus(rate_hz), takes) for takes in channels]
+        self._buses += [bus for bus, _ in made]
+        output = Output(encoder, made)
+        self._outputs.append(output)
+        return output
+
+    def add_source(self, name: str, *, local: bool, joined_ns: int) -> SourceTrack | None:
+        """Let somebody in. The track can be pushed to at once, from any thread.
+
+        Returns:
+            None if no output wants it.
+        """
         source = SourceTrack(name, local=local, joined_ns=joined_ns)
+        buses = tuple(bus for output in self._outputs for bus in output.buses_for(source))
+        if not buses:
+            return None
         self.sources.append(source)
-        self._open.append(source)
+        self._open[source] = buses
         return source
 
-    @property
-    def progress(self) -> Progress:
-        return Progress(self._mixer.head, self._limiter.limited_samples)
-
     def mix(self, now_ns: int) -> None:
-        """Mix up to ``delay_ns`` before ``now_ns``, for :meth:`encode`."""
+        """Mix up to ``delay_ns`` before ``now_ns``, for the outputs to encode."""
         self._ingest(now_ns)
-        self._mix_to((now_ns - self._delay_ns) * self.rate_hz // NS_PER_S)
+        self._mix_to([(now_ns - self._delay_ns) * bus.rate_hz // NS_PER_S for bus in self._buses])
 
-    def encode(self) -> list[bytes]:
-        """Give the units that are complete by what was mixed."""
-        mixed, self._mixed = self._mixed, []
-        return [unit for samples in mixed for unit in self.encoder.encode(samples)]
-
-    def advance(self, now_ns: int) -> list[bytes]:
-        """:meth:`mix` and :meth:`encode`."""
-        self.mix(now_ns)
-        return self.encode()
-
-    def finish(self, now_ns: int) -> list[bytes]:
-        """Mix everything up to ``now_ns``, and give all that is left."""
+    def finish(self, now_ns: int) -> None:
+        """Mix everything up to ``now_ns``; nothing follows."""
         self._ingest(now_ns)
-        for source in self._open:
-            source.close(now_ns)
-        self._mix_to((now_ns * self.rate_hz + NS_PER_S // 2) // NS_PER_S)
+        for source in tuple(self._open):
+            try:
+                source.close(now_ns)
+            except Exception as error:
+                self._source_failed(source, error)
+        self._mix_to([(now_ns * bus.rate_hz + NS_PER_S // 2) // NS_PER_S for bus in self._buses])
+        self.end()
+
+    def end(self) -> None:
+        """Mix no more, wherever it is: what was mixed can still be encoded. Call it once, in place
+        of :meth:`finish`."""
         self._mixer.close()
-        self._mixed.append(self._limiter.flush())
-        return self.encode() + self.encoder.finish()
+        self._open.clear()
+        self._source_of.clear()
+        for output in self._outputs:
+            output.flush()
 
-    def _mix_to(self, target: int) -> None:
-        most = _MOST_AT_ONCE_S * self.rate_hz
-        while self._mixer.head < target:
-            samples = self._mixer.mix(min(target - self._mixer.head, most))
-            self._mixed.append(self._limiter.process(samples))
+    def _mix_to(self, targets: Sequence[int]) -> None:
+        while True:
+            counts = [
+                max(0, min(target - bus.head, _MOST_AT_ONCE_S * bus.rate_hz))
+                for bus, target in zip(self._buses, targets, strict=True)
+            ]
+            if not any(counts):
+                return
+            mixed = dict(zip(self._buses, self._mixer.mix(counts), strict=True))
+            for output in self._outputs:
+                output.feed(mixed)
 
     def _ingest(self, now_ns: int) -> None:
-        for source in tuple(self._open):
-            left = source.left_ns is not None  # asked first: what was pushed before is ingested
-            for timeline in source.ingest(now_ns, self._mixer.head_at):
-                self._mixer.add(timeline)
-            if left:
-                source.close(now_ns)
-                self._open.remove(source)
+        self._now_ns = now_ns
+        for source, buses in tuple(self._open.items()):
+            try:
+                self._ingest_one(source, buses, now_ns)
+            except Exception as error:
+                self._source_failed(source, error)
+
+    def _ingest_one(self, source: SourceTrack, buses: tuple[Bus, ...], now_ns: int) -> None:
+        left = source.left_ns is not None  # asked first: what was pushed before is ingested
+        head_at = partial(self._mixer.head_at, buses=buses)
+        for timeline in source.ingest(now_ns, head_at):
+            self._source_of[timeline] = source
+            self._mixer.add(timeline, buses)
+        if left:
+            source.close(now_ns)
+            del self._open[source]
+
+    def _voice_failed(self, voice: Voice, error: Exception) -> None:
+        self._source_failed(self._source_of[voice], error)
+
+    def _source_failed(self, source: SourceTrack, error: Exception) -> None:
+        logger.error("%s is ended, alone: its audio cannot be placed", source.name, exc_info=error)
+        words = f"internal error: {error!r}"
+        source.fail(words, self._now_ns)
+        self._open.pop(source, None)
+        self.failures.append(f"{source.name} is no longer recorded: {words}")

@@ -50,6 +50,7 @@ class SourceTrack:
         self._looked_ns = 0
         self._last_frame_ns = joined_ns
         self.unmuted_ns = joined_ns
+        self._error = ""
         self.stream: FastPath | None = None
         """Takes most of what is pushed, quicker than :meth:`push`, which takes the rest."""
 
@@ -135,6 +136,12 @@ class SourceTrack:
             if self.stream is not None:
                 self.stream.open = False
 
+    def fail(self, reason: str, now_ns: int) -> None:
+        """It cannot be recorded any further: let go of what it has, and take nothing more."""
+        self.leave(now_ns)
+        self._error = self._error or reason
+        self._timeline = self.stream = None
+
     def close(self, now_ns: int) -> None:
         """Nothing more comes: place what is still in doubt. The mixer keeps what it has to read."""
         last, self._timeline = self._timeline, None
@@ -177,6 +184,7 @@ class SourceTrack:
             reanchored=ledger.reanchored,
             peak_dbfs=float(20 * np.log10(ledger.peak / 32768)) if ledger.peak else -np.inf,
             intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + intervals,
+            error=self._error,
         )
 
     def _ingest_inbox(self, now_ns: int, head_at: Callable[[int], int]) -> list[Timeline]:

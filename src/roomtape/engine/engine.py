@@ -8,21 +8,20 @@ done one after the other, in the order in which they were made.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
 
 from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import ConfigurationError, FileError, OpenFileError, RoomError, SuffixError
+from ..errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
 from ..media.local_audio import LocalAudio, TrackAudio
+from ..recording.events import call_listener
 from ..recording.recorder import AudioRecorder
 from ..rooms.base import Room
 from ..storage.disk import Disk
 from ..storage.naming import one_place
 from ..types import (
-    AudioFrame,
     AudioRecordingCode,
     AudioRecordingConfiguration,
     AudioRecordingQuality,
@@ -32,9 +31,7 @@ from ..types import (
     RecordingReport,
 )
 from .callback import ChannelEventCallback
-from .membership import Membership
-
-logger = logging.getLogger(__name__)
+from .stay import Stay
 
 
 class RtcEngine:
@@ -50,13 +47,9 @@ class RtcEngine:
         self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
         self._callback = ChannelEventCallback()
-        self._members = Membership()
-        self._listener: _Listener | None = None
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Lock()  # one call at a time
         self._local: LocalAudio | None = None
-        self._unsubscribe: Callable[[], None] | None = None
-        self._uid = ""
-        self._joined = False
+        self._stay: Stay | None = None
         self._released = False
         self._recorder: AudioRecorder | None = None
         self._report: RecordingReport | None = None
@@ -104,10 +97,12 @@ class RtcEngine:
                 f"{type(track).__name__} is neither an aiortc track nor a LocalAudio",
             )
         async with self._turn:
-            await self._stop_local()
+            stay = self._stay
+            if stay is not None:
+                await stay.stop_publishing()
             self._local = local
-            if self._joined:
-                self._start_local()
+            if stay is not None and stay.going_on:
+                stay.publish(local, self._clock)
                 await self._room.publish(local)
         return ErrorCode.OK
 
@@ -144,6 +139,7 @@ class RtcEngine:
         async with self._turn:
             if self._released:
                 return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+            await self._end_lost(self._stay)
             await self._leave()
             self._released = True
             return ErrorCode.OK
@@ -207,6 +203,10 @@ class RtcEngine:
 
     # -- inside -------------------------------------------------------------------------------
 
+    @property
+    def _joined(self) -> bool:
+        return self._stay is not None and self._stay.going_on
+
     async def _join(self, token: str | None, channel: str, uid: str) -> ErrorCode:
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
@@ -214,46 +214,62 @@ class RtcEngine:
             return self._refuse(ErrorCode.ROOM_ALREADY_JOINED, "a room is joined already")
         if not channel or not uid:
             return self._refuse(ErrorCode.INVALID_PARAM, "channel and uid must not be empty")
-        self._uid = uid
-        self._members.clear()
-        # One a stay: what a room says of an earlier stay concerns nobody any more.
-        self._listener = _Listener(self)
+        # A stay that was lost a moment ago may not be cleared up yet.
+        await self._end_lost(self._stay)
+        stay = Stay(
+            uid,
+            tell=self._tell,
+            on_local_muted=self._local_muted,
+            on_lost=lambda lost: self._spawn(self._finish_lost(lost)),
+        )
         try:
             await self._room.join(
-                token=token,
-                channel=channel,
-                uid=uid,
-                listener=self._listener,
-                local_audio=self._local,
+                token=token, channel=channel, uid=uid, listener=stay, local_audio=self._local
             )
-        except RoomError as error:
+        except RoomtapeError as error:
+            await stay.end()
             return self._refuse(ErrorCode.FATAL, str(error))
-        self._joined = True
-        self._start_local()
+        self._stay = stay
+        stay.publish(self._local, self._clock)
         return ErrorCode.OK
 
     async def _leave(self) -> ErrorCode:
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if not self._joined:
+        stay = self._stay
+        if stay is None or stay.lost:
             return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        # Each step can be done twice: a call that is cancelled half-way is made again.
         await self._finish_recording()
-        self._joined = False
-        await self._stop_local()
+        await stay.end()
         await self._room.leave()
-        self._listener = None
-        self._members.clear()
+        self._stay = None
         return ErrorCode.OK
+
+    async def _end_lost(self, stay: Stay | None) -> None:
+        """Finish what hangs on a room that was lost, and tell of it; needs the turn. Does nothing
+        if that was done, or where nothing was lost."""
+        if stay is None or stay is not self._stay or not stay.lost:
+            return
+        await self._finish_recording()
+        await stay.end()
+        self._stay = None
+        self._tell(lambda to: to.on_disconnect(stay.lost))
+
+    async def _finish_lost(self, stay: Stay) -> None:
+        async with self._turn:
+            await self._end_lost(stay)
 
     async def _start_recording(self, config: AudioRecordingConfiguration) -> ErrorCode:
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if not self._joined:
+        stay = self._stay
+        if stay is None or not stay.going_on:
             return self._refuse(ErrorCode.ROOM_NOT_JOINED, "join a room before recording it")
         try:
             recorder = AudioRecorder(
                 config,
-                on_event=lambda event: self._on_event(recorder, event),
+                on_event=lambda event: self._on_event(stay, recorder, event),
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -262,26 +278,25 @@ class RtcEngine:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         except ConfigurationError as error:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        running = self._recorder
         try:
-            await recorder.prepare()
             # What can fail comes first; but only a complete file of the same name is moved aside.
-            if self._recorder is not None and not one_place(self._recorder.path, recorder.path):
-                await recorder.take_name()
+            take_name = running is not None and not one_place(running.path, recorder.path)
+            await recorder.prepare(take_name=take_name)
             await self._finish_recording()
-            if not self._joined:
+            if not stay.going_on:
                 await recorder.discard()
                 return self._refuse(ErrorCode.ROOM_NOT_JOINED, "the room was lost meanwhile")
-            self._members.enter(recorder)
+            stay.members.enter(recorder)
             await recorder.begin()
         except OpenFileError as error:
-            self._members.leave_recording(recorder)
+            stay.members.leave_recording(recorder)
             self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
             return self._refuse(ErrorCode.FATAL, str(error))
         except BaseException:
-            self._members.leave_recording(recorder)
+            stay.members.leave_recording(recorder)
             await recorder.discard()
             raise
-        self._recorder = recorder
         await self._say_recording()
         return ErrorCode.OK
 
@@ -300,54 +315,29 @@ class RtcEngine:
         if self._joined:
             await self._room.set_recording(self._recorder is not None)
 
-    def _closed(self, listener: _Listener, reason: str) -> None:
-        """The room is gone for good, unless it was left."""
-        if self._joined and self._listener is listener:
-            self._joined = False
-            self._spawn(self._finish_lost(reason))
-
-    async def _finish_lost(self, reason: str) -> None:
-        async with self._turn:
-            await self._finish_recording()
-            await self._stop_local()
-            self._members.clear()
-        self._tell(lambda to: to.on_disconnect(reason))
-
-    def _start_local(self) -> None:
-        local = self._local
-        if local is None:
-            return
-        self._members.set_local(self._uid)
-        self._members.local_muted(local.muted)
-        self._unsubscribe = local.subscribe(self._members.local_audio, self._local_muted)
-        local.start(self._clock)
-
-    async def _stop_local(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        if self._local is not None:
-            await self._local.stop()
-        self._members.set_local(None)
-
-    def _local_muted(self, muted: bool) -> None:
-        self._members.local_muted(muted)
-        if self._joined:
+    def _local_muted(self, stay: Stay, muted: bool) -> None:
+        if stay is self._stay and stay.going_on:
             self._spawn(self._room.set_muted(muted))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        try:
+            task = asyncio.get_running_loop().create_task(work)
+        except RuntimeError:  # the event loop has ended, and the room with it
+            work.close()
+            return
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _on_event(self, recorder: AudioRecorder, event: RecordingEvent) -> None:
+    def _on_event(self, stay: Stay, recorder: AudioRecorder, event: RecordingEvent) -> None:
+        code, detail = event.code, event.detail
+        if code is AudioRecordingCode.START:
+            self._recorder = recorder
         if recorder.over:
             self._report = recorder.report
-            self._members.leave_recording(recorder)
+            stay.members.leave_recording(recorder)
             if self._recorder is recorder:
                 self._recorder = None
                 self._spawn(self._say_recording())
-        code, detail = event.code, event.detail
         if isinstance(code, AudioRecordingWarning):
             self._tell(lambda to: to.on_audio_recording_warning(code, detail))
             return
@@ -359,42 +349,8 @@ class RtcEngine:
         self._tell(lambda to: to.on_audio_recording(code, file_path))
 
     def _tell(self, call: Callable[[ChannelEventCallback], object]) -> None:
-        try:
-            call(self._callback)
-        except Exception:
-            logger.exception("an event callback raised")
+        call_listener(call, self._callback)
 
     def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
         self.last_error = why
         return code
-
-
-class _Listener:
-    """Takes down what happens in the room, and passes on what the user wants to hear of."""
-
-    def __init__(self, engine: RtcEngine) -> None:
-        self._engine = engine
-        self._members = engine._members
-
-    def on_participant_joined(self, uid: str) -> None:
-        self._members.joined(uid)
-        self._engine._tell(lambda to: to.on_user_joined(uid))
-
-    def on_participant_left(self, uid: str, reason: str) -> None:
-        self._members.left(uid)
-        self._engine._tell(lambda to: to.on_user_left(uid, reason))
-
-    def on_participant_recording(self, uid: str, recording: bool) -> None:
-        self._engine._tell(lambda to: to.on_user_recording(uid, recording))
-
-    def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
-        self._members.audio(uid, track, frame)
-
-    def on_muted(self, uid: str, track: str, muted: bool) -> None:
-        self._members.muted(uid, track, muted)
-
-    def on_track_ended(self, uid: str, track: str) -> None:
-        self._members.track_ended(uid, track)
-
-    def on_closed(self, reason: str) -> None:
-        self._engine._closed(self, reason)

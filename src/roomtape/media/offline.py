@@ -186,12 +186,13 @@ class _Mix:
         on_progress: Progress | None,
     ) -> None:
         self._voices = voices
-        self._mixer = Mixer(rate_hz)
+        self._mixer = Mixer()
+        self._bus = self._mixer.add_bus(rate_hz)
         self.limiter = Limiter(rate_hz)
         self._encoder = encoder
         self._on_progress = on_progress
         for voice in voices:
-            self._mixer.add(voice)
+            self._mixer.add(voice, (self._bus,))
 
     def units(self) -> Iterator[bytes]:
         blocks = self._blocks()
@@ -199,18 +200,18 @@ class _Mix:
             for samples in batch:
                 yield from self._encoder.encode(samples)
             if self._on_progress is not None:
-                self._on_progress(self._mixer.head / self._mixer.rate_hz)
+                self._on_progress(self._bus.head / self._bus.rate_hz)
         yield from self._encoder.finish()
 
     def _blocks(self) -> Iterator[Samples]:
-        rate_hz = self._mixer.rate_hz
+        bus, rate_hz = self._bus, self._bus.rate_hz
         end: int | None = None
-        while end is None or self._mixer.head < end:
+        while end is None or bus.head < end:
             count = _BLOCK_S * rate_hz
-            samples = self._mixer.mix(count if end is None else min(count, end - self._mixer.head))
+            (samples,) = self._mixer.mix([count if end is None else min(count, end - bus.head)])
             if end is None and all(voice.done for voice in self._voices):
                 # The last block was asked for before anybody knew that it was the last.
                 end = max(-(-voice.end * rate_hz // voice.rate_hz) for voice in self._voices)
-                samples = samples[: len(samples) - max(0, self._mixer.head - end)]
+                samples = samples[: len(samples) - max(0, bus.head - end)]
             yield self.limiter.process(samples)
         yield self.limiter.flush()

@@ -29,17 +29,25 @@ SYNC_NS = 7 * NS_PER_S // 10
 0.8 s; with what the mix is behind, a power cut costs less than 2 s. A sync takes milliseconds."""
 
 _LOOK_AT_SPACE_NS = 5 * NS_PER_S
+_IDLE_S = 1.0
 
 
 class DiskWriter:
-    """See the module's text.
+    """Writes one recording. :meth:`write` and then :meth:`finish`, from one thread at a time; after
+    :meth:`finish`, or after an error, what is written is left out.
+
+    However it ends, the sink is closed then, and :attr:`outcome` says what came of it.
 
     Args:
-        sink: What to write to, placed already.
+        sink: What to write to, placed already. It belongs to the writer from now on.
         sink_format: What the units are.
         disk, clock: Where, and when.
         on_failure: Called once, on the writer's thread, with the first error, after the file has
             been left readable.
+        on_idle: Called on the writer's thread each second in which nothing came.
+
+    Raises:
+        OSError: There is no thread to be had. The sink is still the caller's.
     """
 
     def __init__(
@@ -50,12 +58,14 @@ class DiskWriter:
         disk: Disk,
         clock: Clock,
         on_failure: Callable[[OSError], None],
+        on_idle: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._format = sink_format
         self._disk = disk
         self._clock = clock
         self._on_failure = on_failure
+        self._on_idle = on_idle
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._queued_samples = 0  # by the mixing thread alone
         self._busy_since_ns: int | None = None
@@ -63,6 +73,8 @@ class DiskWriter:
         self._looked_ns = 0
         self.free_bytes: int | None = None
         """Free space on the target's disk, as last seen."""
+        self.written_bytes = 0
+        """What the disk has taken, without headers."""
         self.outcome: Future[Finished] = Future()
         """The finished file, or the error that ended it."""
         # Whoever gives up waiting for it must not cancel it: the thread still sets it.
@@ -71,7 +83,10 @@ class DiskWriter:
         """What an error left behind."""
         self._threaded = clock.threads
         if self._threaded:
-            threading.Thread(target=self._run, name="roomtape-disk", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, name="roomtape-disk", daemon=True).start()
+            except RuntimeError as error:
+                raise OSError(f"{error}: too many threads") from None
 
     @property
     def samples(self) -> int:
@@ -98,6 +113,10 @@ class DiskWriter:
         """Complete the file once everything is written; the result is :attr:`outcome`."""
         self._put(None)
         return self.outcome
+
+    def let_go(self) -> None:
+        """In a forked child, where the thread is not: close the descriptor and do nothing else."""
+        self._sink.let_go()
 
     def _put(self, units: list[bytes] | None) -> None:
         self._queue.put(units)
@@ -127,7 +146,11 @@ class DiskWriter:
 
     def _write_what_waits(self) -> bool:
         """Wait for something to write; False when that was the end."""
-        units = self._queue.get()
+        try:
+            units = self._queue.get(timeout=_IDLE_S)
+        except queue.Empty:
+            self._on_idle()
+            return True
         batch: list[bytes] = []
         while units is not None:
             batch += units
@@ -139,6 +162,7 @@ class DiskWriter:
             self._busy_since_ns = self._clock.now_ns()
             self._sink.write(batch)
             self._busy_since_ns = None
+            self.written_bytes += sum(map(len, batch))
         return units is not None
 
     def _sync_if_due(self) -> None:
@@ -157,6 +181,9 @@ class DiskWriter:
                 self.free_bytes = self._disk.free_bytes(Path(self._sink.path).parent)
 
     def _fail(self, error: OSError) -> None:
-        self.abandoned = self._sink.abandon()
+        try:
+            self.abandoned = self._sink.abandon()
+        except Exception:
+            logger.exception("%s cannot be closed", self._sink.path)
         self.outcome.set_exception(error)  # first: who is told looks here
         self._on_failure(error)

@@ -7,58 +7,81 @@ callbacks, on that thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
+from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..clock import Clock
-from ..types import NS_PER_S
+from ..types import NS_PER_S, AudioRecordingWarning
 from .disk_writer import DiskWriter
 from .health import HealthCheck, Snapshot, Warnings
 from .scheduler import Stage
 
 logger = logging.getLogger(__name__)
 
-_WATCH_NS = NS_PER_S
+_LOOK_NS = NS_PER_S
+_SLEPT_NS = NS_PER_S // 10
 _MOST_BACKLOG_S = 60
 """A disk that hangs for longer ends the recording: the audio must not fill the memory."""
 
 
+@dataclass
+class Line:
+    """One output on its way to its file."""
+
+    output: Output
+    writer: DiskWriter
+    encoded: list[bytes] = field(default_factory=list)
+
+
 class Pump:
-    """From the session to the disk writer, tick by tick.
+    """From the session to the disk writers, tick by tick, until :meth:`finish`.
+
+    A failure of ours in mixing ends the recording where it happened: nothing is mixed behind it,
+    because it would stand at the wrong time. What was mixed before is still written.
 
     Args:
-        session, writer: What is mixed, and where it goes.
-        clock: For how long the disk has been busy.
+        session, lines: What is mixed, and where it goes; the first line is the recording.
+        clock: For how long a disk has been busy.
         start_ns: When the recording began, on the clock.
         cycle_s: Of a cyclic recording; 0 for a live one.
         on_warnings: Told when in the recording, and what is new.
-        on_failure: Told, once, why the recording cannot go on.
+        on_failure: Told, once, that :attr:`failure` is set.
     """
 
     def __init__(
         self,
         session: RecordingSession,
-        writer: DiskWriter,
+        lines: Sequence[Line],
         *,
         clock: Clock,
         start_ns: int,
         cycle_s: int,
         on_warnings: Callable[[int, Warnings], None],
-        on_failure: Callable[[str], None],
+        on_failure: Callable[[], None],
     ) -> None:
         self._session = session
-        self._writer = writer
+        self._lines = lines
         self._clock = clock
         self._start_ns = start_ns
         self._cycle_s = cycle_s
         self._on_warnings = on_warnings
         self._on_failure = on_failure
-        self._watch = HealthCheck()
-        self._watched_ns = 0
+        self._health = HealthCheck()
+        self._looked_ns = 0
+        self._told_failures = 0
+        self._slept_ns = clock.slept_ns()
         self._lock = Lock()
         self._over = False
-        self._encoded: list[bytes] = []
+        self.failure = ""
+        """Why the recording cannot go on; empty if it can. It stays what it was first."""
+        self.disk_hangs = False
+        """Whether that is because the disk has not taken anything for long."""
+        self.suspended_ns = 0
+        """For how long the machine slept meanwhile."""
 
     def tick(self, until_ns: int) -> Stage:
         """Mix what has come by ``until_ns`` on the clock. The next stage encodes it, and the one
@@ -66,70 +89,107 @@ class Pump:
         self._guarded(lambda: self._session.mix(until_ns - self._start_ns))
         return self._encode
 
+    def finish(self, now_ns: int) -> None:
+        """Mix all up to ``now_ns`` of the recording, and write it; nothing comes after it. A tick
+        that is running is waited for. Raises nothing: :attr:`failure` says what went wrong."""
+        with self._lock:
+            failed_before = bool(self.failure)
+            self._over = True
+            if failed_before or not self._try(lambda: self._session.finish(now_ns)):
+                self._try(self._session.end)
+            for line in self._lines:
+                self._try(partial(line.writer.write, line.encoded))
+                self._try(partial(_write_rest, line))
+
     def _encode(self) -> Stage:
         def work() -> None:
-            self._encoded += self._session.encode()
+            for line in self._lines:
+                line.encoded += line.output.encode()
 
         self._guarded(work)
         return self._write
 
     def _write(self) -> None:
         def work() -> None:
-            units, self._encoded = self._encoded, []
-            self._writer.write(units)
-            self._look()
+            for line in self._lines:
+                units, line.encoded = line.encoded, []
+                line.writer.write(units)
 
         self._guarded(work)
+        self._guarded(self._look)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         with self._lock:
-            if self._over:
-                return
-            try:
-                work()
-            except Exception as error:
-                logger.exception("mixing failed")
-                self._fail(f"internal error: {error!r}")
+            if not self._over and not self._try(work):
+                self._over = True
+                self._on_failure()
 
-    def finish(self, now_ns: int) -> None:
-        """Mix all up to ``now_ns`` of the recording, and write it; nothing comes after it."""
-        with self._lock:
-            self._over = True
-            self._writer.write(self._encoded + self._session.finish(now_ns))
+    def _try(self, work: Callable[[], None]) -> bool:
+        """Whether it worked, and the recording can go on."""
+        try:
+            work()
+        except Exception as error:
+            logger.exception("mixing failed")
+            self._fail(f"internal error: {error!r}")
+            return False
+        return not self.failure
 
-    def stop(self) -> None:
-        """Mix no more. A tick that is running is waited for."""
-        with self._lock:
-            self._over = True
+    def _fail(self, reason: str) -> None:
+        self.failure = self.failure or reason
 
     def _look(self) -> None:
         now_ns = self._clock.now_ns() - self._start_ns
-        if now_ns - self._watched_ns < _WATCH_NS:
+        if now_ns - self._looked_ns < _LOOK_NS:
             return
-        self._watched_ns = now_ns
-        session, writer = self._session, self._writer
-        backlog_s = writer.backlog_samples / session.rate_hz
-        progress = session.progress
+        self._looked_ns = now_ns
+        warnings = [*self._new_failures(), *self._sleep()]
+        session, line = self._session, self._lines[0]
+        writer = line.writer
+        backlog_s = writer.backlog_samples / line.output.rate_hz
         snapshot = Snapshot(
             now_ns=now_ns,
             sources=[track for track in session.sources if track.left_ns is None],
-            mixed_samples=progress.mixed_samples,
-            limited_samples=progress.limited_samples,
+            mixed_samples=line.output.mixed_samples,
+            limited_samples=line.output.limited_samples,
             disk_busy_ns=writer.busy_ns(self._clock.now_ns()),
             backlog_s=backlog_s,
             free_bytes=writer.free_bytes,
-            bytes_per_s=session.encoder.bytes_per_s,
+            bytes_per_s=line.output.encoder.bytes_per_s,
             cycle_s=self._cycle_s,
         )
-        warnings = self._watch.look(snapshot)
+        try:
+            warnings += self._health.look(snapshot)
+        except Exception:
+            logger.exception("looking for warnings failed, which harms nothing else")
         if warnings:
             self._on_warnings(now_ns, warnings)
         if backlog_s > _MOST_BACKLOG_S:
+            self.disk_hangs = True
             self._fail(
                 f"the disk has not kept up: {backlog_s:.0f} s of audio wait in memory, more than "
                 f"the {_MOST_BACKLOG_S} s allowed"
             )
 
-    def _fail(self, reason: str) -> None:
-        self._over = True
-        self._on_failure(reason)
+    def _new_failures(self) -> Warnings:
+        failures = self._session.failures[self._told_failures :]
+        self._told_failures += len(failures)
+        return [(AudioRecordingWarning.SOURCE_FAILED, words) for words in failures]
+
+    def _sleep(self) -> Warnings:
+        """Whether the machine slept since this was asked last."""
+        before, self._slept_ns = self._slept_ns, self._clock.slept_ns()
+        slept_ns = self._slept_ns - before
+        if slept_ns < _SLEPT_NS:
+            return []
+        self.suspended_ns += slept_ns
+        slept_s = slept_ns / NS_PER_S
+        return [
+            (
+                AudioRecordingWarning.SUSPENDED,
+                f"the machine slept for {slept_s:.1f} s; nothing of that time is in the recording",
+            )
+        ]
+
+
+def _write_rest(line: Line) -> None:
+    line.writer.write(line.output.finish())

@@ -9,28 +9,26 @@ and the event loop.
 * What it gives goes to the disk writer, which has a thread of its own.
 * Events are delivered on the event loop, in order; a callback that raises is logged.
 
-States: new -> ready (``prepare``) -> recording (``begin``) -> over. Nothing leads back.
+Its states, and what may follow what, are in :mod:`.life`; what happens from START to the end, and
+how it ends, in :mod:`.run`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+import os
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
 
+from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
+from ..audio.source_track import SourceTrack
 from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import FileError, StateError
+from ..errors import FileError, OpenFileError, StateError
 from ..storage.disk import Disk
-from ..storage.report_file import write_report_file
-from ..storage.sink import Finished, SinkFormat
+from ..storage.sink import SinkFormat
 from ..types import (
     NS_PER_S,
     AudioRecordingCode,
@@ -40,36 +38,24 @@ from ..types import (
     AudioRecordingWarning,
     RecordingReport,
 )
-from .disk_writer import DiskWriter
 from .events import EventFeed, EventListener
-from .health import Warnings
-from .pump import Pump
-from .report import make_report
+from .life import Life, RecorderState
 from .reservation import Reservation, in_words
-from .scheduler import Beat, Scheduler
+from .run import Run
 from .source import Source, pull
-
-logger = logging.getLogger(__name__)
-
-_HUNG_DISK_S = 60.0
-_SLOWEST_BYTES_PER_S = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What there is only while it records."""
-
-    writer: DiskWriter
-    pump: Pump
-    beat: Beat
 
 
 class AudioRecorder:
     """Records any number of sources into one file.
 
+    :meth:`start` and :meth:`stop`, each once; between them, sources come and go. Everything belongs
+    to one event loop, except what :class:`Source` says is thread-safe. If the loop or the program
+    ends without :meth:`stop`, the recording is finished all the same.
+
     Args:
         config: What to record, and where to.
-        on_event: Called with each :class:`RecordingEvent` on the event loop's thread.
+        on_event: Called with each :class:`RecordingEvent` on the event loop's thread; it may be
+            ``async``. (Where the loop has ended meanwhile, the last event comes on another thread.)
         clock: Where the time comes from.
         disk: Where the file goes.
 
@@ -85,29 +71,29 @@ class AudioRecorder:
         clock: Clock | None = None,
         disk: Disk | None = None,
     ) -> None:
-        config.validate()
-        self.config = config
+        self.config = config = config.checked()
         self.path = config.path
         """The absolute path of the file."""
+        self._life = Life(str(config.path))
         self._events = EventFeed(config.path, on_event)
         self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
-        self._position = AudioRecordingPosition(config.position)
-        self._session = RecordingSession(
+        self._session = RecordingSession()
+        position = AudioRecordingPosition(config.position)
+        quality = AudioRecordingQuality(config.quality)
+
+        def takes(source: SourceTrack) -> bool:
+            return position.takes(local=source.local)
+
+        self._output = self._session.add_output(
+            make_encoder(config.format, config.sample_rate, quality),
             rate_hz=config.sample_rate,
-            audio_format=config.format,
-            quality=AudioRecordingQuality(config.quality),
+            channels=(takes,),
         )
         self._sources: list[Source] = []
         self._pulls: set[asyncio.Task[None]] = set()
-        self._target: Reservation | None = None
-        self._run: _Run | None = None
-        self._start_ns = 0
-        self._ended_ns = 0  # from the start
-        self._started_at = self._clock.utc()
-        self._ending: asyncio.Task[None] | None = None
-        self._report: RecordingReport | None = None
-        self._error = ""
+        self._reservation: Reservation | None = None
+        self._run: Run | None = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -137,17 +123,25 @@ class AudioRecorder:
             StateError: It was started before.
         """
         await self.prepare()
-        await self.begin()
+        try:
+            await self.begin()
+        except BaseException:
+            await self.discard()
+            raise
 
-    async def prepare(self) -> None:
-        """Reserve what the file needs, leaving the target's name alone.
+    async def prepare(self, *, take_name: bool = False) -> None:
+        """Reserve what the file needs. Then :meth:`begin`, or :meth:`discard`.
+
+        Args:
+            take_name: Put the file at its name right now, moving what stands there aside, so that
+                nothing is left that could fail later. :meth:`begin` does it otherwise.
 
         Raises:
             OpenFileError, StateError: As for :meth:`start`.
         """
-        if self._target is not None:
+        if not self._life.enter(RecorderState.READY):
             raise StateError("this recorder was started before; make a new one for each recording")
-        encoder = self._session.encoder
+        encoder = self._output.encoder
         sink_format = SinkFormat(
             audio_format=self.config.format,
             rate_hz=self.config.sample_rate,
@@ -156,59 +150,62 @@ class AudioRecorder:
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
         )
-        self._target = Reservation(self.path, sink_format, self._disk)
-        await self._target.reserve()
-
-    async def take_name(self) -> None:
-        """Take the target's name, which :meth:`begin` does otherwise; needs :meth:`prepare`.
-
-        Raises:
-            OpenFileError: The target's name cannot be taken; nothing is left behind.
-        """
-        if self._target is None or self._run is not None or self.over:
-            raise StateError("a name is taken after prepare() and before begin()")
-        await self._target.place()
+        self._reservation = Reservation(self.path, sink_format, self._disk)
+        try:
+            await self._reservation.reserve()
+            if take_name:
+                await self._reservation.place()
+        except BaseException:
+            await self.discard()
+            raise
 
     async def begin(self) -> None:
-        """Record from now on; needs :meth:`prepare`.
+        """Record from now on; once, after :meth:`prepare`.
 
         Raises:
             OpenFileError: The target's name cannot be taken; nothing is left behind.
+            StateError: It is not prepared, or has begun.
         """
-        target = self._target
-        if target is None or self._run is not None or self.over:
+        reservation = self._reservation
+        if reservation is None or self._life.state is not RecorderState.READY:
             raise StateError("a recorder begins once, after prepare()")
-        sink = await target.place()
-        loop = asyncio.get_running_loop()
-
-        def later(function: Callable[..., None], *args: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-                loop.call_soon_threadsafe(function, *args)
-
-        self._start_ns = self._clock.now_ns()
-        self._started_at = self._clock.utc()
-        writer = DiskWriter(
-            sink,
-            target.sink_format,
-            disk=self._disk,
-            clock=self._clock,
-            on_failure=lambda error: later(self._break_off, in_words(error)),
-        )
-        pump = Pump(
-            self._session,
-            writer,
-            clock=self._clock,
-            start_ns=self._start_ns,
-            cycle_s=int(self.config.cycle_time),
-            on_warnings=partial(later, self._warn),
-            on_failure=partial(later, self._break_off),
-        )
-        self._run = _Run(writer, pump, Scheduler.shared(self._clock).add(pump.tick))
-        for source in self._sources:
-            self._let_in(source)
+        try:
+            await reservation.place()
+        except StateError:  # somebody else is at it; theirs goes on
+            raise
+        except BaseException:
+            await self.discard()
+            raise
+        self._begin(reservation)
         self._events.tell(AudioRecordingCode.START)
-        for words in target.left_rings():
+        for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
+
+    def _begin(self, reservation: Reservation) -> None:
+        sink = reservation.take()
+        try:
+            self._run = Run(
+                self.config,
+                self._session,
+                self._output,
+                sink,
+                reservation.sink_format,
+                sources=self._sources,
+                life=self._life,
+                events=self._events,
+                on_over=self._stop_pulling,
+                clock=self._clock,
+                disk=self._disk,
+            )
+        except BaseException as error:
+            self._life.enter(RecorderState.OVER)
+            sink.discard()
+            if isinstance(error, OSError):
+                raise OpenFileError(f"cannot record to {self.path}: {in_words(error)}") from None
+            raise
+        self._life.enter(RecorderState.RECORDING)
+        for source in tuple(self._sources):
+            self._let_in(source)
 
     async def stop(self) -> RecordingReport:
         """Record up to now, complete the file, and say what is in it.
@@ -216,56 +213,70 @@ class AudioRecorder:
         Where the recording is over already, this says the same again.
 
         Raises:
-            StateError: It was never started.
+            StateError: It was never started, or by another process, of which this is a fork.
             FileError: The recording was broken off, or the file could not be completed. ERROR has
                 been delivered, and :attr:`report` says what there is.
         """
-        if self._run is None:
+        run = self._run
+        if run is None:
             raise StateError("nothing is being recorded: start() comes before stop()")
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self._end())
+        if run.pid != os.getpid():
+            raise StateError(
+                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
+                "from: stop it there"
+            )
+        run.end()
         # Whoever waits may give up; the file is completed all the same.
-        await asyncio.shield(self._ending)
-        assert self._report is not None
-        if self._error:
-            raise FileError(f"{self.path}: {self._error}")
-        return self._report
+        await asyncio.wrap_future(run.ended)
+        if run.error:
+            raise FileError(f"{self.path}: {run.error}")
+        assert run.report is not None
+        return run.report
 
     async def _stop_for_good(self) -> None:
         """Stop, and let not even a cancellation end the wait: the event loop may end next."""
         try:
             await self.stop()
         except asyncio.CancelledError:
-            assert self._ending is not None
-            await asyncio.wait([self._ending])
+            assert self._run is not None
+            await asyncio.wait([asyncio.wrap_future(self._run.ended)])
             raise
 
     async def discard(self) -> None:
-        """Give up what :meth:`prepare` reserved; for a recorder that has not begun."""
-        if self._target is not None and self._run is None:
-            await self._target.discard()
+        """Give up what :meth:`prepare` reserved; does nothing once it has begun. Any number of
+        times."""
+        if self._life.state is RecorderState.READY:
+            self._life.enter(RecorderState.OVER)
+        if self._reservation is not None:
+            await self._reservation.discard()
+
+    @property
+    def state(self) -> RecorderState:
+        """Where in its life it is."""
+        return self._life.state
 
     @property
     def recording(self) -> bool:
         """Whether it runs."""
-        return self._run is not None and self._ending is None
+        return self._life.state is RecorderState.RECORDING
 
     @property
     def over(self) -> bool:
-        """Whether it has run, and ended."""
-        return self._report is not None
+        """Whether it has ended, or was given up before it began."""
+        return self._life.state is RecorderState.OVER
 
     @property
     def report(self) -> RecordingReport | None:
         """What the recording holds and lacks; None until it is over."""
-        return self._report
+        return self._run.report if self._run is not None else None
 
     @property
     def duration_s(self) -> float:
         """For how long it has been recording."""
-        if self._report is not None:
-            return self._report.duration_s
-        return (self._clock.now_ns() - self._start_ns) / NS_PER_S if self._run else 0.0
+        if self._run is None:
+            return 0.0
+        report = self._run.report
+        return self._run.now_ns / NS_PER_S if report is None else report.duration_s
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -319,81 +330,15 @@ class AudioRecorder:
         return source
 
     def _let_in(self, source: Source) -> None:
-        if self._position.takes(local=source.local):
-            track = self._session.add_source(
-                source.name, local=source.local, joined_ns=self._now_ns()
-            )
-            source._connect(track, self._start_ns)
+        run = self._run
+        assert run is not None
+        if self._life.state is not RecorderState.RECORDING:
+            return  # it is ending, and hears nobody any more
+        track = self._session.add_source(source.name, local=source.local, joined_ns=run.now_ns)
+        if track is not None:
+            source.connect(track, run.start_ns)
 
-    # -- the work -----------------------------------------------------------------------------
-
-    def _now_ns(self) -> int:
-        return self._clock.now_ns() - self._start_ns
-
-    async def _end(self) -> None:
-        assert self._run is not None
-        now_ns = self._ended_ns = self._now_ns()
-        self._run.beat.stop()
-        finished: Finished | None = None
-        # A cyclic recording is copied to its file, and a memory card may take its time for that.
-        copied = self._session.encoder.bytes_per_s * int(self.config.cycle_time)
-        most_s = _HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
-        try:
-            await self._clock.offload(self._run.pump.finish, now_ns)
-            finishing = asyncio.wrap_future(self._run.writer.finish())
-            finished = await asyncio.wait_for(finishing, most_s)
-        except TimeoutError:
-            self._error = self._error or f"the disk has not answered for {most_s:.0f} s"
-        except Exception as error:
-            if not isinstance(error, OSError):
-                logger.exception("finishing %s failed", self.path)
-            self._error = self._error or in_words(error)
-        await self._close(finished)
-
-    def _break_off(self, reason: str) -> None:
-        """The recording cannot go on: say so once, and end what can be ended."""
-        if self.over or self._ending is not None:
-            return  # stop() is at it already and will see the same error
-        assert self._run is not None
-        self._error = reason
-        self._ended_ns = self._now_ns()
-        self._run.beat.stop()
-        self._run.writer.finish()
-        self._ending = asyncio.get_running_loop().create_task(self._close(None))
-
-    async def _close(self, finished: Finished | None) -> None:
-        """Write the report and deliver the last event."""
-        assert self._run is not None
-        self._run.pump.stop()
-        for task in self._pulls:
-            task.cancel()
-        for source in self._sources:
-            source.close()
-        report = make_report(
-            self.config,
-            self._session,
-            self._run.writer,
-            started_at=self._started_at,
-            ended_ns=self._ended_ns,
-            finished=finished,
-            warnings=self._events.warnings,
-            error=self._error,
-        )
-        if self.config.report and self._run.writer.outcome.done():  # not on a disk that hangs
-            writing = asyncio.to_thread(
-                write_report_file, Path(report.file_path), report.as_dict(), self._disk
-            )
-            try:
-                await asyncio.wait_for(writing, _HUNG_DISK_S)
-            except OSError as error:  # a TimeoutError is one
-                logger.warning("the report of %s cannot be written: %s", self.path, error)
-        self._report = report
-        if self._error:
-            self._events.tell(AudioRecordingCode.ERROR, self._error)
-        else:
-            self._events.tell(AudioRecordingCode.FINISH)
-
-    def _warn(self, now_ns: int, warnings: Warnings) -> None:
-        if not self.over:
-            for code, detail in warnings:
-                self._events.warn(now_ns / NS_PER_S, code, detail)
+    def _stop_pulling(self) -> None:
+        for task in tuple(self._pulls):
+            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
+                task.cancel()

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from datetime import datetime, timedelta
 
+from ..audio.outputs import Output
 from ..audio.session import RecordingSession
+from ..audio.source_track import SourceTrack
 from ..storage.sink import Finished
-from ..types import NS_PER_S, AudioRecordingConfiguration, RecordingReport
+from ..types import NS_PER_S, AudioRecordingConfiguration, RecordingReport, SourceReport
 from .disk_writer import DiskWriter
+
+logger = logging.getLogger(__name__)
 
 
 def make_report(
     config: AudioRecordingConfiguration,
     session: RecordingSession,
+    output: Output,
     writer: DiskWriter,
     *,
     started_at: datetime,
@@ -20,28 +27,29 @@ def make_report(
     finished: Finished | None,
     warnings: list[str],
     error: str,
+    suspended_ns: int,
 ) -> RecordingReport:
     """Sum up a recording that is over.
 
     Args:
         config: What was asked for.
-        session, writer: What was mixed, and what of it was written.
+        session, output, writer: What was mixed, what of that is recorded, and what was written.
         started_at: The UTC time of the first sample that was mixed.
         ended_ns: When it ended, from its start: what was heard by then and is not in the file is
             lost.
-        finished: The complete file; None if an error ended the recording.
+        finished: The complete file; None if it could not be completed.
         warnings, error: In words.
+        suspended_ns: For how long the machine slept.
     """
     rate_hz = config.sample_rate
-    mixed = session.progress
     there = finished or writer.abandoned
     samples = there.samples if there else writer.samples
     first = there.first_sample if there else 0
     start_ns = first * NS_PER_S // rate_hz
     # The last AAC frame is padded; the recording is not longer for it.
-    end_ns = min(first + samples, mixed.mixed_samples) * NS_PER_S // rate_hz
-    heard = max(mixed.mixed_samples, ended_ns * rate_hz // NS_PER_S)
-    unwritten = 0 if finished else max(0, heard - writer.samples)
+    end_ns = min(first + samples, output.mixed_samples) * NS_PER_S // rate_hz
+    heard = max(output.mixed_samples, ended_ns * rate_hz // NS_PER_S)
+    unwritten = max(0, heard - writer.samples) if error else 0
     path = there.path if there else config.path
     return RecordingReport(
         file_path=str(path),
@@ -50,11 +58,33 @@ def make_report(
         channels=1,
         duration_s=samples / rate_hz,
         started_at=started_at + timedelta(microseconds=start_ns / 1000),
-        bytes_written=there.file_bytes if there else 0,
-        limited_s=mixed.limited_samples / rate_hz,
+        bytes_written=there.file_bytes if there else writer.written_bytes,
+        limited_s=output.limited_samples / rate_hz,
         unwritten_s=unwritten / rate_hz,
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
-        sources=tuple(track.report(start_ns=start_ns, end_ns=end_ns) for track in session.sources),
+        sources=tuple(_report_of(track, start_ns, end_ns) for track in session.sources),
         error=error,
+        suspended_s=suspended_ns / NS_PER_S,
     )
+
+
+def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:
+    try:
+        return track.report(start_ns=start_ns, end_ns=end_ns)
+    except Exception as error:  # a source that failed must not cost the others their report
+        logger.exception("what %s sent cannot be summed up", track.name)
+        return SourceReport(
+            name=track.name,
+            local=track.local,
+            joined_s=max(0, track.joined_ns - start_ns) / NS_PER_S,
+            left_s=(end_ns - start_ns) / NS_PER_S,
+            received_s=0.0,
+            lost_s=0.0,
+            late_s=0.0,
+            duplicate_s=0.0,
+            drift_ppm=0.0,
+            reanchored=0,
+            peak_dbfs=-math.inf,
+            error=f"internal error: {error!r}",
+        )

@@ -13,12 +13,15 @@ unmixed.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from ..clock import Clock, usable_cores
 from ..types import NS_PER_S
+
+logger = logging.getLogger(__name__)
 
 TICK_NS = NS_PER_S // 5
 
@@ -48,10 +51,22 @@ class Beat:
         self.stopped = False
 
     def stop(self) -> None:
-        """No more; it may be at it for a last time."""
+        """No more; it may be at it for a last time. Any number of times."""
         if not self.stopped:
             self.stopped = True
             self._scheduler.remove(self)
+
+    def begin(self, until_ns: int) -> Stage | None:
+        """The first stage, if it was not stopped meanwhile."""
+        return None if self.stopped else self.go_on(lambda: self.tick(until_ns))
+
+    def go_on(self, stage: Stage) -> Stage | None:
+        """Do one stage. One that raises is logged, and holds up nobody else."""
+        try:
+            return stage()
+        except Exception:
+            logger.exception("a stage of mixing failed")
+            return None
 
 
 class Scheduler:
@@ -67,6 +82,7 @@ class Scheduler:
         self._slots: list[list[Beat]] = [[] for _ in range(_SLOTS)]
         self._pending: deque[tuple[Beat, int]] = deque()
         self._beating = False
+        self._short_of_threads = False
         self._slot = 0
         self._turns = 0  # slots from the last wake-up to the next
         self._due_ns = self._woken_ns = self._until_ns = self._step_ns = 0
@@ -117,16 +133,26 @@ class Scheduler:
         usual_ns = max(self._turns * _SLOT_NS, min(self._step_ns, last_ns))
         self._until_ns, self._woken_ns = min(now_ns, self._until_ns + 2 * usual_ns), now_ns
         self._slot = (self._slot + self._turns) % _SLOTS
-        self._beat(self._slots[self._slot], self._until_ns)
-        self._sleep()
+        try:
+            self._beat(self._slots[self._slot], self._until_ns)
+        finally:
+            self._sleep()
 
     def _beat(self, beats: list[Beat], until_ns: int) -> None:
         due = [beat for beat in beats if not beat.pending]
         for beat in due:
             beat.pending = True
             self._pending.append((beat, until_ns))
-        for _ in range(min(len(due), usable_cores())):
-            self._clock.start(self._work)
+        wanted = max(len(due), min(1, len(self._pending)))
+        try:
+            for _ in range(min(wanted, usable_cores())):
+                self._clock.start(self._work)
+        except RuntimeError as error:  # what waits is tried again at the next wake-up
+            if not self._short_of_threads:
+                logger.warning("mixing waits, since no thread is to be had: %s", error)
+            self._short_of_threads = True
+        else:
+            self._short_of_threads = False
 
     def _work(self) -> None:
         while self._pending:
@@ -136,11 +162,11 @@ class Scheduler:
                     beat, until_ns = self._pending.popleft()
                 except IndexError:  # these were the last, or another thread was faster
                     break
-                begun.append((beat, None if beat.stopped else beat.tick(until_ns)))
+                begun.append((beat, beat.begin(until_ns)))
             while begun:
                 for beat, stage in begun:
                     beat.pending = stage is not None
-                begun = [(beat, stage()) for beat, stage in begun if stage is not None]
+                begun = [(beat, beat.go_on(stage)) for beat, stage in begun if stage is not None]
 
 
 _schedulers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Clock, Scheduler]] = (

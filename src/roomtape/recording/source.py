@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import numpy as np
 from aiortc import MediaStreamTrack
 
 from ..audio.source_track import SourceTrack
 from ..clock import Clock
 from ..media.tracks import frames_of
 from ..types import NS_PER_S, Pcm
+from .door import checked_frame
 
 if TYPE_CHECKING:
     from ..audio.timing._native import FastPath
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_QUEUED_NS = 600 * NS_PER_S
-_INT16 = np.dtype(np.int16)
-_RATES_HZ = range(4000, 384001)
-_MOST_CHANNELS = 32
 
 
 class Source:
@@ -54,15 +51,17 @@ class Source:
         Args:
             pcm: int16, shape ``(frames,)`` or ``(frames, channels)``; several channels are mixed
                 down to one. The array is copied.
-            sample_rate: Hz. It may change from call to call.
+            sample_rate: Hz, 4000 to 384000, of any integer-like type. It may change from call to
+                call.
             pts: The position of the first sample on the source's own clock, in samples at
-                ``sample_rate``. Without it, each push follows the one before, and a pause in the
-                pushes is a pause in the recording.
+                ``sample_rate``, of any integer-like type. Without it, each push follows the one
+                before, and a pause in the pushes is a pause in the recording.
             gap_is_silence: What ``pts`` skips was left out by the sender (DTX, mute), not lost.
 
         Raises:
-            ValueError: The array is of another type or shape, the rate is not one of audio, or
-                ten minutes of pushed audio wait already. The recording goes on.
+            ValueError: The array is of another type or shape, the rate is not one of audio, the
+                timestamp is no whole number, or ten minutes of pushed audio wait already. The
+                recording goes on.
         """
         arrived_ns = self._clock.now_ns() - self._start_ns
         stream = self._stream
@@ -72,8 +71,11 @@ class Source:
     def _push_anything(
         self, pcm: Pcm, sample_rate: int, pts: int | None, arrived_ns: int, gap_is_silence: bool
     ) -> None:
-        if pcm.dtype != _INT16 or pcm.ndim != 1 or sample_rate not in _RATES_HZ:
-            self._check(pcm, sample_rate)
+        try:
+            pcm, sample_rate, pts = checked_frame(pcm, sample_rate, pts)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        gap_is_silence = bool(gap_is_silence)
         track = self._track
         if track is None or self._closed or not len(pcm):
             return
@@ -88,22 +90,6 @@ class Source:
             if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
                 return
         track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
-
-    def _check(self, pcm: Pcm, sample_rate: int) -> None:
-        if pcm.dtype != _INT16 or pcm.ndim not in (1, 2):
-            raise ValueError(
-                f"{self.name}: pushed audio is {pcm.dtype} of shape {pcm.shape}; it must be int16 "
-                "of shape (frames,) or (frames, channels)"
-            )
-        if sample_rate not in _RATES_HZ:
-            raise ValueError(
-                f"{self.name}: sample_rate is {sample_rate!r}; it must be 4000 to 384000"
-            )
-        if pcm.ndim == 2 and not 1 <= pcm.shape[1] <= _MOST_CHANNELS:
-            raise ValueError(
-                f"{self.name}: pushed audio has {pcm.shape[1]} channels; the shape must be "
-                "(frames, channels)"
-            )
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""
@@ -132,14 +118,21 @@ class Source:
         """Whether the participant has left."""
         return self._closed
 
-    def _connect(self, track: SourceTrack, start_ns: int) -> None:
-        """The recorder lets the source in."""
+    def connect(self, track: SourceTrack, start_ns: int) -> None:
+        """For the recorder: what is pushed from now on goes to ``track``, whose time 0 is at
+        ``start_ns``. Call it once."""
         self._start_ns = start_ns
         self._track = track
         if self._muted:
             self.set_muted(True)
         if self._closed:
             self.close()
+
+    def disconnect(self) -> None:
+        """For the recorder: what is pushed from now on is dropped, without a look at anything that
+        another thread may have held."""
+        self._closed = True
+        self._track = self._stream = None
 
 
 async def pull(track: MediaStreamTrack, source: Source) -> None:

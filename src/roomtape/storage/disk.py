@@ -38,6 +38,13 @@ class Disk:
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         return self.call("open", os.open, path, flags)
 
+    def open_to_follow(self, path: Path) -> int:
+        """A descriptor that only tells where the file is, through every rename; -1 where the system
+        has none."""
+        if not hasattr(os, "O_PATH"):
+            return -1
+        return self.call("open", os.open, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+
     def write_at(self, fd: int, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``, however many calls it takes."""
         view = memoryview(data)

@@ -13,14 +13,17 @@ header before the recording is called finished.
 from __future__ import annotations
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from .disk import Disk
-from .naming import create_part, lock, put_in_place, take_back
+from .finishing import new_file
+from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
+_AT_ONCE = 1 << 20
 AHEAD_S = 20
 """How far a live WAV header may be ahead of the data."""
 
@@ -36,6 +39,7 @@ class _LiveFile(ABC):
         self._format = sink_format
         self._disk = disk
         self._placed = False
+        self._whereabouts: Whereabouts | None = None
         self._aside: Path | None = None  # what stood at the target
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
@@ -49,6 +53,7 @@ class _LiveFile(ABC):
     def place(self) -> None:
         self._aside = put_in_place(self._part, self.path, self._disk)
         self._placed = True
+        self._whereabouts = Whereabouts(self._fd, self.path, self._disk)
         # Not with the first data: a process that is short of descriptors learns it at the start.
         self._disk.sync_directory(self.path.parent)
 
@@ -70,35 +75,75 @@ class _LiveFile(ABC):
         self._disk.truncate(self._fd, self._end)
         self.sync()
         self._close_header()
-        fd, self._fd = self._fd, -1
-        self._disk.close(fd)
-        return self._finished()
+        named = self._named()
+        if named is None:
+            self._write_again()
+        self._disk.close(self._taken_fd())
+        return Finished(
+            named or self.path, self.samples, 0, self._end, moved=_moved(self.path, named)
+        )
 
     def abandon(self) -> Finished:
-        # Each step helps by itself, and none may stop the others.
-        if self._fd >= 0:
-            with contextlib.suppress(OSError):
-                self._disk.truncate(self._fd, self._end)
-            with contextlib.suppress(OSError):
-                self.sync()
-            with contextlib.suppress(OSError):
-                self._close_header()
-            with contextlib.suppress(OSError):
-                self._disk.close(self._fd)
-            self._fd = -1
-        return self._finished()
+        if self._fd < 0:
+            return Finished(self.path, self.samples, 0, self._end)
+        # Each step helps by itself, and none may stop the others, whatever goes wrong with it.
+        with contextlib.suppress(Exception):
+            self._disk.truncate(self._fd, self._end)
+        with contextlib.suppress(Exception):
+            self.sync()
+        with contextlib.suppress(Exception):
+            self._close_header()
+        named = self._named()
+        if named is None:
+            try:
+                self._write_again()
+            except Exception:  # what was removed under a disk that fails is gone
+                self.samples = self._end = 0
+        with contextlib.suppress(Exception):
+            self._disk.close(self._taken_fd())
+        return Finished(
+            named or self.path, self.samples, 0, self._end, moved=_moved(self.path, named)
+        )
 
     def discard(self) -> None:
+        fd = self._taken_fd()
+        if fd < 0:
+            return
         with contextlib.suppress(OSError):
             if self._placed:
-                take_back(self._fd, self.path, self._aside, self._disk)
+                take_back(fd, self.path, self._aside, self._disk)
             else:
-                self._disk.remove(self._part)
+                remove_ours(fd, self._part, self._disk)
         with contextlib.suppress(OSError):
-            self._disk.close(self._fd)
+            self._disk.close(fd)
 
-    def _finished(self) -> Finished:
-        return Finished(self.path, self.samples, 0, self._end)
+    def let_go(self) -> None:
+        fd = self._taken_fd()
+        if fd >= 0:
+            os.close(fd)
+
+    def _taken_fd(self) -> int:
+        """The descriptor, for whoever closes it: nobody has it after this."""
+        fd, self._fd = self._fd, -1
+        if self._whereabouts is not None:
+            self._whereabouts.close()
+        return fd
+
+    def _named(self) -> Path | None:
+        """Where the file is now."""
+        return self.path if self._whereabouts is None else self._whereabouts.now(self._fd)
+
+    def _write_again(self) -> None:
+        """The file was removed while it was recorded to, but as long as it is open all of it is
+        there: give it its name anew.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        with new_file(self.path, self._disk) as copy:
+            for start in range(0, self._end, _AT_ONCE):
+                count = min(_AT_ONCE, self._end - start)
+                self._disk.write_at(copy, self._disk.read_at(self._fd, count, start), start)
 
     def _keep_whole(self, units: list[bytes]) -> None:
         """A write failed half-way: count the units of it that are whole in the file."""
@@ -122,6 +167,14 @@ class _LiveFile(ABC):
 
     @abstractmethod
     def _close_header(self) -> None: ...
+
+
+def _moved(path: Path, named: Path | None) -> str:
+    if named == path:
+        return ""
+    if named is None:
+        return f"{path} was removed while it was recorded to; all of it was written there again"
+    return f"{path} was renamed while it was recorded to; it is at {named}"
 
 
 class LiveWav(_LiveFile):

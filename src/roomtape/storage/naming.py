@@ -57,6 +57,73 @@ def put_in_place(part: Path, path: Path, disk: Disk) -> Path | None:
         return aside
 
 
+def is_named(fd: int, path: Path) -> bool:
+    """Whether ``path`` is the file that is open as ``fd``, and not another one of that name."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except OSError:
+        return False
+
+
+class Whereabouts:
+    """Knows where a file stands, whatever others rename it to.
+
+    Args:
+        fd: The file, open.
+        path: Its name.
+        disk: Where it is.
+
+    Raises:
+        OSError: It cannot be opened once more.
+    """
+
+    def __init__(self, fd: int, path: Path, disk: Disk) -> None:
+        self._path = path
+        # On Linux, what is opened by this name is followed by the kernel. (What ``fd`` was opened
+        # by is the name of a part, which is gone.)
+        self._followed = disk.open_to_follow(path)
+        if self._followed >= 0 and not os.path.samestat(os.fstat(fd), os.fstat(self._followed)):
+            self.close()
+
+    def now(self, fd: int) -> Path | None:
+        """Where the file that is open as ``fd`` stands now.
+
+        Returns:
+            None if it was removed, or moved to where it cannot be found.
+        """
+        if is_named(fd, self._path):
+            return self._path
+        if self._followed >= 0:
+            with contextlib.suppress(OSError):
+                there = Path(os.readlink(f"/proc/self/fd/{self._followed}"))  # noqa: PTH115
+                if is_named(fd, there):
+                    return there
+        with contextlib.suppress(OSError):
+            return next((each for each in self._path.parent.iterdir() if is_named(fd, each)), None)
+        return None
+
+    def close(self) -> None:
+        """Follow it no longer. Any number of times."""
+        followed, self._followed = self._followed, -1
+        if followed >= 0:
+            os.close(followed)
+
+
+def remove_ours(fd: int, path: Path, disk: Disk) -> bool:
+    """Remove the file that is open as ``fd``, if it is what stands at ``path``.
+
+    Returns:
+        Whether it was.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    if not is_named(fd, path):
+        return False
+    disk.remove(path)
+    return True
+
+
 def take_back(fd: int, path: Path, aside: Path | None, disk: Disk) -> None:
     """Undo :func:`put_in_place` of the file that is open as ``fd``, unless somebody else has the
     name by now.
@@ -64,10 +131,7 @@ def take_back(fd: int, path: Path, aside: Path | None, disk: Disk) -> None:
     Raises:
         OSError: It cannot be done.
     """
-    if not os.path.samestat(os.fstat(fd), os.lstat(path)):
-        return
-    disk.remove(path)
-    if aside is not None:
+    if remove_ours(fd, path, disk) and aside is not None:
         disk.rename_new(aside, path)
 
 
@@ -85,15 +149,30 @@ def create_part(path: Path, disk: Disk) -> tuple[int, Path]:
 
 def create_ring(path: Path, disk: Disk) -> tuple[int, Path]:
     """Create ``name.ext.ring``, or ``name.ext.1.ring`` and so on: an older ring, which a crash
-    may have left, is never touched."""
-    for number in itertools.count(0):
-        middle = f".{number}" if number else ""
-        ring = path.with_name(f"{path.name}{middle}{RING_SUFFIX}")
-        try:
-            return disk.create(ring), ring
-        except FileExistsError:
-            continue
-    raise AssertionError("the numbers do not end")
+    may have left, is never touched. It is locked before it has its name: nobody ever sees a ring
+    of that name that is being recorded to and not locked.
+
+    Raises:
+        OSError: It cannot be created. Nothing is left behind then.
+    """
+    fd, part = create_part(path, disk)
+    try:
+        lock(fd)
+        for number in itertools.count(0):
+            middle = f".{number}" if number else ""
+            ring = path.with_name(f"{path.name}{middle}{RING_SUFFIX}")
+            try:
+                disk.rename_new(part, ring)
+            except FileExistsError:
+                continue
+            return fd, ring
+        raise AssertionError("the numbers do not end")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove_ours(fd, part, disk)
+        with contextlib.suppress(OSError):
+            disk.close(fd)
+        raise
 
 
 def rings_beside(path: Path) -> list[Path]:
@@ -135,4 +214,9 @@ def _in_use(ring: Path) -> bool:
 
 def one_place(one: Path, other: Path) -> bool:
     """Whether two paths are one, whatever links lead to their directories."""
-    return one.name == other.name and one.parent.resolve() == other.parent.resolve()
+    if one.name != other.name:
+        return False
+    try:
+        return one.parent.resolve() == other.parent.resolve()
+    except (OSError, RuntimeError):  # a loop of links, say
+        return one == other

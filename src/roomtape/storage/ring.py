@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import struct
 import threading
 import zlib
@@ -29,7 +30,7 @@ from ..errors import DamagedFileError, FileError
 from ..types import AudioFormat, AudioRecordingCycleTime
 from .disk import Disk
 from .finishing import write_finished
-from .naming import create_ring, lock
+from .naming import create_ring, remove_ours
 from .sink import Finished, SinkFormat
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,6 @@ class Ring:
         self._next = 0
         self._last_bytes = 0
         try:
-            lock(self._fd)
             disk.allocate(self._fd, self._layout.file_bytes)
             disk.write_at(self._fd, head, 0)
             disk.sync(self._fd)
@@ -191,30 +191,41 @@ class Ring:
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1
         try:
-            self._disk.remove(self.ring_path)
+            remove_ours(fd, self.ring_path, self._disk)
         except OSError as error:
             logger.warning("%s is finished, but its ring cannot be removed: %s", self.path, error)
         # Without its name the ring is gone; freeing its blocks takes as long as copying them, and
         # nobody needs to wait for that.
-        threading.Thread(target=self._close_quietly, args=(fd,), name="roomtape-free").start()
+        free = threading.Thread(target=self._close_quietly, args=(fd,), name="roomtape-free")
+        try:
+            free.start()
+        except RuntimeError:  # no more threads; then somebody waits for it
+            self._close_quietly(fd)
         return finished
 
     def abandon(self) -> Finished:
         """The ring stays, for ``roomtape recover``."""
-        if self._fd >= 0:
-            with contextlib.suppress(OSError):
-                self._disk.sync(self._fd)
-            with contextlib.suppress(OSError):
-                self._disk.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(Exception):
+                self._disk.sync(fd)
+            self._close_quietly(fd)
         kept = min(self.samples, self._layout.window_samples)
-        return Finished(self.ring_path, kept, self.samples - kept, self._layout.file_bytes)
+        there = self._layout.file_bytes if os.path.lexists(self.ring_path) else 0
+        return Finished(self.ring_path, kept if there else 0, self.samples - kept, there)
 
     def discard(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
         with contextlib.suppress(OSError):
-            self._disk.close(self._fd)
-        with contextlib.suppress(OSError):
-            self._disk.remove(self.ring_path)
+            remove_ours(fd, self.ring_path, self._disk)
+        self._close_quietly(fd)
+
+    def let_go(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _close_quietly(self, fd: int) -> None:
         with contextlib.suppress(OSError):

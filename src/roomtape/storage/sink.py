@@ -46,12 +46,14 @@ class Finished:
         samples: How many it holds.
         first_sample: Which sample of the recording its first one is (cyclic: not 0).
         file_bytes: Its size.
+        moved: What somebody did to its name meanwhile, in words; empty if it is where it should be.
     """
 
     path: Path
     samples: int
     first_sample: int
     file_bytes: int
+    moved: str = ""
 
 
 class Sink(Protocol):
@@ -60,7 +62,11 @@ class Sink(Protocol):
     A sink is created with everything reserved that it needs, but nothing at the target yet. What
     it writes to is locked (``flock``) as long as its process lives, so that nobody recovers it.
     Then, in this order: :meth:`place` once; :meth:`write` and :meth:`sync` while it lasts; then
-    :meth:`finish`, or after an OSError from any of them :meth:`abandon`.
+    :meth:`finish`, or after an error from any of them :meth:`abandon`.
+
+    What belongs to others is never touched: each name is compared with the file that is open before
+    it is removed or told of. :meth:`abandon`, :meth:`discard` and :meth:`let_go` may come at any
+    time, and twice; what was closed once stays so.
     """
 
     path: Path
@@ -81,7 +87,8 @@ class Sink(Protocol):
         ...
 
     def finish(self) -> Finished:
-        """Make the file complete, and put it in its place."""
+        """Make the file complete, and put it in its place. A live file that was renamed meanwhile
+        is told of at its new name; one that was removed is written again."""
         ...
 
     def abandon(self) -> Finished:
@@ -91,4 +98,8 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Never mind: remove what was created, and give the target's name back. Only as long as
         nothing was written. Raises nothing."""
+        ...
+
+    def let_go(self) -> None:
+        """Close the descriptor and do nothing else: for a forked child, whose parent records on."""
         ...

@@ -1,0 +1,79 @@
+"""What a session gives out: some of its sources, in one channel or two, limited and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .arrays import Samples
+from .encoder import Encoder
+from .limiter import Limiter
+from .mixer import Bus
+from .source_track import SourceTrack
+
+Takes = Callable[[SourceTrack], bool]
+"""Whether a source is heard in a channel. Asked once, when it comes in."""
+
+
+def everybody(_: SourceTrack) -> bool:
+    """Every source."""
+    return True
+
+
+class Output:
+    """Made by :meth:`~.session.RecordingSession.add_output`, and fed by the session.
+
+    :meth:`encode` may come at any time between two calls of the session, and :meth:`finish` once,
+    after its last.
+
+    Args:
+        encoder: Of as many channels as there are.
+        channels: For each: its bus, and whose audio goes to it.
+    """
+
+    def __init__(self, encoder: Encoder, channels: Sequence[tuple[Bus, Takes]]) -> None:
+        self.encoder = encoder
+        self.rate_hz = channels[0][0].rate_hz
+        self._channels = channels
+        self._limiters = [Limiter(self.rate_hz) for _ in channels]
+        self._limited: list[Samples] = []  # shape (frames,), or (frames, channels)
+
+    @property
+    def mixed_samples(self) -> int:
+        """Samples mixed so far, be they encoded already or not."""
+        return self._channels[0][0].head
+
+    @property
+    def limited_samples(self) -> int:
+        """Those of them that a limiter turned down."""
+        return max(limiter.limited_samples for limiter in self._limiters)
+
+    def buses_for(self, source: SourceTrack) -> tuple[Bus, ...]:
+        """Where its audio goes."""
+        return tuple(bus for bus, takes in self._channels if takes(source))
+
+    def feed(self, mixed: dict[Bus, Samples]) -> None:
+        """Take what its buses gave in a mix."""
+        self._keep(
+            [
+                limiter.process(mixed[bus])
+                for limiter, (bus, _) in zip(self._limiters, self._channels, strict=True)
+            ]
+        )
+
+    def flush(self) -> None:
+        """Nothing more will be mixed."""
+        self._keep([limiter.flush() for limiter in self._limiters])
+
+    def encode(self) -> list[bytes]:
+        """Give the units that are complete by what was mixed."""
+        limited, self._limited = self._limited, []
+        return [unit for samples in limited for unit in self.encoder.encode(samples)]
+
+    def finish(self) -> list[bytes]:
+        """Give all that is left."""
+        return self.encode() + self.encoder.finish()
+
+    def _keep(self, channels: list[Samples]) -> None:
+        self._limited.append(channels[0] if len(channels) == 1 else np.stack(channels, axis=1))

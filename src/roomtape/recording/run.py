@@ -1,0 +1,263 @@
+"""A recording from START to FINISH or ERROR: what drives it, and the one way in which it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+from ..audio.outputs import Output
+from ..audio.session import RecordingSession
+from ..clock import Clock
+from ..storage.disk import Disk
+from ..storage.report_file import write_report_file
+from ..storage.sink import Finished, Sink, SinkFormat
+from ..types import (
+    NS_PER_S,
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    AudioRecordingWarning,
+    RecordingReport,
+)
+from .disk_writer import DiskWriter
+from .events import EventFeed
+from .health import Warnings
+from .life import Life, RecorderState
+from .loop_end import LoopEnd
+from .process_end import running
+from .pump import Line, Pump
+from .report import make_report
+from .reservation import in_words
+from .scheduler import Scheduler
+from .source import Source
+
+logger = logging.getLogger(__name__)
+
+_HUNG_DISK_S = 60.0
+_SLOWEST_BYTES_PER_S = 1 << 20
+
+
+class Run:
+    """Begins where it is made, on the running event loop, and ends with :meth:`end`.
+
+    There is one way to end, whatever the reason: stop, a failure of the disk or of the mix, the end
+    of the event loop or of the program. It always closes the file, makes the report, and tells
+    FINISH or ERROR, once. A thread does it, so no cancellation and no loop that ends can leave it
+    half done.
+
+    Args:
+        config: What to record; checked.
+        session, output: What is mixed, and what of it is recorded.
+        sink, sink_format: Where it goes, placed already. The sink is the run's from now on.
+        sources: Everybody who is let in, now and later.
+        life: RECORDING follows on this.
+        events: Who is told.
+        on_over: Called once on the event loop's thread, just before the last event.
+        clock, disk: When, and where.
+
+    Raises:
+        OSError: There is no thread to be had. The sink is still the caller's.
+    """
+
+    def __init__(
+        self,
+        config: AudioRecordingConfiguration,
+        session: RecordingSession,
+        output: Output,
+        sink: Sink,
+        sink_format: SinkFormat,
+        *,
+        sources: Sequence[Source],
+        life: Life,
+        events: EventFeed,
+        on_over: Callable[[], None],
+        clock: Clock,
+        disk: Disk,
+    ) -> None:
+        self._config = config
+        self._session = session
+        self._output = output
+        self._sources = sources
+        self._life = life
+        self._events = events
+        self._on_over = on_over
+        self._clock = clock
+        self._disk = disk
+        self._loop = loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
+        """The process that records; a forked child does not."""
+        self.start_ns = clock.now_ns()
+        """When it began, on the clock."""
+        self._started_at = clock.utc()
+        self._ended_ns = 0  # from the start
+        self.error = ""
+        """Why it was broken off; empty if it was not."""
+        self.report: RecordingReport | None = None
+        self.ended: Future[None] = Future()
+        """Set when everything is closed and told."""
+        self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
+        self._closed = threading.Event()  # only the telling is left
+        self._writer = DiskWriter(
+            sink,
+            sink_format,
+            disk=disk,
+            clock=clock,
+            on_failure=lambda error: _later(loop, self.end, in_words(error)),
+            on_idle=self._look_at_loop,
+        )
+        self.pump = Pump(
+            session,
+            [Line(output, self._writer)],
+            clock=clock,
+            start_ns=self.start_ns,
+            cycle_s=int(config.cycle_time),
+            on_warnings=partial(_later, loop, self._warn),
+            on_failure=partial(_later, loop, self.end),
+        )
+        self._beat = Scheduler.shared(clock).add(self.pump.tick)
+        self._loop_end = LoopEnd(self._end_with_loop)
+        running.add(self)
+
+    @property
+    def now_ns(self) -> int:
+        """The time since it began."""
+        return self._clock.now_ns() - self.start_ns
+
+    def end(self, error: str = "") -> None:
+        """End, because of an error or without one. Any number of times and from any thread: only
+        the first counts. :attr:`ended` tells when it is done."""
+        if not self._life.enter(RecorderState.ENDING):
+            return
+        self._ended_ns = self.now_ns
+        self.error = error
+        self._beat.stop()
+        if not self._clock.threads:
+            self._finish()
+            return
+        try:
+            threading.Thread(target=self._finish, name="roomtape-finish", daemon=True).start()
+        except RuntimeError:  # no more threads: then whoever ended it waits
+            self._finish()
+
+    async def _end_with_loop(self) -> None:
+        self.end()
+        await asyncio.wait([asyncio.wrap_future(self.ended)])
+
+    def _look_at_loop(self) -> None:
+        """A loop that was closed without a word beats no more, and nobody is left to stop this."""
+        if self._loop.is_closed():
+            self.end()
+
+    def end_with_program(self) -> None:
+        """See :class:`~.process_end.Running`."""
+        self.end()
+        if self._closed.wait(_HUNG_DISK_S) and not self.ended.done():
+            logger.warning("%s is finished, since the program ends", self._config.path)
+
+    def leave_to_parent(self) -> None:
+        """See :class:`~.process_end.Running`."""
+        for source in tuple(self._sources):
+            source.disconnect()
+        self._writer.let_go()
+
+    # -- what :meth:`end` began, on a thread of its own; it raises nothing -----------------------
+
+    def _finish(self) -> None:
+        for source in tuple(self._sources):
+            source.close()
+        self.pump.finish(self._ended_ns)
+        self.error = self.error or self.pump.failure
+        finished = self._finish_file()
+        there = finished or self._writer.abandoned
+        moved = there.moved if there is not None else ""
+        if moved:
+            self._events.note(self._ended_ns / NS_PER_S, moved)
+        report = make_report(
+            self._config,
+            self._session,
+            self._output,
+            self._writer,
+            started_at=self._started_at,
+            ended_ns=self._ended_ns,
+            finished=finished,
+            warnings=self._events.warnings,
+            error=self.error,
+            suspended_ns=self.pump.suspended_ns,
+        )
+        if self._config.report and self._writer.outcome.done():  # not on a disk that hangs
+            self._write_report(report)
+        self._closed.set()
+        if self._clock.threads:
+            _later(self._loop, self._tell_end, report, moved)
+        else:
+            self._tell_end(report, moved)
+
+    def _finish_file(self) -> Finished | None:
+        outcome = self._writer.finish()
+        # A cyclic recording is copied to its file, and a memory card may take its time for that.
+        copied = self._output.encoder.bytes_per_s * int(self._config.cycle_time)
+        most_s = _HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
+        try:
+            # A disk that was waited for long enough is not waited for again.
+            return outcome.result(0 if self.pump.disk_hangs else most_s)
+        except TimeoutError:
+            self.error = self.error or f"the disk has not answered for {most_s:.0f} s"
+        except Exception as error:
+            self.error = self.error or in_words(error)
+        return None
+
+    def _write_report(self, report: RecordingReport) -> None:
+        done: Future[None] = Future()
+
+        def write() -> None:
+            try:
+                write_report_file(Path(report.file_path), report.as_dict(), self._disk)
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        try:
+            if self._clock.threads:  # a disk that hangs now keeps nobody from the last event
+                threading.Thread(target=write, name="roomtape-report", daemon=True).start()
+            else:
+                write()
+            done.result(_HUNG_DISK_S)
+        except Exception as error:
+            path = self._config.path
+            logger.warning("the report of %s cannot be written: %s", path, in_words(error))
+
+    # -- what is told, on the event loop's thread ------------------------------------------------
+
+    def _tell_end(self, report: RecordingReport, moved: str) -> None:
+        self.report = report
+        self._life.enter(RecorderState.OVER)
+        running.discard(self)
+        self._loop_end.forget()
+        self._on_over()
+        path = report.file_path
+        if moved:
+            self._events.tell(AudioRecordingWarning.FILE_MOVED, moved, path=path)
+        if self.error:
+            self._events.tell(AudioRecordingCode.ERROR, self.error, path=path)
+        else:
+            self._events.tell(AudioRecordingCode.FINISH, moved, path=path)
+        self.ended.set_result(None)
+
+    def _warn(self, now_ns: int, warnings: Warnings) -> None:
+        if self._life.state is not RecorderState.OVER:
+            for code, detail in warnings:
+                self._events.warn(now_ns / NS_PER_S, code, detail)
+
+
+def _later(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:
+    """Call it on the event loop; where that is closed, right here."""
+    try:
+        loop.call_soon_threadsafe(function, *args)
+    except RuntimeError:
+        function(*args)
