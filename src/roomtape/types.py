@@ -191,6 +191,16 @@ def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> None:
         raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}")
 
 
+class FrameOrigin(enum.StrEnum):
+    """How a frame came."""
+
+    SENT = "sent"
+    RESENT = "resent"
+    """It was lost on the way, asked for again, and came."""
+    FEC = "fec"
+    """It was lost on the way; the packet after it held it in short (forward error correction)."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFrame:
     """A piece of one participant's audio, as a room hands it out.
@@ -202,12 +212,17 @@ class AudioFrame:
             ``sample_rate``; None where the transport gives no timestamps.
         gap_is_silence: The sender sent nothing between the previous frame and this one
             (DTX, mute), so a jump in ``pts`` is silence and not loss.
+        origin: How it came.
+        left_out: Samples that came since the frame before this one and are not handed out, since
+            they came faster than they can have been spoken.
     """
 
     pcm: Pcm
     sample_rate: int
     pts: int | None = None
     gap_is_silence: bool = False
+    origin: FrameOrigin = FrameOrigin.SENT
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
