@@ -187,4 +187,7 @@ def test_the_fields_of_the_reports():
         "reanchored",
         "peak_dbfs",
         "intervals",
+        "resent_s",
+        "fec_s",
+        "left_out_s",
     ]

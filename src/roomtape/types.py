@@ -281,6 +281,13 @@ class SourceReport:
         reanchored: How often the sender's timestamps made no sense and were anchored anew.
         peak_dbfs: The loudest sample, or -inf if all was digital zero.
         intervals: The stretches of time, in order of kind and start.
+        resent_s: Audio that was lost on the way, asked for again, and came. It is among what was
+            received (or late).
+        fec_s: Audio that was lost on the way, and that the packet after it held in short. It is
+            among what was received (or late). What was lost on the way in all is
+            ``lost_s - late_s + resent_s + fec_s``.
+        left_out_s: Audio that the room received and left out, since it came faster than it can
+            have been spoken.
     """
 
     name: str
@@ -295,6 +302,9 @@ class SourceReport:
     reanchored: int
     peak_dbfs: float
     intervals: tuple[Interval, ...] = ()
+    resent_s: float = 0.0
+    fec_s: float = 0.0
+    left_out_s: float = 0.0
 
 
 @dataclass(frozen=True)
