@@ -204,11 +204,13 @@ class Relay:
     Args:
         server_url: The room server.
         seed: Of everything that is random.
+        nack: Whether participants hear that they can ask each other again for what is lost.
     """
 
-    def __init__(self, server_url: str, *, seed: int = 1) -> None:
+    def __init__(self, server_url: str, *, seed: int = 1, nack: bool = True) -> None:
         self._server_url = server_url
         self._seed = seed
+        self._nack = nack
         self._ways: dict[tuple[str, str], Way] = {}
         self._lines: dict[frozenset[str], dict[str, _Face]] = {}
         self._sockets: dict[str, web.WebSocketResponse] = {}
@@ -225,7 +227,8 @@ class Relay:
         """What ``sender`` says to ``receiver`` goes this way, now and after any new call."""
         key = (sender, receiver)
         if key not in self._ways:
-            self._ways[key] = Way(random=random.Random(f"{self._seed} {sender} {receiver}"))
+            dice = random.Random(f"{self._seed} {sender} {receiver}")
+            self._ways[key] = Way(random=dice, nack=self._nack)
         return self._ways[key]
 
     def kill_path(self, one: str, other: str) -> None:
