@@ -177,7 +177,7 @@ class Call:
 
     async def _add_candidates(self, description: Description) -> None:
         # Together, since names (of mDNS) have to be looked up.
-        await asyncio.gather(*map(self._add, description.candidates))
+        await asyncio.gather(*map(self._add, description.candidates[: MAX_CANDIDATES + 1]))
         if description.complete:
             await self._connection.addIceCandidate(None)
 
