@@ -191,5 +191,8 @@ def test_the_fields_of_the_reports():
         "reanchored",
         "peak_dbfs",
         "intervals",
+        "resent_s",
+        "fec_s",
+        "left_out_s",
         "error",
     ]

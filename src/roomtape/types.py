@@ -236,6 +236,16 @@ def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
     return number
 
 
+class FrameOrigin(enum.StrEnum):
+    """How a frame came."""
+
+    SENT = "sent"
+    RESENT = "resent"
+    """It was lost on the way, asked for again, and came."""
+    FEC = "fec"
+    """It was lost on the way; the packet after it held it in short (forward error correction)."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFrame:
     """A piece of one participant's audio, as a room hands it out.
@@ -247,12 +257,17 @@ class AudioFrame:
             ``sample_rate``; None where the transport gives no timestamps.
         gap_is_silence: The sender sent nothing between the previous frame and this one
             (DTX, mute), so a jump in ``pts`` is silence and not loss.
+        origin: How it came.
+        left_out: Samples that came since the frame before this one and are not handed out, since
+            they came faster than they can have been spoken.
     """
 
     pcm: Pcm
     sample_rate: int
     pts: int | None = None
     gap_is_silence: bool = False
+    origin: FrameOrigin = FrameOrigin.SENT
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +326,13 @@ class SourceReport:
         reanchored: How often the sender's timestamps made no sense and were anchored anew.
         peak_dbfs: The loudest sample, or -inf if all was digital zero.
         intervals: The stretches of time, in order of kind and start.
+        resent_s: Audio that was lost on the way, asked for again, and came. It is among what was
+            received (or late).
+        fec_s: Audio that was lost on the way, and that the packet after it held in short. It is
+            among what was received (or late). What was lost on the way in all is
+            ``lost_s - late_s + resent_s + fec_s``.
+        left_out_s: Audio that the room received and left out, since it came faster than it can
+            have been spoken.
         error: Why it was recorded no further, though the recording went on; empty if it was.
     """
 
@@ -326,6 +348,9 @@ class SourceReport:
     reanchored: int
     peak_dbfs: float
     intervals: tuple[Interval, ...] = ()
+    resent_s: float = 0.0
+    fec_s: float = 0.0
+    left_out_s: float = 0.0
     error: str = ""
 
 

@@ -6,12 +6,18 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
+from roomtape.rooms.webrtc.aioice_internals import GATHER, Door
 from roomtape.rooms.webrtc.aiortc_internals import (
-    GATHER,
+    CONNECT,
+    HANDLE_DATA,
+    HANDLE_RTCP,
     JITTER_BUFFER,
-    gather_on_loopback,
+    RETRANSMIT,
+    RUN_RTCP,
+    ice_of,
     tap_packets,
 )
+from roomtape.rooms.webrtc.bounds import Excess, MediaBounds
 
 
 async def test_aiortc_still_has_the_jitter_buffer_that_is_replaced() -> None:
@@ -28,7 +34,7 @@ async def test_every_packet_reaches_the_tap_and_none_the_decoder() -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     receiver = connection.addTransceiver("audio").receiver
     got: list[RtpPacket] = []
-    tap_packets(receiver, got.append)
+    tap_packets(receiver, got.append, list)
     packets = [RtpPacket(sequence_number=number, timestamp=number) for number in (5, 3, 60000)]
     for packet in packets:
         packet._data = b""
@@ -39,15 +45,32 @@ async def test_every_packet_reaches_the_tap_and_none_the_decoder() -> None:
 
 def test_a_receiver_built_differently_is_refused() -> None:
     with pytest.raises(RuntimeError, match="aiortc"):
-        tap_packets(object(), print)  # type: ignore[arg-type]
+        tap_packets(object(), print, print)  # type: ignore[arg-type]
 
 
 async def test_rooms_on_this_machine_offer_its_loopback_address() -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    transceiver = connection.addTransceiver("audio")
-    ice = transceiver.receiver.transport.transport.iceGatherer._connection
+    connection.addTransceiver("audio")
+    ice = ice_of(connection)
     assert hasattr(ice, GATHER), "aioice gathers its candidates elsewhere now"
-    gather_on_loopback(connection)
+    Door(ice, loopback=True, bounds=MediaBounds(), excess=Excess("x")).open()
     await connection.setLocalDescription()
     assert " 127.0.0.1 " in connection.localDescription.sdp
+    await connection.close()
+
+
+async def test_aiortc_still_has_what_is_guarded() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    transceiver = connection.addTransceiver("audio")
+    transport = transceiver.receiver.transport
+    assert hasattr(connection, CONNECT)
+    assert all(hasattr(transport, name) for name in (*HANDLE_DATA, "_rtp_router"))
+    for end in (transceiver.sender, transceiver.receiver):
+        assert hasattr(end, RUN_RTCP)
+        assert hasattr(end, HANDLE_RTCP)
+    assert hasattr(transceiver.sender, RETRANSMIT)
+    assert hasattr(transceiver.receiver, "_send_rtcp_nack")
+    ice = ice_of(connection)
+    for name in ("_protocols", "_nominated", "_remote_candidates", "build_request"):
+        assert hasattr(ice, name)
     await connection.close()

@@ -63,7 +63,7 @@ def test_a_second_hole_gets_a_wait_of_its_own() -> None:
     assert order.deadline_ns == 20 + MAX_WAIT_NS
 
 
-def test_after_a_loss_nothing_waits_for_more_than_five_packets() -> None:
+def test_after_a_loss_no_more_packets_wait_than_the_limit() -> None:
     order: JitterBuffer[int] = JitterBuffer()
     order.push(0, 0, 0, 0)
     passed = []

@@ -189,7 +189,8 @@ class RecordingClient:
 
     @staticmethod
     def counted(way: Way) -> dict[str, int]:
-        return {what: way.total(what) for what in ("came", "lost", "copied", "overtaken")}
+        counts = ("came", "lost", "copied", "overtaken", "dropped", "resent")
+        return {what: way.total(what) for what in counts}
 
     async def stop(self) -> Recorded:
         wall_s = self.now_s

@@ -3,7 +3,7 @@
 Participants join at :attr:`Relay.url` instead of the server's own. Signalling passes through to
 the server; only the addresses (ICE candidates) in it are replaced by ones of ours, so that every
 packet between two participants comes by here. RTP is harmed as the :class:`Way` of its
-direction says; STUN, DTLS and RTCP pass at once.
+direction says; STUN, DTLS and, if not asked for otherwise, RTCP pass at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import socket
 from collections import defaultdict
 from collections.abc import Callable
@@ -39,6 +40,8 @@ class Counts:
         delivered: Copies not counted.
         copied: How many were delivered once more.
         overtaken: Delivered after one that was sent later.
+        numbers, missed, got: The sequence numbers that were sent, those lost when they were sent
+            first, and those that were delivered in the end. A count is of fewer than 65536.
     """
 
     came: int = 0
@@ -47,6 +50,19 @@ class Counts:
     copied: int = 0
     overtaken: int = 0
     highest: int | None = None
+    numbers: set[int] = field(default_factory=set)
+    missed: set[int] = field(default_factory=set)
+    got: set[int] = field(default_factory=set)
+
+    @property
+    def dropped(self) -> int:
+        """Packets lost when they were sent first."""
+        return len(self.missed)
+
+    @property
+    def resent(self) -> int:
+        """Packets lost at first, and delivered when they were sent again."""
+        return len(self.missed & self.got)
 
 
 @dataclass
@@ -62,6 +78,8 @@ class Way:
         held_until_s: Everything waits until then, on the event loop's clock ...
         pace_s: ... and packets come out so far apart at least, as from a narrow link.
         copies: The share of packets that comes twice, the copy up to ``reorder_s`` later.
+        rtcp: RTCP is lost, too, and takes as long.
+        nack: What is said of answering NACKs passes; else nobody hears of it.
         counts: By SSRC.
     """
 
@@ -74,6 +92,8 @@ class Way:
     held_until_s: float = 0.0
     pace_s: float = 1e-6  # timers of the same moment come in any order
     copies: float = 0.0
+    rtcp: bool = False
+    nack: bool = True
     random: random.Random = field(default_factory=random.Random)
     counts: defaultdict[int, Counts] = field(default_factory=lambda: defaultdict(Counts))
     _last_s: float = 0.0
@@ -85,13 +105,19 @@ class Way:
     def carry(self, packet: bytes, deliver: Callable[[bytes], None]) -> None:
         """Take a packet; ``deliver`` it as the network would."""
         if not _is_rtp(packet):
-            deliver(packet)
+            self._carry_other(packet, deliver)
             return
         counts = self.counts[int.from_bytes(packet[8:12])]
         counts.came += 1
+        number = int.from_bytes(packet[2:4])
+        first = number not in counts.numbers
+        counts.numbers.add(number)
         if self.cut or self.random.random() < self.loss:
             counts.lost += 1
+            if first:
+                counts.missed.add(number)
             return
+        counts.got.add(number)
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         due_s = now_s + self.delay_s + self.random.uniform(0, self.jitter_s)
@@ -106,6 +132,12 @@ class Way:
         if self.random.random() < self.copies:
             counts.copied += 1
             loop.call_at(due_s + self.random.uniform(0, self.reorder_s), deliver, packet)
+
+    def _carry_other(self, packet: bytes, deliver: Callable[[bytes], None]) -> None:
+        if not (self.rtcp and _is_rtcp(packet)):
+            deliver(packet)
+        elif self.random.random() >= self.loss:
+            asyncio.get_running_loop().call_later(self.delay_s, deliver, packet)
 
     @staticmethod
     def _deliver(packet: bytes, counts: Counts, deliver: Callable[[bytes], None]) -> None:
@@ -126,6 +158,7 @@ class _Face(asyncio.DatagramProtocol):
         self.peer: Address | None = None  # who talks to this face
         self.beyond: _Face | None = None  # what the other participant talks to
         self.transport: asyncio.DatagramTransport | None = None
+        self.dead = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio's own datagram transports do not say that they are such (until 3.13).
@@ -133,7 +166,7 @@ class _Face(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         # ICE also tries the machine's other addresses, to which no answer finds its way.
-        if addr == self.peer and self.beyond is not None:
+        if addr == self.peer and self.beyond is not None and not self.dead:
             self.way.carry(data, self.beyond.send)
 
     def error_received(self, exc: Exception) -> None:
@@ -171,11 +204,13 @@ class Relay:
     Args:
         server_url: The room server.
         seed: Of everything that is random.
+        nack: Whether participants hear that they can ask each other again for what is lost.
     """
 
-    def __init__(self, server_url: str, *, seed: int = 1) -> None:
+    def __init__(self, server_url: str, *, seed: int = 1, nack: bool = True) -> None:
         self._server_url = server_url
         self._seed = seed
+        self._nack = nack
         self._ways: dict[tuple[str, str], Way] = {}
         self._lines: dict[frozenset[str], dict[str, _Face]] = {}
         self._sockets: dict[str, web.WebSocketResponse] = {}
@@ -192,8 +227,15 @@ class Relay:
         """What ``sender`` says to ``receiver`` goes this way, now and after any new call."""
         key = (sender, receiver)
         if key not in self._ways:
-            self._ways[key] = Way(random=random.Random(f"{self._seed} {sender} {receiver}"))
+            dice = random.Random(f"{self._seed} {sender} {receiver}")
+            self._ways[key] = Way(random=dice, nack=self._nack)
         return self._ways[key]
+
+    def kill_path(self, one: str, other: str) -> None:
+        """From now on nothing passes between the two, of whatever kind, until they have made
+        another path."""
+        for face in self._lines[frozenset((one, other))].values():
+            face.dead = True
 
     def drop_websocket(self, uid: str) -> None:
         """Cut the signalling of a participant; it may come back."""
@@ -283,6 +325,8 @@ class Relay:
             await self._connect(sender, message["to"])
         if pair in self._lines:
             message["sdp"] = self._lines[pair][sender].rewritten(message["sdp"])
+            if not self.way(sender, message["to"]).nack:
+                message["sdp"] = re.sub(r"a=rtcp-fb:.* nack\r\n", "", message["sdp"])
 
     async def _connect(self, one: str, other: str) -> None:
         faces = {one: _Face(self.way(one, other)), other: _Face(self.way(other, one))}
@@ -309,6 +353,10 @@ def _same(face: _Face) -> _Face:
 def _is_rtp(packet: bytes) -> bool:
     """RFC 7983 tells RTP and RTCP from STUN and DTLS, RFC 5761 one from the other."""
     return len(packet) >= 12 and 128 <= packet[0] <= 191 and not 192 <= packet[1] <= 223
+
+
+def _is_rtcp(packet: bytes) -> bool:
+    return len(packet) >= 8 and 128 <= packet[0] <= 191 and 192 <= packet[1] <= 223
 
 
 def _cut(websocket: Any) -> None:

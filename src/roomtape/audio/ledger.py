@@ -74,6 +74,9 @@ class Ledger:
         self.lost_ns = 0
         self.late_ns = 0
         self.duplicate_ns = 0
+        self.resent_ns = 0
+        self.fec_ns = 0
+        self.left_out_ns = 0
         self.reanchored = 0
         self.peak = 0
         """The largest absolute sample, 0 to 32768 ..."""

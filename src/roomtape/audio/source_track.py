@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..types import NS_PER_S, Interval, IntervalKind, Pcm, SourceReport
+from ..types import NS_PER_S, FrameOrigin, Interval, IntervalKind, Pcm, SourceReport
 from .downmix import mixed_down
 from .ledger import STALL_NS, Ledger
 from .timing.anchor import Arrival
@@ -68,6 +68,17 @@ class SourceTrack:
                 self._last_frame_ns = arrived_ns
                 if self.stream is not None:
                     self.stream.open = False  # what comes next comes behind this one
+
+    def count_origin(
+        self, origin: FrameOrigin, samples: int, sample_rate: int, left_out: int
+    ) -> None:
+        """How what was just pushed came; from the thread that pushes."""
+        duration_ns = samples * NS_PER_S // sample_rate
+        if origin is FrameOrigin.RESENT:
+            self.ledger.resent_ns += duration_ns
+        elif origin is FrameOrigin.FEC:
+            self.ledger.fec_ns += duration_ns
+        self.ledger.left_out_ns += left_out * NS_PER_S // sample_rate
 
     @property
     def last_frame_ns(self) -> int:
@@ -180,6 +191,9 @@ class SourceTrack:
             lost_s=ledger.lost_ns / NS_PER_S,
             late_s=ledger.late_ns / NS_PER_S,
             duplicate_s=ledger.duplicate_ns / NS_PER_S,
+            resent_s=ledger.resent_ns / NS_PER_S,
+            fec_s=ledger.fec_ns / NS_PER_S,
+            left_out_s=ledger.left_out_ns / NS_PER_S,
             drift_ppm=self._drift_ppm,
             reanchored=ledger.reanchored,
             peak_dbfs=float(20 * np.log10(ledger.peak / 32768)) if ledger.peak else -np.inf,

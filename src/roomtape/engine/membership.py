@@ -6,7 +6,7 @@ import logging
 
 from ..recording.recorder import AudioRecorder
 from ..recording.source import Source
-from ..types import AudioFrame
+from ..types import AudioFrame, FrameOrigin
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +121,14 @@ class Membership:
         if lane >= len(member.sources):
             self._add_sources(member)
         try:
-            member.sources[lane].push(
+            source = member.sources[lane]
+            source.push(
                 frame.pcm, frame.sample_rate, frame.pts, gap_is_silence=frame.gap_is_silence
             )
+            if frame.origin is not FrameOrigin.SENT or frame.left_out:
+                source.count_origin(
+                    frame.origin, len(frame.pcm), frame.sample_rate, left_out=frame.left_out
+                )
         except ValueError as error:  # whose audio is odd harms nobody else's
             logger.warning("a frame is left out: %s", error)
 

@@ -10,7 +10,7 @@ from aiortc import MediaStreamTrack
 from ..audio.source_track import SourceTrack
 from ..clock import Clock
 from ..media.tracks import frames_of
-from ..types import NS_PER_S, Pcm
+from ..types import NS_PER_S, FrameOrigin, Pcm
 from .door import checked_frame
 
 if TYPE_CHECKING:
@@ -90,6 +90,21 @@ class Source:
             if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
                 return
         track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
+
+    def count_origin(
+        self, origin: FrameOrigin, samples: int, sample_rate: int, *, left_out: int = 0
+    ) -> None:
+        """Say how audio that was just pushed had come, for the report.
+
+        Args:
+            origin: Whether it had been lost on the way.
+            samples: How much, at ``sample_rate``.
+            sample_rate: Hz.
+            left_out: Samples that came before it and were not pushed, since they came faster than
+                they can have been spoken.
+        """
+        if self._track is not None and not self._closed:
+            self._track.count_origin(origin, samples, sample_rate, left_out)
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""

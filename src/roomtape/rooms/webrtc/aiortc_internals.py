@@ -1,4 +1,5 @@
-"""The places where Roomtape reaches into aiortc and aioice, all of them.
+"""The places where Roomtape reaches into aiortc, all of them (:mod:`.aioice_internals` has those
+of aioice).
 
 aiortc is made to play audio, and offers no way to have the packets as they come. Its jitter
 buffer (``JitterBuffer(capacity=16, prefetch=4)``) delays audio by 80 ms, and by 300 ms for
@@ -7,25 +8,51 @@ lost; keeps the last four when the sender leaves. Its ``TimestampMapper`` takes 
 backwards for a wrap of 2**32. Each of these is a hole or a shift in a recording. So the jitter
 buffer of our receivers is replaced by :class:`_PacketTap`.
 
-The dependency is pinned to one minor version, and tests/rooms/test_aiortc_internals.py says
-clearly what a new one lacks.
+It also trusts whom it talks to: it keeps books of every SSRC for ever; more than 31 of them, or
+odd timestamps, do not fit into its receiver reports, which end with an exception, after which
+closing hangs and sockets stay open; one goodbye (RTCP BYE) makes a track deaf for good; packets
+are sent again as often as they are asked for. :func:`guard` is against these.
+
+Single objects are changed, never classes. The dependency is pinned to one minor version, and
+tests/rooms/test_aiortc_internals.py says clearly what a new one lacks.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from aioice import Candidate
-from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aioice import Connection
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from aiortc.jitterbuffer import JitterBuffer as AiortcJitterBuffer
-from aiortc.rtp import RtpPacket
+from aiortc.rtcdtlstransport import RtpRouter
+from aiortc.rtp import (
+    RTCP_RTPFB_NACK,
+    RtcpByePacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSrPacket,
+    RtpPacket,
+)
+
+from .bounds import Excess, MediaBounds, TokenBucket
+
+logger = logging.getLogger(__name__)
 
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
-GATHER = "get_component_candidates"
-LOOPBACK = "127.0.0.1"
+CONNECT = "_RTCPeerConnection__connect"
+RUN_RTCP = "_run_rtcp"
+HANDLE_RTCP = "_handle_rtcp_packet"
+RETRANSMIT = "_retransmit"
+_CONNECTING = "addresses to which there is no way"
+HANDLE_DATA = ("_handle_rtp_data", "_handle_rtcp_data")
 
 PacketListener = Callable[[RtpPacket], None]
+_Method = Callable[..., Awaitable[None]]
 
 
 class _PacketTap(AiortcJitterBuffer):
@@ -40,11 +67,14 @@ class _PacketTap(AiortcJitterBuffer):
         return False, None
 
 
-def tap_packets(receiver: RTCRtpReceiver, on_packet: PacketListener) -> None:
+def tap_packets(
+    receiver: RTCRtpReceiver, on_packet: PacketListener, on_goodbye: Callable[[], None]
+) -> None:
     """Have ``on_packet`` called with each RTP packet of ``receiver``, at once.
 
     aiortc goes on to count packets and to send receiver reports; its decoder thread idles, and
     its track hands out nothing but its end. Packets have passed the SRTP replay check.
+    ``on_goodbye`` is called when a stream of it says that it ends; another may begin.
 
     Raises:
         RuntimeError: This version of aiortc is built differently.
@@ -55,21 +85,165 @@ def tap_packets(receiver: RTCRtpReceiver, on_packet: PacketListener) -> None:
             "asks for"
         )
     setattr(receiver, JITTER_BUFFER, _PacketTap(on_packet))
+    handle: _Method = getattr(receiver, HANDLE_RTCP)
+
+    async def handle_rtcp(packet: Any) -> None:
+        # aiortc would end the track, and with it all that the peer sends after this.
+        if isinstance(packet, RtcpByePacket):
+            on_goodbye()
+        else:
+            await handle(packet)
+
+    setattr(receiver, HANDLE_RTCP, handle_rtcp)
 
 
-def gather_on_loopback(connection: RTCPeerConnection) -> None:
-    """Offer 127.0.0.1 as well, which ICE leaves out (RFC 8445, section 5.1.1.1).
+def codecs_of(transceiver: RTCRtpTransceiver) -> dict[int, str]:
+    """What was negotiated: the payload types, and their codecs' names in small letters."""
+    return {int(codec.payloadType or 0): codec.name.lower() for codec in transceiver._codecs}
 
-    For rooms on this machine: without it, a machine without a network has no address at all.
-    Call it after the transceivers exist and before the local description is set.
-    """
+
+def ice_of(connection: RTCPeerConnection) -> Connection:
+    """The ICE connection of a bundled peer connection, which has one."""
+    return connection.getTransceivers()[0].receiver.transport.transport.iceGatherer._connection
+
+
+async def ask_again(receiver: RTCRtpReceiver, ssrc: int, numbers: Sequence[int]) -> None:
+    """Send a NACK (RFC 4585, section 6.2.1) for packets of these 16-bit sequence numbers."""
+    # aiortc packs them well only where they ascend.
+    ascending: list[list[int]] = []
+    for number in numbers:
+        if not ascending or number < ascending[-1][-1]:
+            ascending.append([])
+        ascending[-1].append(number)
+    for run in ascending:
+        await receiver._send_rtcp_nack(ssrc, run)
+
+
+def guard(connection: RTCPeerConnection, bounds: MediaBounds, excess: Excess) -> None:
+    """Bound what the other side can do. Call once, when all transceivers exist and before any
+    description is set."""
+    transport = connection.getTransceivers()[0].receiver.transport
+    transport._rtp_router = _Router(bounds.ssrcs, excess)
+    rtcp = TokenBucket(2 * bounds.rtcp_a_second, bounds.rtcp_a_second)
+    setattr(connection, CONNECT, _caught(getattr(connection, CONNECT), excess, _CONNECTING))
+    for name in HANDLE_DATA:
+        handle = _caught(getattr(transport, name), excess, "packets that are broken")
+        setattr(
+            transport,
+            name,
+            _paced(handle, rtcp, excess, "RTCP packets") if "rtcp" in name else handle,
+        )
     for transceiver in connection.getTransceivers():
-        ice = transceiver.receiver.transport.transport.iceGatherer._connection
-        # An attribute of this one object; the class stays as it is.
-        setattr(ice, GATHER, functools.partial(_gather_with_loopback, getattr(ice, GATHER)))
+        for end in (transceiver.sender, transceiver.receiver):
+            setattr(end, RUN_RTCP, _again(getattr(end, RUN_RTCP), excess))
+        sender = transceiver.sender
+        resends = TokenBucket(2 * bounds.resends_a_second, bounds.resends_a_second)
+        resend = _paced(getattr(sender, RETRANSMIT), resends, excess, "packets asked for again")
+        setattr(sender, RETRANSMIT, resend)
+        setattr(sender, HANDLE_RTCP, _brief(getattr(sender, HANDLE_RTCP)))
 
 
-async def _gather_with_loopback(
-    gather: Callable[..., Awaitable[list[Candidate]]], component: int, addresses: list[str]
-) -> list[Candidate]:
-    return await gather(component=component, addresses=[*addresses, LOOPBACK])
+def tell_loss(sender: RTCRtpSender, on_loss: Callable[[float], None]) -> None:
+    """Have ``on_loss`` called with the share of packets that each report of the other side (RTCP
+    RR, RFC 3550, section 6.4.1) says it lacks."""
+    handle: _Method = getattr(sender, HANDLE_RTCP)
+
+    async def handle_rtcp(packet: Any) -> None:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == sender._ssrc:
+                    on_loss(report.fraction_lost / 256)
+        await handle(packet)
+
+    setattr(sender, HANDLE_RTCP, handle_rtcp)
+
+
+def abandon(connection: RTCPeerConnection) -> None:
+    """Give back threads of a connection that could not be closed."""
+    for transceiver in connection.getTransceivers():
+        transceiver.receiver._handle_disconnect()
+
+
+class _Router(RtpRouter):
+    """Finds the receiver of a packet, by SSRC, or for a new one by MID (RFC 8843, section 9.2).
+
+    Only so many streams are known of each receiver: aiortc keeps books of each.
+    """
+
+    def __init__(self, ssrcs: int, excess: Excess) -> None:
+        super().__init__()
+        self._ssrcs = ssrcs
+        self._excess = excess
+        self._streams: Counter[object] = Counter()
+
+    def route_rtp(self, packet: RtpPacket) -> Any:
+        known = self.ssrc_table.get(packet.ssrc)
+        fitting = self.payload_type_table.get(packet.payload_type, set())
+        if known is not None:
+            return known if known in fitting else None
+        receiver = self.mid_table.get(packet.extensions.mid)
+        if receiver not in fitting:
+            receiver = next(iter(fitting)) if len(fitting) == 1 else None
+        if receiver is None:
+            return None
+        if self._streams[receiver] >= self._ssrcs:
+            self._excess.add(f"streams (SSRCs) of one track, more than {self._ssrcs}")
+            return None
+        self._streams[receiver] += 1
+        self.ssrc_table[packet.ssrc] = receiver
+        return receiver
+
+
+def _caught(method: _Method, excess: Excess, what: str) -> _Method:
+    """Keep exceptions, which a peer can cause, from ending a task that nobody looks at."""
+
+    async def caught(*args: Any, **keywords: Any) -> None:
+        try:
+            await method(*args, **keywords)
+        except ConnectionError:
+            if what == _CONNECTING:
+                return
+            raise
+        except Exception as error:
+            excess.add(what)
+            logger.debug("aiortc raised on %s: %r", what, error)
+
+    return caught
+
+
+def _paced(method: _Method, bucket: TokenBucket, excess: Excess, what: str) -> _Method:
+    async def paced(*args: Any, **keywords: Any) -> None:
+        if bucket.take(time.monotonic_ns()):
+            await method(*args, **keywords)
+        else:
+            excess.add(what)
+
+    return paced
+
+
+def _again(method: _Method, excess: Excess) -> _Method:
+    """Begin a task's work anew when it raises: closing waits for it to end as it should."""
+
+    async def again() -> None:
+        while True:
+            try:
+                return await method()
+            except Exception as error:
+                excess.add("numbers that do not fit into RTCP")
+                logger.debug("aiortc raised while sending RTCP: %r", error)
+                await asyncio.sleep(0)
+
+    return again
+
+
+_MOST_AT_ONCE = 128
+"""Packets that one NACK asks for; aiortc keeps as many."""
+
+
+def _brief(handle: _Method) -> _Method:
+    async def brief(packet: Any) -> None:
+        if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
+            packet.lost = list(dict.fromkeys(packet.lost))[:_MOST_AT_ONCE]
+        await handle(packet)
+
+    return brief

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCIceCandidate,
     RTCIceServer,
     RTCPeerConnection,
-    RTCRtpReceiver,
     RTCRtpSender,
     RTCRtpTransceiver,
     RTCSessionDescription,
@@ -20,7 +19,11 @@ from aiortc import (
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.sdp import candidate_from_sdp
 
-from .aiortc_internals import gather_on_loopback
+from .aioice_internals import Door
+from .aiortc_internals import abandon, codecs_of, guard, ice_of, tell_loss
+from .bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
+from .description import CODECS, Description, Section, spoken
+from .receive import Incoming
 from .send import PacketTrack
 
 logger = logging.getLogger(__name__)
@@ -32,15 +35,18 @@ class Call:
     """A media connection to one participant: our packets out, their audio tracks in.
 
     Either :meth:`offer` and then :meth:`accept`, or :meth:`answer`; then :meth:`close`. A call
-    that failed is not mended; the next one replaces it.
+    that failed is not mended; the next one replaces it. It fails, too, when nothing has come for
+    five seconds.
 
     Args:
         call: Its id in the signalling messages.
         track: What we send.
         ice_servers: STUN and TURN servers.
         loopback: Offer 127.0.0.1 as well.
-        on_receiver: Called with the receiver of each remote audio track, before its first packet.
+        on_incoming: Called with each remote audio track, before its first packet.
         on_state: Called when :attr:`connected` or :attr:`over` changed.
+        excess: Where is counted what the other side sends beyond its bounds.
+        bounds: Of what comes.
     """
 
     def __init__(
@@ -50,13 +56,20 @@ class Call:
         track: PacketTrack,
         ice_servers: Sequence[RTCIceServer],
         loopback: bool,
-        on_receiver: Callable[[RTCRtpReceiver], None],
+        on_incoming: Callable[[Incoming], None],
         on_state: Callable[[Call], None],
+        excess: Excess,
+        bounds: MediaBounds | None = None,
     ) -> None:
         self.id = call
-        self._on_receiver = on_receiver
+        self.track = track
+        self._on_incoming = on_incoming
         self._on_state = on_state
-        self._loopback = loopback
+        self._excess = excess
+        self._bounds = bounds or MediaBounds()
+        self._sections: list[Section] = []
+        self._candidates = 0
+        self._watcher: asyncio.Task[None] | None = None
         # An empty list, and not None, for which aiortc asks a STUN server on the internet.
         self._connection = RTCPeerConnection(
             RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
@@ -65,9 +78,12 @@ class Call:
         self._connection.on("connectionstatechange", self._changed)
         # The sender is there from the first, so that what is published can come and go
         # without negotiating anew.
-        transceiver = self._connection.addTransceiver(track, "sendrecv")
-        _only_opus(transceiver)
-        self.track = track
+        self._transceiver = self._connection.addTransceiver(track, "sendrecv")
+        tell_loss(self._transceiver.sender, track.report_loss)
+        self._door = Door(
+            ice_of(self._connection), loopback=loopback, bounds=self._bounds, excess=excess
+        )
+        self._door.open()
 
     @property
     def connected(self) -> bool:
@@ -85,8 +101,11 @@ class Call:
 
     async def offer(self) -> str:
         """The SDP of an offer, with all candidates."""
-        await self._describe_locally()
-        return str(self._connection.localDescription.sdp)
+        # What we send is encoded in Opus already, and every WebRTC endpoint has it (RFC 7874).
+        _prefer(self._transceiver, ("opus",))
+        guard(self._connection, self._bounds, self._excess)
+        await self._connection.setLocalDescription()
+        return spoken(self._connection.localDescription.sdp, nack=[True])
 
     async def answer(self, sdp: str) -> str:
         """The SDP of the answer to an offer, with all candidates.
@@ -94,12 +113,21 @@ class Call:
         Raises:
             Exception: The offer is broken. aiortc raises whatever its parser runs into.
         """
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        for transceiver in self._connection.getTransceivers():
-            if transceiver.kind != "audio":
-                transceiver.direction = "inactive"
-        await self._describe_locally()
-        return str(self._connection.localDescription.sdp)
+        offered = self._read(sdp, tracks=self._bounds.tracks)
+        _prefer(self._transceiver, CODECS)
+        for _ in self._sections[1:]:
+            _prefer(self._connection.addTransceiver("audio", "recvonly"), CODECS)
+        guard(self._connection, self._bounds, self._excess)
+        if not self._sections[0].has_opus:
+            self._transceiver.direction = "recvonly"
+        await self._connection.setRemoteDescription(RTCSessionDescription(offered.sdp, "offer"))
+        await self._add_candidates(offered)
+        await self._connection.setLocalDescription()
+        ours = spoken(
+            self._connection.localDescription.sdp,
+            nack=[bool(section.nack) for section in self._sections],
+        )
+        return offered.answered(ours)
 
     async def accept(self, sdp: str) -> None:
         """Take in the answer to our offer.
@@ -107,49 +135,89 @@ class Call:
         Raises:
             Exception: As for :meth:`answer`.
         """
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        answered = self._read(sdp, tracks=1)
+        if not self._sections[0].has_opus:
+            self._transceiver.sender.replaceTrack(None)
+        await self._connection.setRemoteDescription(RTCSessionDescription(answered.sdp, "answer"))
+        await self._add_candidates(answered)
 
-    async def add_candidate(self, candidate: dict[str, Any] | None) -> None:
-        """Take in one more address of the other side; None says that there are no more.
+    async def add_candidate(self, candidate: object) -> None:
+        """Take in one more address of the other side, an ``RTCIceCandidate`` as JSON; None, or
+        one that is empty, says that there are no more. One that is broken or one too many is
+        left out.
 
         Raises:
-            Exception: It is broken, or comes before the description.
+            Exception: It comes before the description.
         """
-        text = str(candidate.get("candidate") or "") if candidate else ""
-        if candidate is None or not text:
+        text = candidate.get("candidate") if isinstance(candidate, dict) else candidate
+        if text is None or text == "":
             await self._connection.addIceCandidate(None)
-            return
-        parsed = candidate_from_sdp(text.removeprefix("candidate:"))
-        parsed.sdpMid = candidate.get("sdpMid")
-        parsed.sdpMLineIndex = candidate.get("sdpMLineIndex")
-        await self._connection.addIceCandidate(parsed)
+        else:
+            await self._add(text)
 
     async def close(self) -> None:
         """End the call. Never raises."""
+        if self._watcher is not None:
+            self._watcher.cancel()
         self._connection.remove_all_listeners()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._connection.close()
-        except TimeoutError:
-            logger.warning("a connection took more than %.0f s to close", CLOSE_TIMEOUT_S)
+        except Exception as error:
+            logger.warning("a connection was not closed as it should be: %r", error)
+            self._door.abandon()
+            abandon(self._connection)
 
-    async def _describe_locally(self) -> None:
-        if self._loopback:
-            gather_on_loopback(self._connection)
-        await self._connection.setLocalDescription()
+    def _read(self, sdp: str, *, tracks: int) -> Description:
+        description = Description(sdp, tracks=tracks)
+        if description.surplus:
+            self._excess.add(f"audio sections, more than {tracks}", description.surplus)
+        self._sections = description.taken
+        return description
+
+    async def _add_candidates(self, description: Description) -> None:
+        # Together, since names (of mDNS) have to be looked up.
+        await asyncio.gather(*map(self._add, description.candidates[: MAX_CANDIDATES + 1]))
+        if description.complete:
+            await self._connection.addIceCandidate(None)
+
+    async def _add(self, text: object) -> None:
+        self._candidates += 1
+        if self._candidates > MAX_CANDIDATES:
+            self._excess.add(f"candidates, more than {MAX_CANDIDATES} of a call")
+            return
+        parsed = _candidate(text)
+        if parsed is None:
+            self._excess.add("candidates that are broken")
+        elif parsed.component == 1 and parsed.protocol.lower() == "udp":
+            # All sections share one transport, whichever the candidate was found for.
+            parsed.sdpMid = self._transceiver.mid
+            await self._connection.addIceCandidate(parsed)
 
     def _heard(self, track: RemoteStreamTrack) -> None:
-        for transceiver in self._connection.getTransceivers():
-            if transceiver.receiver.track is track and track.kind == "audio":
-                self._on_receiver(transceiver.receiver)
+        for number, transceiver in enumerate(self._connection.getTransceivers()):
+            if transceiver.receiver.track is track:
+                codecs = codecs_of(transceiver)
+                nack = self._sections[number].nack.intersection(codecs)
+                self._on_incoming(Incoming(transceiver.receiver, codecs, bool(nack), self._excess))
 
     def _changed(self) -> None:
+        if self.connected and self._watcher is None:
+            loop = asyncio.get_running_loop()
+            self._watcher = loop.create_task(self._door.watch_path())
         self._on_state(self)
 
 
-def _only_opus(transceiver: RTCRtpTransceiver) -> None:
-    """What we send is encoded in Opus already, and every WebRTC endpoint has it (RFC 7874)."""
-    capabilities = RTCRtpSender.getCapabilities("audio")
-    transceiver.setCodecPreferences(
-        [codec for codec in capabilities.codecs if codec.mimeType == "audio/opus"]
-    )
+def _prefer(transceiver: RTCRtpTransceiver, codecs: Sequence[str]) -> None:
+    known = {codec.name.lower(): codec for codec in RTCRtpSender.getCapabilities("audio").codecs}
+    transceiver.setCodecPreferences([known[codec] for codec in codecs])
+
+
+def _candidate(text: object) -> RTCIceCandidate | None:
+    if not isinstance(text, str) or len(text) > MAX_CANDIDATE_BYTES:
+        return None
+    try:
+        candidate = candidate_from_sdp(text.removeprefix("candidate:"))
+    except (ValueError, AssertionError, IndexError):
+        return None
+    return candidate if 0 < candidate.port < 65536 else None

@@ -6,17 +6,19 @@ import asyncio
 import itertools
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from aiortc import RTCIceServer, RTCRtpReceiver
+from aiortc import RTCIceServer
 
-from ...types import AudioFrame
+from ...types import NS_PER_S, AudioFrame
 from ..base import RoomListener
+from .bounds import MAX_OFFERS, OFFERS_A_SECOND, Excess, TokenBucket
 from .call import Call
-from .receive import RemoteAudio
+from .receive import Incoming, RemoteAudio
 from .send import Publisher
 
 logger = logging.getLogger(__name__)
@@ -26,10 +28,23 @@ CONNECT_WITHIN_S = 10.0
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 MAX_EARLY = 64
 """Candidates kept until the answer that they belong to is here."""
-MAX_INBOX = 256
+MAX_INBOX = 128
 """Signalling messages of one participant that may wait; a call takes some ten."""
+TURN_S = 0.025
+"""A call takes some 10 ms to set up."""
 
 Message = dict[str, Any]
+
+
+class Turns:
+    """Lets one after the other begin, with time for everybody's audio in between."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        async with self._lock:
+            await asyncio.sleep(TURN_S)
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,7 @@ class PeerContext:
         send: Sends a signalling message.
         spawn: Runs something in the background that the room waits for when it closes.
         ice_servers, loopback: As for :class:`~.call.Call`.
+        turns: Of the peers at setting calls up, which is hard work.
     """
 
     listener: RoomListener
@@ -50,6 +66,7 @@ class PeerContext:
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     ice_servers: Sequence[RTCIceServer]
     loopback: bool
+    turns: Turns = field(default_factory=Turns)
 
 
 class Peer:
@@ -79,7 +96,10 @@ class Peer:
         self._tracks: dict[str, RemoteAudio] = {}
         self._track_numbers = itertools.count(1)
         self._early: deque[Message] = deque(maxlen=MAX_EARLY)
-        self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(MAX_INBOX)
+        self._inbox: deque[Message | None] = deque()
+        self._arrived = asyncio.Event()
+        self._offers = TokenBucket(MAX_OFFERS, OFFERS_A_SECOND)
+        self._excess = Excess(self.uid)
         self._timer: asyncio.TimerHandle | None = None
         self._retries = iter(RETRY_DELAYS_S)
         self._worker = self._loop.create_task(self._work())
@@ -115,14 +135,25 @@ class Peer:
         self._end_call()
 
     def _put(self, message: Message | None) -> None:
-        if self._inbox.full():
-            logger.warning("%r sends more signalling messages than can be dealt with", self.uid)
-        else:
-            self._inbox.put_nowait(message)
+        if message is not None and message["type"] == "offer":
+            # What came before belongs to a call that is over with this.
+            offers = sum(each is not None and each["type"] == "offer" for each in self._inbox)
+            self._inbox = deque(each for each in self._inbox if each is None)
+            if offers:
+                self._excess.add("offers", offers)
+        if len(self._inbox) >= MAX_INBOX:
+            self._excess.add("signalling messages")
+            return
+        self._inbox.append(message)
+        self._arrived.set()
 
     async def _work(self) -> None:
         while True:
-            message = await self._inbox.get()
+            while not self._inbox:
+                self._arrived.clear()
+                await self._arrived.wait()
+            await self._wait_for_leave(self._inbox[0])
+            message = self._inbox.popleft()
             try:
                 if message is None:
                     await self._offer()
@@ -135,6 +166,16 @@ class Peer:
                 )
                 self._end_call()
                 self._retry_later()
+
+    async def _wait_for_leave(self, message: Message | None) -> None:
+        """Until the next message may be dealt with. Meanwhile another may take its place."""
+        if message is None or message["type"] == "candidate":
+            return
+        if message["type"] == "offer":
+            now_ns = time.monotonic_ns()
+            await asyncio.sleep(self._offers.wait_ns(now_ns) / NS_PER_S)
+            self._offers.take(time.monotonic_ns())
+        await self._context.turns.wait()
 
     async def _offer(self) -> None:
         if self.connected:
@@ -168,8 +209,9 @@ class Peer:
             track=track,
             ice_servers=self._context.ice_servers,
             loopback=self._context.loopback,
-            on_receiver=self._add_track,
+            on_incoming=self._add_track,
             on_state=self._call_changed,
+            excess=self._excess,
         )
         return self._call
 
@@ -206,14 +248,14 @@ class Peer:
     def _send(self, call: Call, message: Message) -> None:
         self._context.send({**message, "to": self.uid, "call": call.id})
 
-    def _add_track(self, receiver: RTCRtpReceiver) -> None:
+    def _add_track(self, incoming: Incoming) -> None:
         name = f"audio{next(self._track_numbers)}"
         listener, uid = self._context.listener, self.uid
 
         def on_frame(frame: AudioFrame) -> None:
             listener.on_audio(uid, name, frame)
 
-        self._tracks[name] = RemoteAudio(receiver, on_frame, lambda: self._end_track(name))
+        self._tracks[name] = RemoteAudio(incoming, on_frame, lambda: self._end_track(name))
         if self.muted:
             listener.on_muted(uid, name, True)
 

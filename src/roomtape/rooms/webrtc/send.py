@@ -1,7 +1,8 @@
 """What the local user publishes: encoded once, sent to everybody.
 
 aiortc encodes a track anew for each peer. Here one Opus encoder serves them all, and each peer
-has a :class:`PacketTrack` of encoded packets.
+has a :class:`PacketTrack` of encoded packets. As long as one of them loses packets for good,
+each packet also holds the one before it in short (FEC); else the bits are better spent.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from ...media.local_audio import FRAME_SAMPLES, LOCAL_RATE_HZ, LocalAudio
-from ...types import NS_PER_S, AudioFrame, Pcm
+from ...types import NS_PER_S, AudioFrame
+from .opus import opus_encoder
 
 BIT_RATE = 64000
 """Mono, full band; beyond this Opus gains nothing audible (RFC 7587 suggests 28 to 40 kbit/s
 for full-band speech, 48 to 64 for mono music)."""
 MAX_QUEUED = 500
 """Packets that may wait for one peer: 10 s of a blocked event loop or network."""
+_FADES = 0.8
+"""What is left of a peer's loss in the next report, when that is better: 50 packets say little."""
 _TIME_BASE = fractions.Fraction(1, LOCAL_RATE_HZ)
 
 
@@ -35,6 +39,7 @@ class PacketTrack(MediaStreamTrack):
 
     Attributes:
         dropped: How many packets were lost because the peer took none for ten seconds.
+        loss: The share of packets that the peer lacks lately, even after asking for them again.
     """
 
     kind = "audio"
@@ -42,6 +47,7 @@ class PacketTrack(MediaStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         self.dropped = 0
+        self.loss = 0.0
         self._packets: asyncio.Queue[av.Packet[Any]] = asyncio.Queue()
         self._reading = False
 
@@ -55,6 +61,10 @@ class PacketTrack(MediaStreamTrack):
             self._packets.get_nowait()
             self.dropped += 1
         self._packets.put_nowait(packet)
+
+    def report_loss(self, share: float) -> None:
+        """Take in what the peer's last report (RTCP RR) says."""
+        self.loss = max(share, self.loss * _FADES)
 
     async def recv(self) -> av.Packet[Any]:
         if self.readyState != "live":
@@ -77,7 +87,7 @@ class Publisher:
     def __init__(self, on_muted: Callable[[bool], None]) -> None:
         self._on_muted = on_muted
         self._tracks: list[PacketTrack] = []
-        self._encoder = _opus_encoder()
+        self._encoder = opus_encoder(BIT_RATE)
         self._unsubscribe: Callable[[], None] | None = None
         self._epoch_ns = time.monotonic_ns()
         self._offset: int | None = None
@@ -111,32 +121,15 @@ class Publisher:
         readers = [track for track in self._tracks if track.reading]
         if not readers:
             return
-        for packet in self._encoder.encode(_as_av(frame.pcm)):
-            # One frame in, one packet out; the encoder's own count does not know of pauses.
-            packet.pts = pts
-            packet.time_base = _TIME_BASE
-            for track in readers:
-                track.put(packet)
+        self._encoder.expect_loss(max(track.loss for track in readers))
+        packet: av.Packet[Any] = av.Packet(self._encoder.encode(frame.pcm))
+        packet.pts = pts
+        packet.time_base = _TIME_BASE
+        for track in readers:
+            track.put(packet)
 
     def _position(self) -> int:
         """Where on the RTP clock audio begins that begins now."""
         now = (time.monotonic_ns() - self._epoch_ns) * LOCAL_RATE_HZ // NS_PER_S
         # Audio that takes over from other audio goes on where that ended.
         return self._next_pts if now - self._next_pts < 2 * FRAME_SAMPLES else now
-
-
-def _as_av(pcm: Pcm) -> av.AudioFrame:
-    frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), "s16", "mono")
-    frame.sample_rate = LOCAL_RATE_HZ
-    return frame
-
-
-def _opus_encoder() -> av.AudioCodecContext:
-    encoder = av.CodecContext.create("libopus", "w")
-    encoder.bit_rate = BIT_RATE
-    encoder.format = "s16"
-    encoder.layout = "mono"
-    encoder.sample_rate = LOCAL_RATE_HZ
-    encoder.time_base = _TIME_BASE
-    encoder.options = {"application": "audio", "frame_duration": "20"}
-    return encoder

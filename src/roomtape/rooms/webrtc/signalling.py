@@ -242,7 +242,7 @@ def _parsed(received: aiohttp.WSMessage) -> Message | None:
         return None
     try:
         message = json.loads(received.data)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or so nested that it can mean nothing
         return None
     return message if isinstance(message, dict) else None
 

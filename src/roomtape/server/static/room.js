@@ -19,6 +19,11 @@ function say(text, bad = false) {
   byId("status").classList.toggle("bad", bad);
 }
 
+// Browsers send audio again when they are asked to (NACK, RFC 4585), but do not say so by themselves.
+function withNack({ type, sdp }) {
+  return { type, sdp: sdp.replace(/a=rtpmap:(\d+) opus\/48000\/2\r\n/g, "$&a=rtcp-fb:$1 nack\r\n") };
+}
+
 // One other participant, and the connection to it.
 class Peer {
   constructor(room, participant) {
@@ -65,6 +70,8 @@ class Peer {
     };
     connection.onconnectionstatechange = () => {
       this.update(this.state);
+      // A browser needs half a minute to call a path failed.
+      if (connection.connectionState === "disconnected") this.retry(3000);
       if (connection.connectionState === "failed") this.retry(1000);
     };
     if (this.offers) this.retry(CONNECT_WITHIN_MS);
@@ -80,7 +87,7 @@ class Peer {
 
   offer() { this.then(async () => {
     const connection = this.open(randomId());
-    await connection.setLocalDescription();
+    await connection.setLocalDescription(withNack(await connection.createOffer()));
     this.send(connection.localDescription.toJSON());
   }); }
 
@@ -88,7 +95,7 @@ class Peer {
     if (message.type === "offer") {
       const connection = this.open(message.call);
       await connection.setRemoteDescription({ type: "offer", sdp: message.sdp });
-      await connection.setLocalDescription();
+      await connection.setLocalDescription(withNack(await connection.createAnswer()));
       this.send(connection.localDescription.toJSON());
     } else if (message.call !== this.call) {
       return;

@@ -1,0 +1,164 @@
+"""The places where Roomtape reaches into aioice, all of them.
+
+aioice opens the sockets of a call. It offers no way to put 127.0.0.1 among its addresses, takes
+whatever comes as fast as it comes, lets what a broken datagram raises out to the event loop, and
+notices after 30 s that nothing comes any more. :class:`Door` stands before each socket of a call.
+
+As in :mod:`.aiortc_internals`, single objects are changed and never classes, which other parts of
+the program may use; tests/rooms/test_aiortc_internals.py says what a new version lacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aioice import Candidate, Connection
+
+from ...types import NS_PER_S
+from .bounds import MAX_CANDIDATES, MAX_DATAGRAM_BYTES, Excess, MediaBounds, TokenBucket
+
+logger = logging.getLogger(__name__)
+
+GATHER = "get_component_candidates"
+LOOPBACK = "127.0.0.1"
+RECEIVE_BUFFER_BYTES = 4 << 20
+"""What the kernel keeps while this process is busy: a minute and more of audio."""
+DEAD_AFTER_NS = 5 * NS_PER_S
+"""A path over which nothing at all has come for so long is dead."""
+_ASK_AFTER_NS = NS_PER_S
+"""Whoever was quiet for so long is asked, by STUN, whether it is there ..."""
+_ASK_EACH_S = 0.4
+"""... again and again, since requests and answers are lost as well."""
+_STRANGERS = (300, 100.0)
+"""Datagrams from elsewhere than the peer's chosen address: checks of other paths (RFC 8445)."""
+_SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
+_SO_MEMINFO = 55
+_DROPS = 8
+"""The place of the drops in it (linux/sock_diag.h)."""
+
+
+class Door:
+    """Stands before the sockets of one ICE connection, until that is closed.
+
+    :meth:`open` once, before candidates are gathered. What comes too fast, is too long, or makes
+    aioice raise is left out and counted.
+
+    Args:
+        ice: The connection.
+        loopback: Have an address at 127.0.0.1 as well, which ICE leaves out (RFC 8445, section
+            5.1.1.1). Without it, a machine without a network has no address at all.
+        bounds, excess: What may come, and where the rest is counted.
+    """
+
+    def __init__(
+        self, ice: Connection, *, loopback: bool, bounds: MediaBounds, excess: Excess
+    ) -> None:
+        self._ice = ice
+        self._loopback = loopback
+        self._excess = excess
+        self._known = TokenBucket(bounds.datagrams, bounds.datagrams_a_second)
+        self._strangers = TokenBucket(*_STRANGERS)
+        self._heard_ns = time.monotonic_ns()
+        self._sockets: list[Any] = []
+
+    def open(self) -> None:
+        gather = getattr(self._ice, GATHER)
+
+        async def gather_and_watch(component: int, addresses: list[str]) -> list[Candidate]:
+            more = [LOOPBACK] if self._loopback else []
+            candidates: list[Candidate] = await gather(
+                component=component, addresses=[*addresses, *more]
+            )
+            for protocol in self._ice._protocols:
+                self._watch(protocol)
+            return candidates
+
+        setattr(self._ice, GATHER, gather_and_watch)
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel dropped because this process did not take them in time."""
+        return sum(map(_drops, self._sockets))
+
+    async def watch_path(self) -> None:
+        """Return when nothing has come over the connected path for :data:`DEAD_AFTER_NS`, having
+        closed the connection. Cancel it when the call ends."""
+        loop = asyncio.get_running_loop()
+        dropped = 0
+        while True:
+            due = loop.time() + _ASK_EACH_S
+            await asyncio.sleep(_ASK_EACH_S)
+            if loop.time() - due > 1.0 or not self._ice._nominated:
+                self._heard_ns = time.monotonic_ns()  # it was this process that was away
+            if self.dropped > dropped:
+                dropped = self.dropped
+                logger.warning("this machine was too busy to take %d datagrams", dropped)
+            quiet_ns = time.monotonic_ns() - self._heard_ns
+            if quiet_ns >= DEAD_AFTER_NS:
+                logger.info("nothing has come for %.1f s: this path is dead", quiet_ns / NS_PER_S)
+                await self._ice.close()
+                return
+            if quiet_ns >= _ASK_AFTER_NS:
+                self._ask()
+
+    def abandon(self) -> None:
+        """Close the sockets at once."""
+        for protocol in self._ice._protocols:
+            protocol.transport.abort()
+
+    def _ask(self) -> None:
+        for pair in self._ice._nominated.values():
+            request = self._ice.build_request(pair, nominate=False)
+            request.add_message_integrity((self._ice.remote_password or "").encode())
+            pair.protocol.send_stun(request, pair.remote_addr)
+
+    def _watch(self, protocol: Any) -> None:
+        receive: Callable[[bytes, tuple[Any, ...]], None] = protocol.datagram_received
+
+        def received(data: bytes, address: tuple[Any, ...]) -> None:
+            now_ns = time.monotonic_ns()
+            known = any(address[:2] == pair.remote_addr for pair in self._ice._nominated.values())
+            if len(data) > MAX_DATAGRAM_BYTES:
+                self._excess.add(f"datagrams of more than {MAX_DATAGRAM_BYTES} bytes")
+            elif not (self._known if known else self._strangers).take(now_ns):
+                self._excess.add("datagrams")
+            elif len(self._ice._remote_candidates) > 2 * MAX_CANDIDATES and not known:
+                self._excess.add("addresses that packets come from")
+            else:
+                if known or not self._ice._nominated:
+                    self._heard_ns = now_ns
+                try:
+                    receive(data, address)
+                except Exception as error:
+                    self._excess.add("datagrams that are broken")
+                    logger.debug("a datagram is left out: %r", error)
+
+        protocol.datagram_received = received
+        sock = protocol.transport.get_extra_info("socket")
+        if sock is not None:  # a TURN server's has none of its own
+            self._sockets.append(sock)
+            _enlarge(sock)
+
+
+def _enlarge(sock: Any) -> None:
+    """As much receive buffer as this process may have."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    except OSError:  # only root may have more than net.core.rmem_max
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+
+
+def _drops(sock: Any) -> int:
+    try:
+        numbers = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_DROPS + 1))
+        return int(struct.unpack_from("I", numbers, 4 * _DROPS)[0])
+    except (OSError, struct.error):  # closed, or no Linux
+        return 0

@@ -1,0 +1,107 @@
+"""Chromium as the sender over a lossy network: it is asked again, and its FEC is decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import wave
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from aioice.ice import StunProtocol
+
+from roomtape.rooms.webrtc import receive
+from roomtape.server.app import RoomServer
+from roomtape.types import SourceReport
+from support.browser import chromium
+from support.recorded_call import RecordingClient, talk
+from support.relay import PACKET_S, Way
+
+pytestmark = [pytest.mark.network, pytest.mark.browser]
+
+LOSSY_S = 16.0
+BUSY_S = 0.1
+
+
+class Network:
+    """Harms all packets of this process, both ways."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inward, self.outward = Way(rtcp=True), Way(rtcp=True)
+        self.inward.random.seed(1)
+        self.outward.random.seed(2)
+        receive_ = StunProtocol.datagram_received
+
+        def received(protocol: StunProtocol, data: bytes, address: tuple[Any, ...]) -> None:
+            self.inward.carry(data, lambda packet: receive_(protocol, packet, address))
+
+        async def sent(protocol: StunProtocol, data: bytes, address: tuple[str, int]) -> None:
+            def deliver(packet: bytes) -> None:
+                if not protocol.transport.is_closing():
+                    protocol.transport.sendto(packet, address)
+
+            self.outward.carry(data, deliver)
+
+        monkeypatch.setattr(StunProtocol, "datagram_received", received)
+        monkeypatch.setattr(StunProtocol, "send_data", sent)
+
+    def lose(self, share: float) -> None:
+        for way in (self.inward, self.outward):
+            way.loss, way.delay_s = share, 0.030
+
+
+async def recorded(network: Network, directory: Path, share: float) -> tuple[SourceReport, float]:
+    """What the report says of Chromium, and how much of what it sent was dropped, in seconds."""
+    microphone = directory / "carol.wav"
+    with wave.open(str(microphone), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48000)
+        file.writeframes(np.concatenate([talk()] * 2).astype("<i2").tobytes())
+    async with RoomServer("127.0.0.1", 0) as server, RecordingClient(server.url, "x") as client:
+        query = urlencode({"room": "x", "uid": "carol", "autojoin": "", "raw": ""})
+        async with chromium(f"{server.url}/?{query}", microphone=microphone):
+            await client.told.until("joined", "carol")
+            async with asyncio.timeout(30):
+                while network.inward.total("came") < 100:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            network.lose(0.0)
+            await asyncio.sleep(2.0)
+            await client.start(directory / "x.wav")
+            await asyncio.sleep(2.0)
+            before = network.inward.total("dropped")
+            network.lose(share)
+            await asyncio.sleep(LOSSY_S)
+            network.lose(0.0)
+            dropped = network.inward.total("dropped") - before
+            await asyncio.sleep(1.0)
+            recording = await client.stop()
+    if recording.lag_s > BUSY_S:
+        pytest.skip(f"this machine is too busy: its event loop was {recording.lag_s:.2f} s late")
+    (stay,) = recording.stays("carol")
+    return stay, dropped * PACKET_S
+
+
+@pytest.mark.parametrize(("share", "missing"), [(0.05, 0.005), (0.10, 0.02), (0.20, 0.06)])
+async def test_chromium_is_asked_again(
+    share: float, missing: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stay, dropped_s = await recorded(Network(monkeypatch), tmp_path, share)
+    assert dropped_s / LOSSY_S == pytest.approx(share, abs=0.04)
+    assert stay.resent_s > dropped_s / 2
+    assert stay.lost_s / LOSSY_S <= missing
+    accounted_s = stay.lost_s - stay.late_s + stay.resent_s + stay.fec_s
+    assert accounted_s == pytest.approx(dropped_s, abs=0.01 * LOSSY_S)
+
+
+async def test_without_answers_chromiums_fec_halves_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*arguments: object) -> None: ...
+
+    monkeypatch.setattr(receive, "ask_again", silent)
+    stay, dropped_s = await recorded(Network(monkeypatch), tmp_path, 0.05)
+    assert stay.resent_s == 0
+    assert stay.lost_s <= dropped_s / 2
