@@ -13,8 +13,6 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from ..server.app import RoomServer
 
-ICE_SERVERS_VARIABLE = "ROOMTAPE_ICE_SERVERS"
-
 
 def serve(
     host: Annotated[
@@ -35,7 +33,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="URI",
-            envvar=ICE_SERVERS_VARIABLE,
+            envvar="ROOMTAPE_ICE_SERVERS",
             help="A STUN or TURN server that participants are told of, such as "
             "stun:stun.example.org:3478; can be given several times.",
         ),
