@@ -20,7 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("audio", "storage"),  # neither knows the other
     ("analysis",),
     ("media",),
-    ("recording", "rooms", "server"),  # a room does not know recorders
+    ("recording", "server"),
+    ("rooms",),  # a room does not know recorders; its client knows what the server says
     ("engine",),
     ("cli",),
     ("__main__",),
@@ -32,7 +33,7 @@ ONLY: dict[str, set[str]] = {
     "audio": {"types"},
     "storage": {"types", "errors"},
     "analysis": {"storage", "types", "errors"},
-    "rooms": {"media", "clock", "types", "errors"},
+    "rooms": {"server", "media", "clock", "types", "errors"},
     "server": {"errors"},
 }
 

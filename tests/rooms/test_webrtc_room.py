@@ -21,11 +21,12 @@ from roomtape.errors import (
     RoomUnreachableError,
     StateError,
 )
-from roomtape.media.local_audio import LocalAudio, PushedAudio
+from roomtape.media.local_audio import PushedAudio
 from roomtape.rooms.webrtc import signalling
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.server.token import make_token
+from support.meeting import Meeting, assert_hears
 from support.processes import SUPPORT, kill, python_process
 from support.room_listener import RoomEar, likeness, speaking, voice
 
@@ -36,59 +37,10 @@ NOTICED_WITHIN_S = 10.0
 """The contract for a participant that vanishes."""
 
 
-class Member:
-    """A participant of the test."""
-
-    def __init__(self, uid: str, room: WebRtcRoom, ear: RoomEar, audio: LocalAudio | None) -> None:
-        self.uid = uid
-        self.room = room
-        self.ear = ear
-        self.audio = audio
-
-    def break_off(self) -> None:
-        """Cut the WebSocket, as a failing network does."""
-        signalling = self.room._signalling
-        assert signalling is not None
-        assert signalling._ws is not None
-        signalling._ws.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-
-class Meeting:
-    """A server, and those who join rooms there; all leave at the end."""
-
-    def __init__(self, server: RoomServer, stack: AsyncExitStack) -> None:
-        self.server = server
-        self._stack = stack
-
-    async def join(
-        self, uid: str, *, audio: LocalAudio | None = None, silent: bool = False
-    ) -> Member:
-        if audio is None and not silent:
-            audio = speaking(uid, 30)
-        room, ear = WebRtcRoom(self.server.url), RoomEar()
-        if audio is not None:
-            audio.start(SystemClock())
-            self._stack.push_async_callback(audio.stop)
-        await room.join(token=None, channel="standup", uid=uid, listener=ear, local_audio=audio)
-        self._stack.push_async_callback(room.leave)
-        return Member(uid, room, ear, audio)
-
-
 @pytest.fixture
 async def meeting() -> AsyncIterator[Meeting]:
     async with RoomServer("127.0.0.1", 0) as server, AsyncExitStack() as stack:
         yield Meeting(server, stack)
-
-
-async def assert_hears(listener: Member, speaker: str) -> None:
-    """From now on, ``listener`` hears ``speaker``, and nobody else in its place."""
-    ear = listener.ear
-    start = len(ear.frames[speaker])
-    await ear.until_heard(speaker, 1.0)
-    heard = ear.pcm(speaker, start)
-    # Not on the event loop, which all participants of these tests share.
-    assert await asyncio.to_thread(likeness, heard, voice(speaker, 30)) > 0.8
-    assert await asyncio.to_thread(likeness, heard, voice("nobody", 30)) < 0.2
 
 
 async def test_three_participants_hear_each_other(meeting: Meeting) -> None:
@@ -199,20 +151,6 @@ async def test_a_restarted_server_finds_everybody_again_without_a_gap(meeting: M
         assert set(np.diff([frame.pts for frame in alice.ear.frames["bob"]])) == {960}
         for member in (alice, bob, carol):
             await member.room.leave()
-
-
-async def test_a_room_is_lost_when_its_server_stays_away(
-    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signalling, "RECONNECT_FOR_S", 1.0)
-    alice, _ = [await meeting.join(uid) for uid in ("alice", "bob")]
-    await alice.ear.until_heard("bob", 0.2)
-    await meeting.server.stop()
-    await alice.ear.until_event("closed")
-    assert [event[0] for event in alice.ear.events] == ["joined", "track ended", "left", "closed"]
-    assert "was lost" in str(alice.ear.events[-1][1])
-    await alice.room.leave()
-    assert alice.ear.events.count(alice.ear.events[-1]) == 1
 
 
 async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting) -> None:

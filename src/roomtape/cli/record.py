@@ -15,7 +15,10 @@ from ..types import AudioRecordingConfiguration, ErrorCode
 from .choices import Position, Quality
 
 if TYPE_CHECKING:
+    from aiortc import RTCIceServer
+
     from ..media.local_audio import LocalAudio
+    from ..rooms import WebRtcRoom
 
 
 def record(
@@ -40,6 +43,15 @@ def record(
     name: Annotated[str, typer.Option(help="What the others see.")] = "recorder",
     token: Annotated[
         str | None, typer.Option(envvar="ROOMTAPE_TOKEN", help="Where the server asks for one.")
+    ] = None,
+    ice_server: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI",
+            envvar="ROOMTAPE_ICE_SERVERS",
+            help="A STUN or TURN server besides those that the room server names, such as "
+            "turn:USER:PASSWORD@turn.example.org:3478; can be given several times.",
+        ),
     ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
@@ -69,9 +81,20 @@ def record(
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..media.local_audio import FileAudio  # noqa: PLC0415
+    from ..rooms import WebRtcRoom  # noqa: PLC0415
 
     local = FileAudio(speak) if speak is not None else None
-    return asyncio.run(_record(url, channel, name, token, config, local, duration, as_json))
+    joined = WebRtcRoom(url, ice_servers=_ice_servers(ice_server or []))
+    return asyncio.run(_record(joined, channel, name, token, config, local, duration, as_json))
+
+
+def _ice_servers(uris: list[str]) -> list[RTCIceServer]:
+    from aiortc import RTCIceServer  # noqa: PLC0415 (quick --help)
+
+    from ..server.ice import parse_ice_servers  # noqa: PLC0415
+
+    servers = parse_ice_servers(uris, turn_secret=False)
+    return [RTCIceServer(each.url, each.username, each.credential) for each in servers]
 
 
 def parse_room(text: str) -> tuple[str, str]:
@@ -91,7 +114,7 @@ def parse_room(text: str) -> tuple[str, str]:
 
 
 async def _record(
-    url: str,
+    room: WebRtcRoom,
     channel: str,
     name: str,
     token: str | None,
@@ -103,7 +126,6 @@ async def _record(
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..engine import RtcEngine  # noqa: PLC0415
-    from ..rooms import WebRtcRoom  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
     over = asyncio.Event()
@@ -111,7 +133,7 @@ async def _record(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     teller = make_teller(over, as_json=as_json, terminal=sys.stdout.isatty())
-    async with RtcEngine(WebRtcRoom(url)) as engine:
+    async with RtcEngine(room) as engine:
         engine.set_event_callback(teller)
         await engine.set_local_audio(local)
         if await engine.join_channel(token, channel, name) is not ErrorCode.OK:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ..server.app import RoomServer
 
 
 def serve(
@@ -23,6 +29,28 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let anybody in, from other machines as well.")
     ] = False,
+    ice_server: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI",
+            envvar="ROOMTAPE_ICE_SERVERS",
+            help="A STUN or TURN server that participants are told of, such as "
+            "stun:stun.example.org:3478; can be given several times.",
+        ),
+    ] = None,
+    turn_secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMTAPE_TURN_SECRET",
+            help="What the TURN servers share with this one, to let each participant in for a day.",
+        ),
+    ] = None,
+    max_per_address: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Connections of one address; more if a proxy stands in front."
+        ),
+    ] = 256,
 ) -> None:
     """Run a room server until Ctrl-C or SIGTERM.
 
@@ -30,19 +58,35 @@ def serve(
     """
     import asyncio  # noqa: PLC0415 (quick --help)
 
-    asyncio.run(_serve(host, port, secret, insecure))
-
-
-async def _serve(host: str, port: int, secret: str | None, insecure: bool) -> None:
-    import asyncio  # noqa: PLC0415 (quick --help)
-
     from ..server.app import RoomServer  # noqa: PLC0415
+
+    # A variable that is empty counts as none, and would open a server that was meant to be closed.
+    for value, variable in (
+        (secret, "ROOMTAPE_SECRET"),
+        (turn_secret, "ROOMTAPE_TURN_SECRET"),
+    ):
+        if value is None and variable in os.environ:
+            raise ConfigurationError(f"{variable} is empty: give it a secret, or unset it")
+    server = RoomServer(
+        host,
+        port,
+        secret=secret,
+        insecure=insecure,
+        ice_servers=ice_server or (),
+        turn_secret=turn_secret,
+        max_per_address=max_per_address,
+    )
+    asyncio.run(_serve(server))
+
+
+async def _serve(server: RoomServer) -> None:
+    import asyncio  # noqa: PLC0415 (quick --help)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with RoomServer(host, port, secret=secret, insecure=insecure) as server:
+    async with server:
         # Flushed, because programs that start a server wait for this line.
         print(f"serving rooms on {server.url}", flush=True)
         await stop.wait()

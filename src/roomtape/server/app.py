@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,10 +13,16 @@ from typing import Self
 from aiohttp import web
 
 from ..errors import ConfigurationError, RoomtapeError
-from .signalling import Signalling, is_loopback
+from .addresses import is_loopback
+from .door import ENTER_WITHIN_S, MAX_PER_ADDRESS, Door
+from .ice import IceServers
+from .seldom import Seldom
+from .signalling import Signalling
 from .token import MIN_SECRET_BYTES
 
 logger = logging.getLogger(__name__)
+_http_logger = logging.getLogger(f"{__name__}.http")
+_http_logger.addFilter(Seldom())
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -36,27 +43,6 @@ _HEADERS = {
 }
 
 
-def create_app(*, secret: str | None, loopback: bool = True) -> web.Application:
-    """The server as an aiohttp application: the page at ``/``, signalling at ``/ws``.
-
-    Args:
-        secret: What tokens are signed with; None lets everybody in.
-        loopback: It will listen on the loopback interface only. Without a secret, requests
-            for other host names are refused then.
-    """
-    signalling = Signalling(secret=secret, loopback=loopback)
-
-    async def close_websockets(_: web.Application) -> None:
-        await signalling.close()
-
-    app = web.Application(middlewares=[_add_headers])
-    app.router.add_get(SIGNALLING_PATH, signalling.handle)
-    app.router.add_get("/", _page)
-    app.router.add_static("/static", _STATIC)
-    app.on_shutdown.append(close_websockets)
-    return app
-
-
 class RoomServer:
     """Runs the server inside the current event loop.
 
@@ -70,9 +56,14 @@ class RoomServer:
         port: 0 takes a free one; :attr:`url` has it after the start.
         secret: What tokens are signed with; None lets everybody in.
         insecure: Listen beyond this machine without a secret.
+        ice_servers: STUN and TURN servers that clients are told of, as
+            :func:`~.ice.parse_ice_server` takes them.
+        turn_secret: What the TURN servers share with us, to let each client in for a while.
+        max_per_address: Connections of one address; more if a proxy stands in front.
 
     Raises:
-        ConfigurationError: The server would let anybody in from other machines.
+        ConfigurationError: The server would let anybody in from other machines, or a value is
+            impossible.
     """
 
     def __init__(
@@ -81,8 +72,12 @@ class RoomServer:
         port: int = DEFAULT_PORT,
         secret: str | None = None,
         insecure: bool = False,
+        *,
+        ice_servers: Sequence[str] = (),
+        turn_secret: str | None = None,
+        max_per_address: int = MAX_PER_ADDRESS,
     ) -> None:
-        if secret is not None and not secret:
+        if secret is not None and not secret.strip():
             raise ConfigurationError("the secret is empty: give 32 random bytes or more, or none")
         if secret is None and not insecure and not is_loopback(host):
             raise ConfigurationError(
@@ -100,7 +95,14 @@ class RoomServer:
         self._host = host
         self._port = port
         self._secret = secret
+        self._ice = IceServers(ice_servers, turn_secret)
+        if max_per_address < 1:
+            raise ConfigurationError(
+                f"an address may have {max_per_address} connections: allow 1 at least"
+            )
+        self._max_per_address = max_per_address
         self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
 
     @property
     def url(self) -> str:
@@ -114,22 +116,62 @@ class RoomServer:
         Raises:
             RoomtapeError: The port is taken, or the address is not this machine's.
         """
-        app = create_app(secret=self._secret, loopback=is_loopback(self._host))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        only_loopback = self._secret is None and is_loopback(self._host)
+        runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_S,
+            keepalive_timeout=ENTER_WITHIN_S,
+            logger=_http_logger,
+        )
         await runner.setup()
+        assert runner.server is not None
+        door = Door(runner.server, most_per_address=self._max_per_address)
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            self._port = await door.listen(self._host, self._port, only_loopback=only_loopback)
         except OSError as error:
             await runner.cleanup()
             raise RoomtapeError(_why_not(error, self._host, self._port)) from None
         self._runner = runner
-        self._port = runner.addresses[0][1]
+        self._door = door
 
     async def stop(self) -> None:
         """Close every connection and the port. Does nothing if it does not run."""
+        door, self._door = self._door, None
+        if door is not None:
+            await door.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+
+    def _application(self) -> web.Application:
+        """The page at ``/``, signalling at ``/ws``."""
+        signalling = Signalling(
+            secret=self._secret,
+            loopback=is_loopback(self._host),
+            ice=self._ice,
+            on_entered=self._entered,
+        )
+
+        async def close_websockets(_: web.Application) -> None:
+            await signalling.close()
+
+        app = web.Application()
+        app.router.add_get(SIGNALLING_PATH, signalling.handle)
+        app.router.add_get("/", _page)
+        app.router.add_static("/static", _STATIC)
+        app.on_response_prepare.append(self._answer)
+        app.on_shutdown.append(close_websockets)
+        return app
+
+    async def _answer(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_HEADERS)
+        if self._door is not None:
+            self._door.requested(request.transport)
+
+    def _entered(self, transport: asyncio.Transport | None) -> None:
+        if self._door is not None:
+            self._door.entered(transport)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -146,16 +188,6 @@ class RoomServer:
 
 async def _page(_: web.Request) -> web.FileResponse:
     return web.FileResponse(_STATIC / "index.html")
-
-
-@web.middleware
-async def _add_headers(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    response = await handler(request)
-    if not response.prepared:
-        response.headers.update(_HEADERS)
-    return response
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:

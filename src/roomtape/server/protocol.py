@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from . import names
+
 MAX_MESSAGE_BYTES = 64 * 1024
 """An offer with one audio section is 2 to 6 kB; browsers with many interfaces reach 12 kB."""
 MAX_NAME_CHARS = 64
@@ -19,6 +21,12 @@ MAX_ID_CHARS = 64
 MAX_PARTICIPANTS = 32
 """A mesh sends everything to everybody: beyond this it is the wrong shape."""
 MAX_ROOMS = 1000
+MAX_CANDIDATES = 64
+"""Of one side of one call, in its description and after it. A host with many interfaces has 20."""
+MAX_SECTIONS = 8
+"""Of a description. A call of ours has one; a page with video and data three."""
+MAX_CANDIDATE_CHARS = 1024
+"""A candidate line has 100 to 200."""
 
 JoinRefusal: TypeAlias = Literal[
     "bad_message", "bad_token", "name_taken", "room_full", "server_full"
@@ -42,12 +50,21 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """An offer, an answer or a candidate for another participant; ``content`` goes unread."""
+    """An offer, an answer or a candidate for another participant.
+
+    Of a description, only what is counted is read.
+
+    Attributes:
+        size: The characters of the content.
+        candidates: How many addresses there are in it.
+    """
 
     kind: Literal["offer", "answer", "candidate"]
     to: str
     call: str
     content: dict[str, Any]
+    size: int
+    candidates: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +107,9 @@ def parse(text: str) -> Message:
                 recording=_flag(message, "recording") or False,
             )
         case "offer" | "answer" as kind:
-            sdp = _text(message, "sdp", MAX_MESSAGE_BYTES)
-            return _relay(message, kind, {"sdp": sdp})
+            return _description(message, kind)
         case "candidate":
-            candidate = message.get("candidate")
-            if candidate is not None and not isinstance(candidate, dict):
-                raise ProtocolError('"candidate" must be an object, or null at the end')
-            return _relay(message, "candidate", {"candidate": candidate})
+            return _candidate(message)
         case "state":
             return State(_flag(message, "muted"), _flag(message, "recording"))
         case "leave":
@@ -108,12 +121,49 @@ def parse(text: str) -> Message:
             )
 
 
+def _description(message: dict[str, Any], kind: Literal["offer", "answer"]) -> Relay:
+    sdp = _text(message, "sdp", MAX_MESSAGE_BYTES)
+    sections = sum(line.startswith("m=") for line in sdp.splitlines())
+    if sections > MAX_SECTIONS:
+        raise ProtocolError(f'"sdp" has {sections} sections; at most {MAX_SECTIONS} are allowed')
+    candidates = sdp.count("a=candidate:")
+    return _relay(message, kind, {"sdp": sdp}, len(sdp), candidates)
+
+
+def _candidate(message: dict[str, Any]) -> Relay:
+    """Of the candidate, what an ``RTCIceCandidate`` has; whatever else there is ends here."""
+    given = message.get("candidate")
+    if given is None:
+        return _relay(message, "candidate", {"candidate": None}, 0, 0)
+    if not isinstance(given, dict):
+        raise ProtocolError('"candidate" must be an object, or null at the end')
+    candidate = given.get("candidate")
+    if candidate != "":
+        candidate = _text(given, "candidate", MAX_CANDIDATE_CHARS)
+    line = given.get("sdpMLineIndex")
+    if line is not None and (type(line) is not int or not 0 <= line < MAX_SECTIONS):
+        raise ProtocolError(
+            f'"sdpMLineIndex" is {_shown(line)}; it must be from 0 to {MAX_SECTIONS - 1}'
+        )
+    content = {
+        "candidate": candidate,
+        "sdpMid": None if given.get("sdpMid") == "" else _optional_text(given, "sdpMid", 64),
+        "sdpMLineIndex": line,
+        "usernameFragment": _optional_text(given, "usernameFragment", 256),
+    }
+    content = {key: value for key, value in content.items() if key in given}
+    return _relay(message, "candidate", {"candidate": content}, len(candidate), 1)
+
+
 def _relay(
     message: dict[str, Any],
     kind: Literal["offer", "answer", "candidate"],
     content: dict[str, Any],
+    size: int,
+    candidates: int,
 ) -> Relay:
-    return Relay(kind, _name(message, "to"), _text(message, "call", MAX_ID_CHARS), content)
+    call = _text(message, "call", MAX_ID_CHARS)
+    return Relay(kind, _name(message, "to"), call, content, size, candidates)
 
 
 def _text(message: dict[str, Any], key: str, longest: int) -> str:
@@ -122,6 +172,8 @@ def _text(message: dict[str, Any], key: str, longest: int) -> str:
         raise ProtocolError(f'"{key}" is {_shown(text)}; it must be a string that is not empty')
     if len(text) > longest:
         raise ProtocolError(f'"{key}" has {len(text)} characters; at most {longest} are allowed')
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ProtocolError(f'"{key}" has half a character in it (a lone surrogate)')
     return text
 
 
@@ -130,13 +182,12 @@ def _optional_text(message: dict[str, Any], key: str, longest: int) -> str | Non
 
 
 def _name(message: dict[str, Any], key: str) -> str:
-    name = _text(message, key, MAX_NAME_CHARS)
-    # Names are shown to people. Zero-width joiners hold words of some scripts, and emoji,
-    # together; every other invisible character could only deceive.
-    if not name.replace("\u200c", "").replace("\u200d", "").isprintable():
-        raise ProtocolError(f'"{key}" has control or invisible characters in it')
-    if name != name.strip():
-        raise ProtocolError(f'"{key}" begins or ends with a space')
+    name = names.normal(_text(message, key, MAX_NAME_CHARS))
+    if len(name) > MAX_NAME_CHARS:
+        raise ProtocolError(f'"{key}" has more than {MAX_NAME_CHARS} characters')
+    flaw = names.flaw(name)
+    if flaw is not None:
+        raise ProtocolError(f'"{key}" {flaw}')
     return name
 
 
@@ -148,5 +199,11 @@ def _flag(message: dict[str, Any], key: str) -> bool | None:
 
 
 def _shown(value: object) -> str:
-    shown = json.dumps(value)
-    return shown if len(shown) <= 40 else shown[:40] + "…"
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case _:
+            shown = json.dumps(value)
+            return shown if len(shown) <= 40 else shown[:40] + "…"

@@ -1,8 +1,9 @@
 """Who sits in which room.
 
 A participant has a *seat*. Its WebSocket may drop and come back: for :data:`GRACE_S` the seat
-is *away*, the others keep their media connections to it, and what they send to it is held.
-After that the participant has left. Rooms come with their first seat and go with the last.
+is *away*, the others keep their media connections to it, and what they send to it is held;
+nobody else can have it. After that the participant has left. Rooms come with their first seat
+and go with the last.
 
 Everything here runs on the event loop's thread and never waits, so each call sees and leaves
 a consistent room.
@@ -11,15 +12,24 @@ a consistent room.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import itertools
+import logging
 import secrets
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
-from .link import Link
+from .flow import Flow
+from .ice import IceServers
+from .link import Link, Note
+from .names import look
 from .protocol import MAX_PARTICIPANTS, MAX_ROOMS, Join, JoinRefusal, Relay, State
+from .seldom import Seldom
+from .token import ResumeKeys
+
+logger = logging.getLogger(__name__)
+logger.addFilter(Seldom())
 
 HEARTBEAT_S = 2.5
 """A client that says nothing for so long is pinged, and has half as long to answer."""
@@ -27,6 +37,7 @@ GRACE_S = 5.0
 """With 1.5 heartbeats before it, the others hear of a vanished participant within 8.75 s."""
 MAX_HELD = 128
 """Offers, answers and candidates held for an absent client: 32 others, a few each."""
+MAX_HELD_BYTES = 512 * 1024
 
 
 class RefusedError(Exception):
@@ -37,20 +48,30 @@ class RefusedError(Exception):
         self.code = code
 
 
+class NotRelayedError(Exception):
+    """A message is not passed on; the text says why."""
+
+    def __init__(self, code: Literal["not_here", "too_much"], message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Seat:
     """One participant's place in one room."""
 
     def __init__(self, room: Room, join: Join, number: int, link: Link) -> None:
         self.room = room
         self.uid = join.uid
+        self.look = look(join.uid)
         self.session = join.session
         self.number = number
-        self.resume = secrets.token_urlsafe(16)
         self.muted = join.muted
         self.recording = join.recording
         self.link: Link | None = link
         self.expiry: asyncio.TimerHandle | None = None
-        self.held: deque[Mapping[str, Any]] = deque(maxlen=MAX_HELD)
+        self.flows: WeakKeyDictionary[Seat, Flow] = WeakKeyDictionary()
+        self._held: deque[Note] = deque()
+        self._held_bytes = 0
 
     def as_dict(self) -> dict[str, Any]:
         """What the others are told of this participant."""
@@ -63,12 +84,26 @@ class Seat:
             "away": self.link is None,
         }
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, note: Note) -> bool:
+        """Send a message to the participant, or hold it for its return.
+
+        Returns:
+            False if it was left out, because too much waits already.
+        """
         if self.link is not None:
-            self.link.send(message)
-        elif "from" in message:
-            # Who is here, and how, comes with the next welcome; only relays must be kept.
-            self.held.append(message)
+            return self.link.send(note)
+        if note.relayed:
+            self._held.append(note)
+            self._held_bytes += len(note.text)
+            while len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES:
+                self._held_bytes -= len(self._held.popleft().text)
+        return True
+
+    def release(self) -> None:
+        """The participant is back: send what was held."""
+        held, self._held, self._held_bytes = self._held, deque(), 0
+        for note in held:
+            self.send(note)
 
 
 class Room:
@@ -77,15 +112,23 @@ class Room:
         self.seats: dict[str, Seat] = {}
 
     def tell_others(self, seat: Seat, message: Mapping[str, Any]) -> None:
+        note = Note.of(message)
         for other in self.seats.values():
             if other is not seat:
-                other.send(message)
+                other.send(note)
 
 
 class Rooms:
-    """All rooms of one server."""
+    """All rooms of one server.
 
-    def __init__(self) -> None:
+    Args:
+        keys: Makes and checks resume keys.
+        ice: Whom to tell newcomers of.
+    """
+
+    def __init__(self, keys: ResumeKeys, ice: IceServers) -> None:
+        self._keys = keys
+        self._ice = ice
         self._rooms: dict[str, Room] = {}
         self._instance = secrets.token_urlsafe(8)
         self._numbers = itertools.count(1)
@@ -93,11 +136,12 @@ class Rooms:
     def __len__(self) -> int:
         return len(self._rooms)
 
-    def would_resume(self, join: Join) -> bool:
-        """Whether ``join`` comes back to a seat of its own, for which it needs no new token."""
-        room = self._rooms.get(join.room)
-        seat = room.seats.get(join.uid) if room else None
-        return seat is not None and _may_resume(seat, join)
+    def knows(self, join: Join) -> bool:
+        """Whether ``join`` comes from somebody who was let in before, and needs no token again."""
+        if not self._is_key(join):
+            return False
+        assert join.resume is not None
+        return self._seat_of(join) is not None or self._keys.is_fresh(join.resume)
 
     def take_seat(self, join: Join, link: Link) -> Seat:
         """Give out a seat, new or resumed, and tell everybody.
@@ -105,22 +149,15 @@ class Rooms:
         Raises:
             RefusedError: The name is taken, or the room or the server is full.
         """
+        mine = self._seat_of(join)
+        if mine is not None:
+            return self._resume(mine, join, link)
         room = self._rooms.get(join.room)
-        old = room.seats.get(join.uid) if room else None
-        if old is not None:
-            if _may_resume(old, join):
-                return self._resume(old, join, link)
-            if old.link is not None:
-                raise RefusedError(
-                    "name_taken",
-                    f"somebody called {join.uid!r} is in room {join.room!r} already: choose "
-                    "another name",
-                )
-            self.vacate(old, "replaced")
-            room = self._rooms.get(join.room)
-        if room is None:
-            if len(self._rooms) >= MAX_ROOMS:
-                raise RefusedError("server_full", f"the server has {MAX_ROOMS} rooms: no more fit")
+        if room is not None:
+            _refuse_twins(room, join)
+        elif len(self._rooms) >= MAX_ROOMS:
+            raise RefusedError("server_full", f"the server has {MAX_ROOMS} rooms: no more fit")
+        else:
             room = self._rooms[join.room] = Room(join.room)
         if len(room.seats) >= MAX_PARTICIPANTS:
             raise RefusedError(
@@ -132,7 +169,7 @@ class Rooms:
         room.tell_others(seat, {"type": "joined", "participant": seat.as_dict()})
         return seat
 
-    def leave_away(self, seat: Seat, link: Link, unsent: list[Mapping[str, Any]]) -> None:
+    def leave_away(self, seat: Seat, link: Link, unsent: list[Note]) -> None:
         """The seat's WebSocket dropped: hold the seat for a while.
 
         Does nothing if the seat has another WebSocket by now, or is gone.
@@ -140,8 +177,8 @@ class Rooms:
         if seat.link is not link or seat.room.seats.get(seat.uid) is not seat:
             return
         seat.link = None
-        for message in unsent:
-            seat.send(message)
+        for note in unsent:
+            seat.send(note)
         seat.expiry = asyncio.get_running_loop().call_later(
             GRACE_S, self.vacate, seat, "connection lost"
         )
@@ -161,24 +198,50 @@ class Rooms:
         if not room.seats:
             del self._rooms[room.name]
 
-    def change_state(self, seat: Seat, state: State) -> None:
+    def change_state(self, seat: Seat, state: State) -> bool:
+        """Take in how a participant is, and tell the others.
+
+        Returns:
+            Whether that was anything new.
+        """
+        before = (seat.muted, seat.recording)
         if state.muted is not None:
             seat.muted = state.muted
         if state.recording is not None:
             seat.recording = state.recording
+        if (seat.muted, seat.recording) == before:
+            return False
         self._tell_state(seat)
+        return True
 
-    def relay(self, seat: Seat, relay: Relay) -> bool:
+    def relay(self, seat: Seat, relay: Relay) -> None:
         """Pass a message on.
 
-        Returns:
-            Whether its addressee is in the room.
+        Raises:
+            NotRelayedError: It was not passed on; the code and the text say why.
         """
         other = seat.room.seats.get(relay.to)
         if other is None or other is seat:
-            return False
-        other.send({"type": relay.kind, "from": seat.uid, "call": relay.call, **relay.content})
-        return True
+            raise NotRelayedError("not_here", f"nobody else called {relay.to!r} is in the room")
+        flow = seat.flows.setdefault(other, Flow())
+        refusal = flow.refusal(relay)
+        message = {"type": relay.kind, "from": seat.uid, "call": relay.call, **relay.content}
+        if refusal is None and not other.send(Note.of(message)):
+            refusal = f"{relay.to!r} reads too slowly"
+        if refusal is not None:
+            logger.warning("a message to a participant is not passed on: %s", refusal)
+            raise NotRelayedError("too_much", refusal)
+
+    def _seat_of(self, join: Join) -> Seat | None:
+        """The seat that ``join`` comes back to."""
+        room = self._rooms.get(join.room)
+        seat = room.seats.get(join.uid) if room else None
+        if seat is None or seat.session != join.session or not self._is_key(join):
+            return None
+        return seat
+
+    def _is_key(self, join: Join) -> bool:
+        return self._keys.fits(join.resume, room=join.room, uid=join.uid, session=join.session)
 
     def _resume(self, seat: Seat, join: Join, link: Link) -> Seat:
         if seat.link is not None:
@@ -190,32 +253,48 @@ class Rooms:
         seat.link = link
         seat.muted, seat.recording = join.muted, join.recording
         self._welcome(seat, resumed=True)
-        while seat.held:
-            link.send(seat.held.popleft())
+        seat.release()
         self._tell_state(seat)
         return seat
 
     def _welcome(self, seat: Seat, *, resumed: bool) -> None:
         others = [other.as_dict() for other in seat.room.seats.values() if other is not seat]
-        seat.send(
-            {
-                "type": "welcome",
-                "server": self._instance,
-                "resume": seat.resume,
-                "resumed": resumed,
-                "number": seat.number,
-                "participants": others,
-            }
-        )
+        key = self._keys.make(room=seat.room.name, uid=seat.uid, session=seat.session)
+        welcome = {
+            "type": "welcome",
+            "server": self._instance,
+            "uid": seat.uid,
+            "resume": key,
+            "resumed": resumed,
+            "number": seat.number,
+            "participants": others,
+            "ice_servers": self._ice.for_client(seat.uid),
+        }
+        seat.send(Note.of(welcome))
 
     def _tell_state(self, seat: Seat) -> None:
         seat.room.tell_others(seat, {"type": "state", "participant": seat.as_dict()})
 
 
-def _may_resume(seat: Seat, join: Join) -> bool:
-    """Whether ``join`` comes from the participant who has this seat."""
-    return (
-        join.resume is not None
-        and hmac.compare_digest(join.resume.encode(), seat.resume.encode())
-        and join.session == seat.session
-    )
+def _refuse_twins(room: Room, join: Join) -> None:
+    """
+    Raises:
+        RefusedError: Somebody in the room has this name, or one that looks like it.
+    """
+    if join.uid in room.seats:
+        away = room.seats[join.uid].link is None
+        told = f"somebody called {join.uid!r} is in room {join.room!r} already: choose another name"
+        if away:
+            told = (
+                f"{join.uid!r} is away from room {join.room!r} for a moment, and the name is "
+                f"kept: choose another, or try again in {GRACE_S:.0f} s"
+            )
+        raise RefusedError("name_taken", told)
+    mine = look(join.uid)
+    for other in room.seats.values():
+        if other.look == mine:
+            raise RefusedError(
+                "name_taken",
+                f"{join.uid!r} looks like {other.uid!r}, who is in room {join.room!r}: choose "
+                "another name",
+            )

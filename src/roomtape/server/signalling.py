@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from ..errors import RoomRefusedError
-from .link import CLOSE_TIMEOUT_S, Link
+from .addresses import host_of, is_loopback, same_site
+from .flow import Pace
+from .ice import IceServers
+from .link import CLOSE_TIMEOUT_S, Link, Note
 from .protocol import (
     MAX_MESSAGE_BYTES,
     Join,
@@ -21,13 +23,14 @@ from .protocol import (
     State,
     parse,
 )
-from .rooms import HEARTBEAT_S, RefusedError, Rooms, Seat
-from .token import verify_token
-
-logger = logging.getLogger(__name__)
+from .rooms import HEARTBEAT_S, NotRelayedError, RefusedError, Rooms, Seat
+from .token import ResumeKeys, verify_token
 
 JOIN_TIMEOUT_S = 10.0
 REFUSED_CODE = 4000
+MAX_WAIT_S = 1.0
+"""Between two messages of a client that says too much. It must be heard often enough for its
+answers to our pings."""
 _GOODBYES = (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
 
 
@@ -37,12 +40,22 @@ class Signalling:
     Args:
         secret: What tokens are signed with; None lets everybody in.
         loopback: The server listens on the loopback interface only.
+        ice: The ICE servers that clients are told of.
+        on_entered: Called with the transport of each client that joins a room.
     """
 
-    def __init__(self, *, secret: str | None, loopback: bool) -> None:
-        self.rooms = Rooms()
+    def __init__(
+        self,
+        *,
+        secret: str | None,
+        loopback: bool,
+        ice: IceServers,
+        on_entered: Callable[[asyncio.Transport | None], None],
+    ) -> None:
+        self.rooms = Rooms(ResumeKeys(secret), ice)
         self._secret = secret
         self._loopback = loopback
+        self._on_entered = on_entered
         self._links: set[Link] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -65,6 +78,7 @@ class Signalling:
         try:
             seat = await self._admit(link)
             if seat is not None:
+                self._on_entered(link.transport)
                 said_goodbye = await self._serve(seat, link)
         finally:
             self._links.discard(link)
@@ -85,7 +99,7 @@ class Signalling:
             join = await _receive_join(link)
             if join is None:
                 return None
-            if self._secret is not None and not self.rooms.would_resume(join):
+            if self._secret is not None and not self.rooms.knows(join):
                 verify_token(self._secret, join.token, room=join.room, uid=join.uid)
             return self.rooms.take_seat(join, link)
         except ProtocolError as error:
@@ -94,7 +108,7 @@ class Signalling:
             refusal = {"code": "bad_token", "message": str(error)}
         except RefusedError as error:
             refusal = {"code": error.code, "message": str(error)}
-        link.send({"type": "refused", **refusal})
+        link.send(Note.of({"type": "refused", **refusal}))
         link.end(REFUSED_CODE)
         # The client's answer to our closing is read here, or nowhere.
         with suppress(TimeoutError):
@@ -109,33 +123,49 @@ class Signalling:
         Returns:
             Whether it said goodbye, by a message or by a proper close.
         """
+        pace = Pace()
         async for received in link.ws:
             if seat.link is not link:
                 return False
+            wait_s = pace.said(len(received.data) if isinstance(received.data, str | bytes) else 0)
             try:
                 if received.type is not WSMsgType.TEXT:
                     raise ProtocolError("messages are text")
                 message = parse(received.data)
             except ProtocolError as error:
-                link.send({"type": "error", "code": "bad_message", "message": str(error)})
-                continue
-            if isinstance(message, Leave):
-                link.end(WSCloseCode.OK)
-                return True
-            self._do(seat, link, message)
+                _complain(link, "bad_message", str(error))
+            else:
+                if isinstance(message, Leave):
+                    link.end(WSCloseCode.OK)
+                    return True
+                wait_s = max(wait_s, self._do(seat, link, message, pace))
+            # Each message lets the others' have their turn; who says too much waits.
+            await asyncio.sleep(min(wait_s, MAX_WAIT_S))
         return link.ws.close_code in _GOODBYES
 
-    def _do(self, seat: Seat, link: Link, message: Message) -> None:
+    def _do(self, seat: Seat, link: Link, message: Message, pace: Pace) -> float:
+        """Do what a client says.
+
+        Returns:
+            For how many seconds not to listen to it.
+        """
         match message:
             case State():
-                self.rooms.change_state(seat, message)
+                if self.rooms.change_state(seat, message):
+                    return pace.changed()
             case Relay():
-                if not self.rooms.relay(seat, message):
-                    told = f"nobody else called {message.to!r} is in the room"
-                    link.send({"type": "error", "code": "not_here", "message": told})
+                try:
+                    self.rooms.relay(seat, message)
+                except NotRelayedError as error:
+                    _complain(link, error.code, str(error))
             case Join():
                 told = "you have joined already: open another WebSocket to join another room"
-                link.send({"type": "error", "code": "bad_message", "message": told})
+                _complain(link, "bad_message", told)
+        return 0.0
+
+
+def _complain(link: Link, code: str, message: str) -> None:
+    link.send(Note.of({"type": "error", "code": code, "message": message}))
 
 
 async def _receive_join(link: Link) -> Join | None:
@@ -145,7 +175,9 @@ async def _receive_join(link: Link) -> Join | None:
         ProtocolError: The message is something else, or does not come.
     """
     try:
-        received = await link.ws.receive(timeout=JOIN_TIMEOUT_S)
+        # Not the timeout of receive(), which begins anew with each ping.
+        async with asyncio.timeout(JOIN_TIMEOUT_S):
+            received = await link.ws.receive()
     except TimeoutError:
         raise ProtocolError(f"no join came within {JOIN_TIMEOUT_S:.0f} s") from None
     if received.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
@@ -166,13 +198,7 @@ def _is_same_site(request: web.Request, *, loopback: bool) -> bool:
     header has that name.
     """
     host = request.headers.get("Host", "")
-    if loopback and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    if loopback and not is_loopback(host_of(host) or ""):
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
-    host = host.lower()
-    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
+    return origin is None or same_site(origin, host)

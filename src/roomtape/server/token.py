@@ -6,17 +6,25 @@ JWT library can make one.
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
+import secrets
 import time
 import warnings
 
 import jwt
 
 from ..errors import ConfigurationError, RoomRefusedError
+from .names import normal
 
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32
 """RFC 7518, section 3.2; a shorter secret can be guessed from a single token."""
 LEEWAY_S = 5
+RESUME_FOR_S = 24 * 3600
+"""Who was let in within the last day may come back after a restart of the server without another
+token. Not for ever: a token that expires must come to an end."""
 
 
 def make_token(secret: str, *, room: str, uid: str, ttl_s: float = 3600) -> str:
@@ -68,5 +76,44 @@ def verify_token(secret: str, token: str | None, *, room: str, uid: str) -> None
     except jwt.InvalidTokenError:
         raise RoomRefusedError(f"the token is not a JWT signed with {ALGORITHM}") from None
     for claim, wanted in (("room", room), ("uid", uid)):
-        if claims[claim] != wanted:
+        # Whoever made the token may have written the name in another form than whoever joins.
+        if not isinstance(claims[claim], str) or normal(claims[claim]) != normal(wanted):
             raise RoomRefusedError(f"the token is for {claim} {claims[claim]!r}, not {wanted!r}")
+
+
+class ResumeKeys:
+    """The keys with which participants come back to their seats.
+
+    A key says that its bearer was let in once, as this uid, with this session; so nobody has to be
+    judged twice. With a secret, keys outlive a restart of the server, and a token that has expired
+    meanwhile does no harm.
+
+    Args:
+        secret: The server's; without one, keys are good for this run of it.
+    """
+
+    def __init__(self, secret: str | None) -> None:
+        root = secrets.token_bytes(32) if secret is None else secret.encode()
+        # A key of its own, so that no key can pass for a token or the other way around.
+        self._key = hmac.digest(root, b"roomtape resume key", "sha256")
+
+    def make(self, *, room: str, uid: str, session: str) -> str:
+        """A key, of at most 64 characters."""
+        return self._signed(f"{int(time.time()):x}", room, uid, session)
+
+    def fits(self, key: str | None, *, room: str, uid: str, session: str) -> bool:
+        """Whether ``key`` was made for these three, whenever that was."""
+        if key is None:
+            return False
+        made = key.partition(".")[0]
+        signed = self._signed(made, room, uid, session)
+        return hmac.compare_digest(key.encode(), signed.encode())
+
+    def is_fresh(self, key: str) -> bool:
+        """Whether a key that fits can still take the place of a token."""
+        return time.time() - int(key.partition(".")[0], 16) < RESUME_FOR_S
+
+    def _signed(self, made: str, room: str, uid: str, session: str) -> str:
+        said = json.dumps([made, room, uid, session]).encode()
+        digest = hmac.digest(self._key, said, "sha256")
+        return f"{made}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"

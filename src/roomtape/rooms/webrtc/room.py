@@ -16,9 +16,11 @@ from aiortc import RTCIceServer
 
 from ...errors import StateError
 from ...media.local_audio import LocalAudio
+from ...server.addresses import is_loopback
 from ...types import AudioFrame
 from ..base import Room, RoomListener
-from .peer import Message, Peer, PeerContext
+from .messages import Message, ice_servers_of
+from .peer import Peer, PeerContext
 from .send import Publisher
 from .signalling import Signalling, signalling_url
 
@@ -34,7 +36,8 @@ class WebRtcRoom(Room):
     Args:
         url: The room server, as ``http://127.0.0.1:8080``.
         ice_servers: STUN and TURN servers, needed only where participants cannot reach each
-            other directly. By default no other server is ever asked.
+            other directly. They come before those that the room server names; where neither names
+            one, none is ever asked. aiortc uses the first of each kind.
 
     Raises:
         ConfigurationError: The URL is not one.
@@ -43,8 +46,9 @@ class WebRtcRoom(Room):
     def __init__(self, url: str, *, ice_servers: Sequence[RTCIceServer] = ()) -> None:
         host = signalling_url(url).host or ""
         self._url = url
-        self._ice_servers = ice_servers
-        self._loopback = host in ("localhost", "::1") or host.startswith("127.")
+        self._own_ice_servers = tuple(ice_servers)
+        self._ice_servers = list(ice_servers)
+        self._loopback = is_loopback(host)
         self._listener: RoomListener | None = None
         self._signalling: Signalling | None = None
         self._publisher = Publisher(self._published_muted)
@@ -80,6 +84,7 @@ class WebRtcRoom(Room):
             on_welcome=self._welcomed,
             on_message=self._told,
             on_lost=self._lost,
+            media_flows=self._media_flows,
         )
         self._context = PeerContext(
             self._listener,
@@ -125,7 +130,12 @@ class WebRtcRoom(Room):
     def _hello(self) -> dict[str, Any]:
         return {**self._joining, "muted": self._muted, "recording": self._recording}
 
+    def _media_flows(self) -> bool:
+        return any(peer.connected for peer in self._peers.values())
+
     def _welcomed(self, welcome: Message) -> None:
+        # In place: peers take them from here, call by call.
+        self._ice_servers[:] = [*self._own_ice_servers, *ice_servers_of(welcome)]
         restarted = self._server is not None and welcome["server"] != self._server
         if self._server is not None and not restarted and not welcome["resumed"]:
             # The server gave our seat up, and the others gave us up.

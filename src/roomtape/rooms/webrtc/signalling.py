@@ -16,12 +16,15 @@ import aiohttp
 from yarl import URL
 
 from ...errors import ConfigurationError, RoomRefusedError, RoomUnreachableError
+from .messages import Message, parse
 
 logger = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S = 10.0
 RECONNECT_FOR_S = 30.0
-"""How long a dropped WebSocket is tried to be opened again."""
+"""How long a dropped WebSocket is tried to be opened again when no media flows either."""
+ALONE_AFTER_S = 5.0
+"""Without the server: then it is told that nobody can join. The server holds a seat for so long."""
 RECONNECT_DELAYS_S = (0.1, 0.2, 0.5, 1.0)
 """The last one goes on. The server holds a seat for 5 s, and a restarted server's other
 clients wait for 6 s: a longer delay would miss both."""
@@ -29,14 +32,16 @@ HEARTBEAT_S = 10.0
 MAX_MESSAGE_BYTES = 1024 * 1024
 """A welcome names 32 participants; the server is trusted, and yet not without bounds."""
 MAX_UNSENT = 128
+_CLOSE_WITHIN = aiohttp.ClientWSTimeout(ws_close=1.0)
 _REPLACED_CODE = 4001
 _SIGNALLING_PATH = "ws"
-
-Message = dict[str, Any]
 
 
 class Signalling:
     """A seat in a room: joins, sends and receives, and comes back when the WebSocket drops.
+
+    The media do not need the server. So while they flow, the seat is never given up, however long
+    the server is gone or refuses to have us back.
 
     Args:
         url: The server, as ``http://127.0.0.1:8080``.
@@ -45,6 +50,7 @@ class Signalling:
         on_welcome: Called with each welcome, before any other message.
         on_message: Called with every other message of the server.
         on_lost: Called once if the seat is lost for good, with the reason.
+        media_flows: Whether anybody is connected to us.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Signalling:
         on_welcome: Callable[[Message], None],
         on_message: Callable[[Message], None],
         on_lost: Callable[[str], None],
+        media_flows: Callable[[], bool],
     ) -> None:
         self._url = url
         self._address = signalling_url(url)
@@ -62,6 +69,7 @@ class Signalling:
         self._on_welcome = on_welcome
         self._on_message = on_message
         self._on_lost = on_lost
+        self._media_flows = media_flows
         self._session = secrets.token_urlsafe(12)
         self._resume: str | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -119,7 +127,11 @@ class Signalling:
         assert self._http is not None
         try:
             ws = await self._http.ws_connect(
-                self._address, heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=0
+                self._address,
+                heartbeat=HEARTBEAT_S,
+                max_msg_size=MAX_MESSAGE_BYTES,
+                timeout=_CLOSE_WITHIN,
+                compress=0,
             )
         except aiohttp.WSServerHandshakeError as error:
             raise RoomUnreachableError(
@@ -131,17 +143,19 @@ class Signalling:
                 "`roomtape serve`, or check the address"
             ) from None
         join = {"type": "join", "session": self._session, "resume": self._resume, **self._hello()}
+        answer = None
         try:
             await ws.send_str(json.dumps(join))
-            answer = _parsed(await ws.receive())
+            answer = parse(await ws.receive())
         except ConnectionError:
-            answer = None
-        if answer is None or answer.get("type") not in ("welcome", "refused"):
-            await ws.close()
+            pass
+        finally:  # a timeout as well
+            if answer is None or answer["type"] != "welcome":
+                await ws.close()
+        if answer is not None and answer["type"] == "refused":
+            raise RoomRefusedError(answer["message"])
+        if answer is None or answer["type"] != "welcome":
             raise RoomUnreachableError(f"{self._url} closed the connection without an answer")
-        if answer["type"] == "refused":
-            await ws.close()
-            raise RefusedError(str(answer.get("message")), code=str(answer.get("code")))
         self._resume = answer["resume"]
         self._ws = ws
         self._on_welcome(answer)
@@ -152,8 +166,10 @@ class Signalling:
             ws = self._ws
             assert ws is not None
             async for received in ws:
-                message = _parsed(received)
-                if message is not None:
+                message = parse(received)
+                if message is None:
+                    logger.debug("%s sent a message that is not understood", self._url)
+                else:
                     self._tell(message)
             self._ws = None
             if ws.close_code == _REPLACED_CODE:
@@ -169,32 +185,53 @@ class Signalling:
     def _tell(self, message: Message) -> None:
         try:
             self._on_message(message)
-        except (KeyError, TypeError) as error:
-            logger.warning("%s sent a message that is not understood: %r", self._url, error)
+        except Exception:  # one odd message must not end the reading of all others
+            logger.exception("a message of %s made us stumble", self._url)
 
     async def _reconnect(self) -> str:
-        """Try to come back for a while.
+        """Try to come back, for as long as media flow and a while longer.
 
         Returns:
             Why it failed; empty if it did not.
         """
-        deadline = time.monotonic() + RECONNECT_FOR_S
+        dropped_s = heard_s = time.monotonic()
         delays = iter(RECONNECT_DELAYS_S)
+        told = False
         while True:
             await asyncio.sleep(next(delays, RECONNECT_DELAYS_S[-1]))
-            left_s = deadline - time.monotonic()
-            try:
-                async with asyncio.timeout(max(0.0, left_s)):
-                    await self._connect()
+            reason = await self._reconnect_once(heard_s + RECONNECT_FOR_S)
+            now_s = time.monotonic()
+            if not reason:
+                if told:
+                    logger.warning("%s is back after %.0f s", self._url, now_s - dropped_s)
                 return ""
-            except RefusedError as error:
-                # A seat that the server still takes for somebody else's is free in a while.
-                if error.code != "name_taken" or left_s <= 0:
-                    return str(error)
-            except (RoomUnreachableError, TimeoutError) as error:
-                logger.debug("not yet back: %s", error)
-                if left_s <= 0:
-                    return f"the connection to {self._url} was lost for {RECONNECT_FOR_S:.0f} s"
+            if self._media_flows():
+                heard_s = now_s
+            elif now_s - heard_s > RECONNECT_FOR_S:
+                return reason
+            if now_s - dropped_s > ALONE_AFTER_S and not told:
+                told = True
+                logger.warning(
+                    "%s: who is connected stays so, but nobody can join until we are back", reason
+                )
+
+    async def _reconnect_once(self, deadline_s: float) -> str:
+        """Try to come back.
+
+        Returns:
+            Why it failed; empty if it did not.
+        """
+        left_s = deadline_s - time.monotonic()
+        try:
+            async with asyncio.timeout(min(max(left_s, RECONNECT_DELAYS_S[0]), JOIN_TIMEOUT_S)):
+                await self._connect()
+        except RoomRefusedError as error:
+            # It may pass: a name is free again, a room empties, somebody renews a token.
+            return f"{self._url} does not let us come back: {error}"
+        except (RoomUnreachableError, TimeoutError) as error:
+            logger.debug("not yet back: %s", error)
+            return f"the connection to {self._url} was lost"
+        return ""
 
     async def _write(self) -> None:
         while True:
@@ -207,14 +244,6 @@ class Signalling:
                 except ConnectionError:
                     self._unsent.appendleft(message)
                     break  # Coming back sets the event again.
-
-
-class RefusedError(RoomRefusedError):
-    """The server's no, with its code."""
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def signalling_url(url: str) -> URL:
@@ -235,16 +264,6 @@ def signalling_url(url: str) -> URL:
     raise ConfigurationError(
         f"{url!r} is not the address of a room server: it looks like http://127.0.0.1:8080"
     )
-
-
-def _parsed(received: aiohttp.WSMessage) -> Message | None:
-    if received.type is not aiohttp.WSMsgType.TEXT:
-        return None
-    try:
-        message = json.loads(received.data)
-    except (ValueError, RecursionError):  # no JSON, or so nested that it can mean nothing
-        return None
-    return message if isinstance(message, dict) else None
 
 
 def _reason(error: BaseException) -> str:

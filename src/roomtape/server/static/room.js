@@ -1,7 +1,8 @@
 // Joins a room from a browser: docs/signalling.md is what it speaks.
 //
 // /?room=standup&uid=carol            fills the form in
-// /?room=standup&uid=carol&autojoin   joins at once
+// /?room=standup&uid=carol&autojoin   asks for nothing but a click; never without one, or a link
+//                                     could put anybody's microphone into any room
 //   &token=...                        for a server with a secret
 //   &raw                              the microphone as it is: no echo cancellation, noise
 //                                     suppression or gain control
@@ -56,7 +57,7 @@ class Peer {
 
   open(call) {
     this.close();
-    const connection = this.connection = new RTCPeerConnection();
+    const connection = this.connection = new RTCPeerConnection({ iceServers: this.room.iceServers });
     this.call = call;
     this.early = [];
     for (const track of this.room.microphone.getTracks()) {
@@ -135,11 +136,13 @@ class Peer {
 class Room {
   constructor(name, uid, token, microphone) {
     Object.assign(this, { name, uid, token, microphone });
+    this.refusal = null;
     this.session = randomId();
     this.peers = new Map();
     this.muted = false;
     this.element = document.createElement("li");
     this.lostAt = null;
+    this.iceServers = [];
   }
 
   connect() {
@@ -166,16 +169,18 @@ class Room {
       case "left": if (peer?.state.session === message.session) this.forget(peer); return;
       case "offer": case "answer": case "candidate": return peer?.deliver(message);
       case "refused":
-        // Our own seat may still be ours in the server's eyes: that passes.
-        if (this.resume && message.code === "name_taken") return;
-        return this.end(message.message, true);
+        // Who was in the room goes on trying: it may pass, and the calls do not need the server.
+        if (!this.resume) return this.end(message.message, true);
+        this.refusal = message.message;
+        return;
       case "error": console.warn("the server:", message.message);
     }
   }
 
   welcomed(message) {
     const restarted = this.server !== undefined && this.server !== message.server;
-    Object.assign(this, { server: message.server, resume: message.resume, number: message.number, lostAt: null });
+    Object.assign(this, { server: message.server, resume: message.resume, number: message.number,
+      iceServers: message.ice_servers ?? [], lostAt: null, refusal: null });
     const present = new Set(message.participants.map(({ session }) => session));
     for (const peer of [...this.peers.values()]) {
       if (restarted) {
@@ -231,9 +236,11 @@ class Room {
   dropped() {
     if (this.ended) return;
     if (!this.resume) return this.end("The server cannot be reached.", true);
-    this.lostAt ??= Date.now();
-    if (Date.now() - this.lostAt > RECONNECT_FOR_MS) return this.end("The connection to the server was lost.", true);
-    say("Reconnecting …");
+    if (this.lostAt === null || [...this.peers.values()].some((peer) => peer.alive)) this.lostAt = Date.now();
+    if (Date.now() - this.lostAt > RECONNECT_FOR_MS) {
+      return this.end(this.refusal ?? "The connection to the server was lost.", true);
+    }
+    say("Reconnecting … Nobody can join until then.");
     setTimeout(() => { if (!this.ended) this.connect(); }, 500 + 500 * Math.random());
   }
 
@@ -288,4 +295,7 @@ byId("join").onsubmit = (event) => { event.preventDefault(); join(); };
 byId("mute").onclick = () => room.setMuted(!room.muted);
 byId("leave").onclick = () => room.end("You have left the room.");
 addEventListener("pagehide", () => room?.end(""));
-if (query.has("autojoin")) join();
+if (query.has("autojoin")) {
+  for (const key of ["room", "uid", "token"]) byId(key).closest("label").hidden = Boolean(byId(key).value) || key === "token";
+  say(`“Join” lets everybody in the room “${byId("room").value}” hear your microphone.`);
+}
