@@ -187,4 +187,6 @@ def test_the_fields_of_the_reports():
         "reanchored",
         "peak_dbfs",
         "intervals",
+        "unlisted_s",
+        "error",
     ]

@@ -265,7 +265,10 @@ class SourceReport:
         drift_ppm: How much faster the sender's clock ran than ours.
         reanchored: How often the sender's timestamps made no sense and were anchored anew.
         peak_dbfs: The loudest sample, or -inf if all was digital zero.
-        intervals: The stretches of time, in order of kind and start.
+        intervals: The stretches of time, in order of kind and start; of one kind, 6000 at most.
+            At least a quarter of each was so.
+        unlisted_s: What the intervals leave out for being too many and too short.
+        error: Why this source alone ended early; empty if it did not.
     """
 
     name: str
@@ -280,6 +283,8 @@ class SourceReport:
     reanchored: int
     peak_dbfs: float
     intervals: tuple[Interval, ...] = ()
+    unlisted_s: float = 0.0
+    error: str = ""
 
 
 @dataclass(frozen=True)

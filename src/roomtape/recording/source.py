@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 from aiortc import MediaStreamTrack
 
+from ..audio.inbox import Inbox
 from ..audio.source_track import SourceTrack
 from ..clock import Clock
 from ..media.tracks import frames_of
 from ..types import NS_PER_S, Pcm
-
-if TYPE_CHECKING:
-    from ..audio.timing._native import FastPath
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +33,7 @@ class Source:
         self.local = local
         self._clock = clock
         self._track: SourceTrack | None = None
-        self._stream: FastPath | None = None  # the track's, when last looked at
+        self._inbox: Inbox | None = None  # the track's
         self._start_ns = 0
         self._muted = False
         self._closed = False
@@ -65,8 +62,8 @@ class Source:
                 ten minutes of pushed audio wait already. The recording goes on.
         """
         arrived_ns = self._clock.now_ns() - self._start_ns
-        stream = self._stream
-        if stream is None or not stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
+        inbox = self._inbox
+        if inbox is None or not inbox.offer(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
             self._push_anything(pcm, sample_rate, pts, arrived_ns, gap_is_silence)  # hardly ever
 
     def _push_anything(
@@ -82,12 +79,7 @@ class Source:
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken"
             )
-        stream = track.stream
-        if stream is not self._stream:  # at another rate, there is another one
-            self._stream = stream
-            if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
-                return
-        track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
+        track.inbox.put(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
 
     def _check(self, pcm: Pcm, sample_rate: int) -> None:
         if pcm.dtype != _INT16 or pcm.ndim not in (1, 2):
@@ -135,7 +127,7 @@ class Source:
     def _connect(self, track: SourceTrack, start_ns: int) -> None:
         """The recorder lets the source in."""
         self._start_ns = start_ns
-        self._track = track
+        self._track, self._inbox = track, track.inbox
         if self._muted:
             self.set_muted(True)
         if self._closed:

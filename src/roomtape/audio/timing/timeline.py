@@ -20,7 +20,7 @@ from ..arrays import Samples, add, block_peaks, joined
 from ..ledger import Ledger
 from .anchor import Arrival
 from .drift import DriftTracker
-from .fast_path import SPEECH_BLOCK_S, fast_path
+from .fast_path import FAR_AHEAD_S, SPEECH_BLOCK_S, arrivals_of, fast_path
 from .holes import Holes, Stretch
 from .placed import Placed
 from .placement import Placement
@@ -70,10 +70,11 @@ class Timeline:
         self._context = np.zeros(_CONTEXT, np.int16)  # what was read last from the buffer
         self._holes = Holes()
         self._begun = False
-        self._closed = False
+        self._closed = self._abandoned = False
         self._counted = (0, 0)
         self._received = 0
-        self.stream = fast_path(rate_hz)
+        self._unsent_until = head  # what is read as zeros before this was never sent
+        self.fast_path = fast_path(rate_hz)
         """What may be pushed to, instead of ingesting it, while it is open."""
         self._steady = False  # then the stream has what is in the buffer otherwise ...
         self._written = 0  # ... and the books are kept up to here
@@ -85,21 +86,21 @@ class Timeline:
     @property
     def level(self) -> int:
         """The peak of the last tenth of a second that was read."""
-        if self._steady and self.stream is not None:
-            return self.stream.level
+        if self._steady and self.fast_path is not None:
+            return self.fast_path.level
         return self._ledger.level
 
     @property
     def end(self) -> int:
         """Behind the last sample that was placed, be it read or not."""
-        if self._steady and self.stream is not None:
-            return self.stream.ready_end + self._shift
+        if self._steady and self.fast_path is not None:
+            return self.fast_path.ready_end + self._shift
         return self._placed_end + self._shift
 
     @property
     def done(self) -> bool:
         """Closed, and everything was read."""
-        return self._closed and self._buffer.next_start is None
+        return self._abandoned or (self._closed and self._buffer.next_start is None)
 
     def ingest(self, arrivals: list[Arrival], now: int) -> None:
         """Take in what has come. ``now`` is the clock's position."""
@@ -114,28 +115,19 @@ class Timeline:
         Returns:
             Whether all is as it was: steady, and not far ahead of the clock.
         """
-        if self._steady and self.stream is not None:
-            placed = self.stream.place(now)
+        if self._steady and self.fast_path is not None:
+            placed = self.fast_path.place(now)
             if placed is None:
                 return True
             left, at, delay = placed
             if delay is not None:
                 self._drift.add(at, delay - self._shift)
-                self._expect(self.stream)
+                self._expect(self.fast_path)
             if not left:
                 return False
-        self.ingest(self.take_pushed(), now)
-        self._begin_steady()
+        self.ingest(arrivals_of(self.fast_path) if self.fast_path is not None else [], now)
+        self._begin_steady(now)
         return False
-
-    def take_pushed(self) -> list[Arrival]:
-        """Give up what was pushed to :attr:`stream`."""
-        if self.stream is None or not self.stream.pushed:
-            return []
-        return [
-            Arrival(np.frombuffer(pcm, np.int16), at, pts, gap_is_silence)
-            for pcm, at, pts, gap_is_silence in self.stream.take()
-        ]
 
     def close(self, now: int) -> None:
         """No more will come."""
@@ -143,13 +135,22 @@ class Timeline:
         self._insert(self._placement.settle(now, force=True))
         self._count()
         self._closed = True
+        if self.fast_path is not None:
+            self.fast_path.release()
+            self.fast_path = None
+
+    def abandon(self) -> None:
+        """It is done at once, from any thread: it is not read any more, nor asked."""
+        self._abandoned = True
 
     def add_to(self, total: Samples, stop: int) -> None:
         """Add the samples from the last ``stop`` to this one to ``total``."""
-        if self._steady and self.stream is not None:
-            if stop - self._shift <= self.stream.ready_end:
+        if self._abandoned:
+            return
+        if self._steady and self.fast_path is not None:
+            if stop - self._shift <= self.fast_path.ready_end:
                 start, self.head = self.head, stop
-                if not self.stream.add_to(total):
+                if not self.fast_path.add_to(total):
                     self._look(start, stop)
                 return
             self._end_steady()
@@ -184,14 +185,17 @@ class Timeline:
 
     # -- while all is as it should be ---------------------------------------------------------
 
-    def _begin_steady(self) -> None:
+    def _begin_steady(self, now: int) -> None:
         decided = self._placement.steady
         calm = (
             self._slew is None and not self._holes.is_open and self._epoch == self._placement.epoch
         )
-        if self.stream is None or decided is None or not (calm and self._begun) or self._closed:
+        if self.fast_path is None or decided is None or not (calm and self._begun) or self._closed:
             return
         next_pts, anchor, last_at = decided
+        seen = now if last_at is None else max(now, last_at)
+        if next_pts + anchor + self._shift - seen > FAR_AHEAD_S * self.rate_hz:
+            return  # all of it would be copied, and back again with the next push
         head = self._buffer.head
         read_ahead = head != self.head - self._shift  # for what was warped last
         if head < 0 or read_ahead or self._buffer.end != next_pts + anchor:
@@ -201,9 +205,9 @@ class Timeline:
             return
         pcm = self._buffer.whole(gap)
         if pcm is not None:
-            self._receive(-gap)
-            self.stream.begin(pcm, head, next_pts, anchor, self._shift, last_at)
-            self._expect(self.stream)
+            self._unsent_until = max(self._unsent_until, head + gap)
+            self.fast_path.begin(pcm, head, next_pts, anchor, self._shift, last_at)
+            self._expect(self.fast_path)
             self._steady = True
             self._written = self.head
 
@@ -214,12 +218,12 @@ class Timeline:
         stream.expect(window_end, low, calm_until)
 
     def _end_steady(self) -> None:
-        if not self._steady or self.stream is None:
+        if not self._steady or self.fast_path is None:
             return
         self.keep_books()
         self._steady = False
-        self._placed_end = self.stream.ready_end
-        kept, read, head, next_pts, last_at = self.stream.end()
+        self._placed_end = self.fast_path.ready_end
+        kept, read, head, next_pts, last_at = self.fast_path.end()
         pcm = np.frombuffer(kept, np.int16)
         self._placement.resume(next_pts, last_at, pcm)
         self._buffer = SampleBuffer(head)
@@ -239,10 +243,10 @@ class Timeline:
     def _write_heard(self) -> list[tuple[int, int]]:
         """Write down what was read while it was steady, and give it: where each block ends, and
         its peak."""
-        blocks = self.stream.heard() if self._steady and self.stream is not None else []
+        blocks = self.fast_path.heard() if self._steady and self.fast_path is not None else []
         if blocks:
             start, self._written = self._written, blocks[-1][0]
-            self._receive(self._written - start)
+            self._receive(start - self._shift, self._written - self._shift)
             self._ledger.heard(self.rate_hz, start, blocks)
         return blocks
 
@@ -282,14 +286,16 @@ class Timeline:
 
     def _take(self, stop: int) -> Pcm | None:
         """The next samples of the buffer; its holes go to the ledger."""
-        start = self._buffer.head
+        begin = start = self._buffer.head
         pcm, holes = self._buffer.read(stop)
         if not self._begun:
             return None
         # Counted here and not when it comes: what waits when the recording ends is not in it.
-        missing = sum(end - first for first, end in holes)
-        self._receive(stop - start - missing)
-        self._lose(self._holes.read(start, stop, holes, self._buffer.next_start))
+        for first, end in [*holes, (stop, stop)]:
+            if first > start:
+                self._receive(start, first)
+            start = end
+        self._lose(self._holes.read(begin, stop, holes, self._buffer.next_start))
         return pcm
 
     def _warped(self, slew: Slew, start: int, stop: int) -> Pcm | None:
@@ -376,9 +382,15 @@ class Timeline:
         self._ledger.reanchored += self._placement.reanchored
         self._placement.reanchored = 0
 
-    def _receive(self, samples: int) -> None:
-        before, self._received = self._received, self._received + samples
-        self._ledger.received_ns += self._ns(self._received) - self._ns(before)
+    def _receive(self, start: int, stop: int) -> None:
+        start = max(start, self._unsent_until)
+        if start < stop:
+            before, self._received = self._received, self._received + stop - start
+            self._ledger.received.add(
+                self._ns(start + self._shift),
+                self._ns(stop + self._shift),
+                self._ns(self._received) - self._ns(before),
+            )
 
     def _ns(self, samples: int) -> int:
         return samples * NS_PER_S // self.rate_hz
