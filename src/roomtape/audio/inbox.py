@@ -8,8 +8,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..types import NS_PER_S, Pcm
-from .timing.anchor import Arrival
 from .timing.fast_path import arrivals_of
+from .timing.placing.anchor import Arrival
 
 if TYPE_CHECKING:
     from .timing._native import FastPath

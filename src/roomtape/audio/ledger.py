@@ -97,7 +97,16 @@ class Ledger:
         if spoken_from is not None:
             self._spoke(rate_hz, spoken_from, start)
         if last is not None:
-            self.last_sound_ns = max(self.last_sound_ns, last * NS_PER_S // rate_hz)
+            self.sounded(last * NS_PER_S // rate_hz)
+
+    def late(self, start_ns: int, end_ns: int, ns: int) -> None:
+        """``ns`` of audio came after its place, ``[start_ns, end_ns)``, had been mixed."""
+        self.late_ns += ns
+        self.note(IntervalKind.LATE, start_ns, end_ns)
+
+    def sounded(self, at_ns: int) -> None:
+        """Something came, or was heard, that is no digital silence, or may be none."""
+        self.last_sound_ns = max(self.last_sound_ns, at_ns)
 
     def _spoke(self, rate_hz: int, start: int, stop: int) -> None:
         start_ns, stop_ns = start * NS_PER_S // rate_hz, stop * NS_PER_S // rate_hz

@@ -12,8 +12,8 @@ from ..types import NS_PER_S, Interval, IntervalKind, Pcm, SourceReport
 from .downmix import mixed_down
 from .inbox import Inbox
 from .ledger import STALL_NS, Ledger
-from .timing.anchor import Arrival
 from .timing.fast_path import FAR_AHEAD_S
+from .timing.placing.anchor import Arrival
 from .timing.timeline import Timeline
 
 logger = logging.getLogger(__name__)
@@ -221,7 +221,9 @@ class SourceTrack:
                 "%s goes on at %d Hz after %d Hz, from sample %d on",
                 *(self.name, rate_hz, last.rate_hz, not_before),
             )
-        timeline = Timeline(rate_hz, head=head, ledger=self.ledger, not_before=not_before)
+        timeline = Timeline(
+            rate_hz, head=head, ledger=self.ledger, not_before=not_before, name=self.name
+        )
         with self._lock:
             if not self.error:  # from another thread, just now
                 self._timeline = timeline

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import arrays
-from .anchor import Arrival
-from .placement import AHEAD_S, LATE_S, REORDER_S, UNTIMED_LATE_S
+from .placing.anchor import Arrival
+from .placing.anchored_stream import AHEAD_S, LATE_S, REORDER_S, UNTIMED_LATE_S
+from .playout import SPEECH_BLOCK_S
 
 if TYPE_CHECKING:
     from ._native import FastPath
@@ -21,9 +22,6 @@ _MOST_PUSHED_S = 10
 
 FAR_AHEAD_S = 1
 """Who has pushed more than this ahead of the clock goes the long way."""
-
-SPEECH_BLOCK_S = 0.1
-"""Whether somebody speaks is looked at in blocks of this length."""
 
 
 def fast_path(rate_hz: int) -> FastPath | None:

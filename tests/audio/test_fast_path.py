@@ -56,7 +56,7 @@ def steadiness(frames: list[Frame], seconds: int) -> float:
 
     def look(session: RecordingSession) -> None:
         timeline = session.sources[0]._timeline
-        seen.append(timeline is not None and timeline._steady)
+        seen.append(timeline is not None and timeline.on_fast_path)
 
     run({"alice": Part(frames)}, seconds, rate_hz=RATE, each_tick=look)
     return sum(seen) / len(seen)
