@@ -227,7 +227,9 @@ class Placement:
     def _wait(self, pts: int, arrival: Arrival) -> None:
         self._waiting.append((pts, arrival))
         state = WAITS_IN.get(self._state)
-        if state is not None:
+        if state is PlacementState.ACQUIRING:
+            self._enter(state, arrival.at, "the first timestamp is %d", pts)
+        elif state is not None:
             late_s = self._stream.lateness(pts, arrival) / self._rate_hz
             self._enter(state, arrival.at, "timestamp %d comes %+.3f s late", pts, late_s)
 
