@@ -39,8 +39,8 @@ class _UnsyncedDisk(Disk):
 def push(track: SourceTrack, pcm: Pcm, frame: int) -> None:
     """As a source does it."""
     given = (48000, frame * 960, frame * _FRAME_NS, False)
-    if track.stream is None or not track.stream.push(pcm, *given):
-        track.push(pcm.copy(), *given)
+    if not track.inbox.offer(pcm, *given):
+        track.inbox.put(pcm.copy(), *given)
 
 
 def cost_of_second(participants: int, rate_hz: int, *, seconds: int = 10) -> float:

@@ -194,5 +194,6 @@ def test_the_fields_of_the_reports():
         "resent_s",
         "fec_s",
         "left_out_s",
+        "unlisted_s",
         "error",
     ]

@@ -325,7 +325,8 @@ class SourceReport:
         drift_ppm: How much faster the sender's clock ran than ours.
         reanchored: How often the sender's timestamps made no sense and were anchored anew.
         peak_dbfs: The loudest sample, or -inf if all was digital zero.
-        intervals: The stretches of time, in order of kind and start.
+        intervals: The stretches of time, in order of kind and start; of one kind, 6000 at most.
+            At least a quarter of each was so.
         resent_s: Audio that was lost on the way, asked for again, and came. It is among what was
             received (or late).
         fec_s: Audio that was lost on the way, and that the packet after it held in short. It is
@@ -333,6 +334,7 @@ class SourceReport:
             ``lost_s - late_s + resent_s + fec_s``.
         left_out_s: Audio that the room received and left out, since it came faster than it can
             have been spoken.
+        unlisted_s: What the intervals leave out for being too many and too short.
         error: Why it was recorded no further, though the recording went on; empty if it was.
     """
 
@@ -351,6 +353,7 @@ class SourceReport:
     resent_s: float = 0.0
     fec_s: float = 0.0
     left_out_s: float = 0.0
+    unlisted_s: float = 0.0
     error: str = ""
 
 

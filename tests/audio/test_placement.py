@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomtape.audio.timing.anchor import Arrival
-from roomtape.audio.timing.placement import Placement
+from roomtape.audio.timing.placing.anchor import Arrival
+from roomtape.audio.timing.placing.placement import Placement
 from support.signals import noise
 
 RATE = 8000

@@ -18,7 +18,7 @@ from roomtape import (
     AudioRecordingWarning,
     ErrorCode,
 )
-from roomtape.audio.timing.placement import Placement
+from roomtape.audio.timing.placing.placement import Placement
 from roomtape.audio.timing.timeline import Timeline
 from roomtape.clock import ScriptedClock
 from roomtape.types import RecordingEvent

@@ -191,10 +191,9 @@ def _run(
 
 def push(track: SourceTrack, frame: Frame) -> None:
     """As a source does it."""
-    if track.stream is None or not track.stream.push(
-        frame.pcm, frame.rate_hz, frame.pts, frame.at_ns, frame.gap_is_silence
-    ):
-        track.push(frame.pcm, frame.rate_hz, frame.pts, frame.at_ns, frame.gap_is_silence)
+    given = (frame.pcm, frame.rate_hz, frame.pts, frame.at_ns, frame.gap_is_silence)
+    if not track.inbox.offer(*given):
+        track.inbox.put(*given)
 
 
 def play(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
 
 from ..types import NS_PER_S, Interval, IntervalKind
-
-_MOST = 2000
-"""Intervals of one kind. Past it, the nearest neighbours become one."""
+from .intervals import Intervals, Mutes
 
 STALL_NS = NS_PER_S
 """What is missing for so long is a stall."""
@@ -21,57 +19,47 @@ _SILENT_PEAK = 2
 is as quiet."""
 _SPEECH_PEAK = 104  # -50 dBFS
 
-
-class _Intervals:
-    """Stretches of nanoseconds in the order in which they end; near ones are joined."""
-
-    def __init__(self, join_ns: int) -> None:
-        self._spans: list[tuple[int, int]] = []
-        self._join_ns = join_ns
-
-    def add(self, start_ns: int, end_ns: int) -> None:
-        if end_ns <= start_ns:
-            return
-        if self._spans and 0 <= start_ns - self._spans[-1][1] <= self._join_ns:
-            self._spans[-1] = (self._spans[-1][0], end_ns)
-            return
-        self._spans.append((start_ns, end_ns))
-        while len(self._spans) > _MOST:
-            self._join_ns *= 2
-            self._spans = _joined(sorted(self._spans), self._join_ns)
-
-    def sorted(self) -> list[tuple[int, int]]:
-        return _joined(sorted(self._spans), self._join_ns)
-
-    def outside(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
-        """The parts of ``[start_ns, end_ns)`` that are in none of them."""
-        for start, stop in self.sorted():
-            if stop > start_ns and start < end_ns:
-                if start > start_ns:
-                    yield start_ns, start
-                start_ns = stop
-        if start_ns < end_ns:
-            yield start_ns, end_ns
+_CUT_NS = 90 * NS_PER_S
+"""A file ends at most so long before what was mixed: a disk may be 60 s behind when it fails."""
+_MOST_CUT = 2048
 
 
-def _joined(spans: Iterable[tuple[int, int]], gap_ns: int) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for start, end in spans:
-        if joined and start - joined[-1][1] <= gap_ns:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+class Total:
+    """A sum of stretches of time, exact, which can be cut where the file ends."""
+
+    def __init__(self) -> None:
+        self._sum_ns = 0
+        self._last: deque[tuple[int, int]] = deque(maxlen=_MOST_CUT)
+
+    def add(self, start_ns: int, end_ns: int, ns: int) -> None:
+        """Add ``[start_ns, end_ns)``, which begins about where the one before ended, or later; it
+        counts as ``ns``."""
+        self._sum_ns += ns
+        if self._last and self._last[-1][1] == start_ns:
+            self._last[-1] = (self._last[-1][0], end_ns)
         else:
-            joined.append((start, end))
-    return joined
+            self._last.append((start_ns, end_ns))
+        while self._last[0][1] < end_ns - _CUT_NS:
+            self._last.popleft()
+
+    def until(self, end_ns: int) -> int:
+        """What of it was before ``end_ns``, if that is at most 90 s back; and never more than there
+        is time before it, as where a fast clock's audio was squeezed a little."""
+        behind_ns = sum(stop - max(start, end_ns) for start, stop in self._last if stop > end_ns)
+        return max(0, min(self._sum_ns - behind_ns, end_ns))
 
 
 class Ledger:
-    """Totals, exact, and intervals, bounded, of one source. Times are nanoseconds from sample 0."""
+    """Totals, exact, and intervals, bounded, of one source. Times are nanoseconds from sample 0.
+
+    :meth:`set_muted` may be called from any thread; everything else belongs to the mixing thread.
+    """
 
     def __init__(self) -> None:
-        self._intervals = {kind: _Intervals(join_ns) for kind, join_ns in _JOIN_NS.items()}
-        self._muted_since_ns: int | None = None
-        self.received_ns = 0
-        self.lost_ns = 0
+        self._intervals = {kind: Intervals(join_ns) for kind, join_ns in _JOIN_NS.items()}
+        self._mutes = Mutes()
+        self.received = Total()
+        self._lost = Total()
         self.late_ns = 0
         self.duplicate_ns = 0
         self.resent_ns = 0
@@ -112,7 +100,16 @@ class Ledger:
         if spoken_from is not None:
             self._spoke(rate_hz, spoken_from, start)
         if last is not None:
-            self.last_sound_ns = max(self.last_sound_ns, last * NS_PER_S // rate_hz)
+            self.sounded(last * NS_PER_S // rate_hz)
+
+    def late(self, start_ns: int, end_ns: int, ns: int) -> None:
+        """``ns`` of audio came after its place, ``[start_ns, end_ns)``, had been mixed."""
+        self.late_ns += ns
+        self.note(IntervalKind.LATE, start_ns, end_ns)
+
+    def sounded(self, at_ns: int) -> None:
+        """Something came, or was heard, that is no digital silence, or may be none."""
+        self.last_sound_ns = max(self.last_sound_ns, at_ns)
 
     def _spoke(self, rate_hz: int, start: int, stop: int) -> None:
         start_ns, stop_ns = start * NS_PER_S // rate_hz, stop * NS_PER_S // rate_hz
@@ -120,32 +117,36 @@ class Ledger:
 
     def lost(self, start_ns: int, end_ns: int) -> None:
         """Silence stands for audio in ``[start_ns, end_ns)``, except where the source was muted."""
-        for start, end in self._unmuted(start_ns, end_ns):
-            self.lost_ns += end - start
+        for start, end in self._mutes.outside(start_ns, end_ns):
+            self._lost.add(start, end, end - start)
             stalled = end - start >= STALL_NS
             self.note(IntervalKind.STALLED if stalled else IntervalKind.LOST, start, end)
 
+    def lost_ns(self, end_ns: int) -> int:
+        """What was lost before ``end_ns``."""
+        return self._lost.until(end_ns)
+
     def set_muted(self, muted: bool, now_ns: int) -> None:
-        if muted and self._muted_since_ns is None:
-            self._muted_since_ns = now_ns
-        elif not muted and self._muted_since_ns is not None:
-            self.note(IntervalKind.MUTED, self._muted_since_ns, now_ns)
-            self._muted_since_ns = None
+        """The source muted itself, or no longer."""
+        over = self._mutes.set(muted, now_ns)
+        if over is not None:
+            self.note(IntervalKind.MUTED, *over)
 
     @property
     def muted(self) -> bool:
-        return self._muted_since_ns is not None
+        """Whether the source is muted now."""
+        return self._mutes.muted
 
-    def _unmuted(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
-        if self._muted_since_ns is not None:
-            end_ns = min(end_ns, self._muted_since_ns)
-        return self._intervals[IntervalKind.MUTED].outside(start_ns, end_ns)
+    @property
+    def unlisted_ns(self) -> int:
+        """What :meth:`intervals` leaves out because there was too much of it."""
+        return sum(each.left_out_ns for each in self._intervals.values())
 
     def intervals(self, *, start_ns: int, end_ns: int) -> tuple[Interval, ...]:
         """All of them, cut to ``[start_ns, end_ns)`` and counted from ``start_ns``."""
-        if self._muted_since_ns is not None:
-            self.note(IntervalKind.MUTED, self._muted_since_ns, end_ns)
-            self._muted_since_ns = end_ns
+        goes_on = self._mutes.last_ns(end_ns)
+        if goes_on is not None:
+            self.note(IntervalKind.MUTED, *goes_on)
         return tuple(
             Interval(
                 kind,
@@ -153,6 +154,6 @@ class Ledger:
                 (min(stop, end_ns) - start_ns) / NS_PER_S,
             )
             for kind in IntervalKind
-            for begin, stop in self._intervals[kind].sorted()
+            for begin, stop in self._intervals[kind].listed()
             if stop > start_ns and begin < end_ns
         )

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from aiortc import MediaStreamTrack
 
+from ..audio.inbox import Inbox
 from ..audio.source_track import SourceTrack
 from ..clock import Clock
 from ..media.tracks import frames_of
 from ..types import NS_PER_S, FrameOrigin, Pcm
 from .door import checked_frame
-
-if TYPE_CHECKING:
-    from ..audio.timing._native import FastPath
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +30,7 @@ class Source:
         self.local = local
         self._clock = clock
         self._track: SourceTrack | None = None
-        self._stream: FastPath | None = None  # the track's, when last looked at
+        self._inbox: Inbox | None = None  # the track's
         self._start_ns = 0
         self._muted = False
         self._closed = False
@@ -64,8 +61,8 @@ class Source:
                 recording goes on.
         """
         arrived_ns = self._clock.now_ns() - self._start_ns
-        stream = self._stream
-        if stream is None or not stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
+        inbox = self._inbox
+        if inbox is None or not inbox.offer(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
             self._push_anything(pcm, sample_rate, pts, arrived_ns, gap_is_silence)  # hardly ever
 
     def _push_anything(
@@ -84,12 +81,7 @@ class Source:
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken"
             )
-        stream = track.stream
-        if stream is not self._stream:  # at another rate, there is another one
-            self._stream = stream
-            if stream and stream.push(pcm, sample_rate, pts, arrived_ns, gap_is_silence):
-                return
-        track.push(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
+        track.inbox.put(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
 
     def count_origin(
         self, origin: FrameOrigin, samples: int, sample_rate: int, *, left_out: int = 0
@@ -137,7 +129,7 @@ class Source:
         """For the recorder: what is pushed from now on goes to ``track``, whose time 0 is at
         ``start_ns``. Call it once."""
         self._start_ns = start_ns
-        self._track = track
+        self._track, self._inbox = track, track.inbox
         if self._muted:
             self.set_muted(True)
         if self._closed:
@@ -147,7 +139,7 @@ class Source:
         """For the recorder: what is pushed from now on is dropped, without a look at anything that
         another thread may have held."""
         self._closed = True
-        self._track = self._stream = None
+        self._track = self._inbox = None
 
 
 async def pull(track: MediaStreamTrack, source: Source) -> None:

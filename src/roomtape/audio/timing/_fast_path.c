@@ -1,5 +1,5 @@
-/* A FastPath holds one source at one rate while all is as it should be: each frame continues
- * the one before it, none comes too late, and nothing is missing before the mix head. Whatever else
+/* A FastPath holds one source at one rate while nothing has to be decided: each frame continues the
+ * one before it, none comes too late, and nothing is missing before the mix head. Whatever else
  * happens is not decided here: place() stops at the first frame that is not so, and the timeline
  * takes everything back and goes on in Python.
  *
@@ -10,7 +10,12 @@
  *
  *     [ kept ........ head ........ placed ........ pushed )
  *
- * The interpreter's lock is held throughout, so a push from another thread is all or nothing.
+ * The interpreter's lock is held throughout, so a push from another thread is all or nothing. What
+ * may run Python code (converting an argument, getting or releasing a buffer) comes before a method
+ * looks at the object, or after it is done with it.
+ *
+ * Any method may be called at any time, with anything. Every number that comes from outside is
+ * within MOST, so that no sum of a few of them overflows; an object is whole from __new__ on.
  */
 
 #include "_native.h"
@@ -23,6 +28,14 @@
 #include <string.h>
 
 #define NS_PER_S 1000000000
+
+/* Positions, timestamps and nanoseconds, up or down. */
+#define MOST (INT64_C(1) << 60)
+/* Timestamps that a push brings; larger ones go the long way (inbox.py). */
+#define MOST_PTS (INT64_C(1) << 59)
+#define MOST_RATE_HZ (1 << 20)
+/* What is given in samples at the start: hours of them. */
+#define MOST_SAMPLES (INT64_C(1) << 30)
 
 /* So many blocks, two seconds or three, are remembered before somebody is told to ask for them. */
 #define MOST_HEARD 32
@@ -59,12 +72,17 @@ typedef struct {
     Block *heard;
     Py_ssize_t heard_capacity, heard_count;
     int level; /* the peak of the last block */
-    /* The anchor, while it is steady. */
-    int64_t next_pts, anchor, shift, last_at;
+    /* The timestamp expected next, and the anchor. */
+    int64_t next_pts, anchor, playout_offset, last_at;
     int has_last_at;
     /* What is of no interest: delays above `low` before `window_end`, and reading up to `calm_until`. */
     int64_t window_end, low, calm_until;
-} Stream;
+} FastPath;
+
+static int within(int64_t number, int64_t most)
+{
+    return -most <= number && number <= most;
+}
 
 /* -- the ring ---------------------------------------------------------------------------------- */
 
@@ -79,7 +97,7 @@ static int64_t position_of(int64_t ns, int64_t rate)
 }
 
 /* Make room for so many more samples. */
-static int reserve(Stream *self, Py_ssize_t more)
+static int reserve(FastPath *self, Py_ssize_t more)
 {
     Py_ssize_t start = self->kept, used = self->pushed - start, needed = used + more;
     if (needed <= self->ring.capacity)
@@ -95,7 +113,7 @@ static int reserve(Stream *self, Py_ssize_t more)
     return 0;
 }
 
-static Frame *add_frame(Stream *self)
+static Frame *add_frame(FastPath *self)
 {
     if (self->end_frame == self->frames_capacity) {
         Py_ssize_t waiting = self->end_frame - self->first_frame;
@@ -120,7 +138,7 @@ static Frame *add_frame(Stream *self)
 
 /* -- pushing ----------------------------------------------------------------------------------- */
 
-static PyObject *stream_push(Stream *self, PyObject *const *args, Py_ssize_t nargs)
+static PyObject *fast_path_push(FastPath *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 5) {
         PyErr_SetString(PyExc_TypeError, "push takes pcm, sample_rate, pts, arrived_ns, gap_is_silence");
@@ -133,7 +151,7 @@ static PyObject *stream_push(Stream *self, PyObject *const *args, Py_ssize_t nar
     if (timed)
         pts = PyLong_AsLongLong(args[2]);
     Py_buffer pcm;
-    if (PyErr_Occurred() || rate != self->rate ||
+    if (PyErr_Occurred() || rate != self->rate || !within(pts, MOST_PTS - 1) || !within(arrived_ns, MOST) ||
         PyObject_GetBuffer(args[0], &pcm, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
         PyErr_Clear(); /* whoever is asked next says what is wrong with it */
         Py_RETURN_FALSE;
@@ -141,37 +159,35 @@ static PyObject *stream_push(Stream *self, PyObject *const *args, Py_ssize_t nar
     int plain = pcm.itemsize == 2 && pcm.format != NULL && strcmp(pcm.format, "h") == 0 &&
                 (pcm.ndim == 1 || (pcm.ndim == 2 && (pcm.shape[1] == 1 || pcm.shape[1] == 2)));
     Py_ssize_t count = plain ? pcm.shape[0] : 0;
-    if (count <= 0 || count > self->most_pushed - (self->pushed - self->placed) ||
-        reserve(self, count) < 0) {
-        PyBuffer_Release(&pcm);
-        Py_RETURN_FALSE;
-    }
-    Frame *frame = add_frame(self);
-    if (frame == NULL) {
-        PyBuffer_Release(&pcm);
-        Py_RETURN_FALSE;
-    }
-    if (pcm.ndim == 2 && pcm.shape[1] == 2) {
-        for (Py_ssize_t done = 0, row; done < count; done += row) {
-            row = ring_row(&self->ring, self->pushed + done, count - done);
-            mix_down(ring_at(&self->ring, self->pushed + done), (const int16_t *)pcm.buf + 2 * done, row);
+    Frame *frame = NULL;
+    /* Asked once more: Python code may have run since. */
+    if (self->open && count > 0 && count <= self->most_pushed - (self->pushed - self->placed) &&
+        reserve(self, count) == 0)
+        frame = add_frame(self);
+    if (frame != NULL) {
+        if (pcm.ndim == 2 && pcm.shape[1] == 2) {
+            for (Py_ssize_t done = 0, row; done < count; done += row) {
+                row = ring_row(&self->ring, self->pushed + done, count - done);
+                mix_down(ring_at(&self->ring, self->pushed + done), (const int16_t *)pcm.buf + 2 * done,
+                         row);
+            }
+        } else {
+            ring_write(&self->ring, self->pushed, pcm.buf, count);
         }
-    } else {
-        ring_write(&self->ring, self->pushed, pcm.buf, count);
+        self->pushed += count;
+        frame->at = position_of(arrived_ns, rate);
+        frame->pts = pts;
+        frame->count = (int32_t)count;
+        frame->timed = (char)timed;
+        frame->gap_is_silence = (char)gap;
+        self->last_arrived_ns = arrived_ns;
+        self->last_timed = (char)timed;
     }
     PyBuffer_Release(&pcm);
-    self->pushed += count;
-    frame->at = position_of(arrived_ns, rate);
-    frame->pts = pts;
-    frame->count = (int32_t)count;
-    frame->timed = (char)timed;
-    frame->gap_is_silence = (char)gap;
-    self->last_arrived_ns = arrived_ns;
-    self->last_timed = (char)timed;
-    Py_RETURN_TRUE;
+    return PyBool_FromLong(frame != NULL);
 }
 
-static PyObject *stream_take(Stream *self, PyObject *Py_UNUSED(none))
+static PyObject *fast_path_take(FastPath *self, PyObject *Py_UNUSED(none))
 {
     PyObject *taken = PyList_New(0);
     if (taken == NULL)
@@ -196,15 +212,24 @@ static PyObject *stream_take(Stream *self, PyObject *Py_UNUSED(none))
     return taken;
 }
 
-/* -- steady ------------------------------------------------------------------------------------ */
+/* -- placing and reading ------------------------------------------------------------------------ */
 
-static PyObject *stream_begin(Stream *self, PyObject *args)
+static PyObject *fast_path_begin(FastPath *self, PyObject *args)
 {
     Py_buffer pcm;
-    PyObject *last_at;
-    long long position, next_pts, anchor, shift;
-    if (!PyArg_ParseTuple(args, "y*LLLLO", &pcm, &position, &next_pts, &anchor, &shift, &last_at))
+    PyObject *last_arg;
+    long long position, next_pts, anchor, playout_offset, last_at = 0;
+    if (!PyArg_ParseTuple(args, "y*LLLLO", &pcm, &position, &next_pts, &anchor, &playout_offset, &last_arg))
         return NULL;
+    if (last_arg != Py_None)
+        last_at = PyLong_AsLongLong(last_arg);
+    if (PyErr_Occurred() || !within(position, MOST) || !within(next_pts, MOST) || !within(anchor, MOST) ||
+        !within(playout_offset, MOST) || !within(last_at, MOST)) {
+        PyBuffer_Release(&pcm);
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "begin needs positions and timestamps below 2**60");
+        return NULL;
+    }
     /* It comes before what was pushed meanwhile. */
     Py_ssize_t count = pcm.len / 2;
     self->kept = self->head = self->placed;
@@ -218,21 +243,19 @@ static PyObject *stream_begin(Stream *self, PyObject *args)
     }
     self->kept = self->head = self->placed - count;
     ring_write(&self->ring, self->head, pcm.buf, count);
-    PyBuffer_Release(&pcm);
     self->head_position = position;
     self->next_pts = next_pts;
     self->anchor = anchor;
-    self->shift = shift;
-    self->has_last_at = last_at != Py_None;
-    self->last_at = self->has_last_at ? PyLong_AsLongLong(last_at) : 0;
+    self->playout_offset = playout_offset;
+    self->has_last_at = last_arg != Py_None;
+    self->last_at = last_at;
     self->heard_count = 0;
     self->window_end = self->calm_until = INT64_MIN; /* until it is said: all is of interest */
-    if (PyErr_Occurred())
-        return NULL;
+    PyBuffer_Release(&pcm);
     Py_RETURN_NONE;
 }
 
-static PyObject *stream_expect(Stream *self, PyObject *args)
+static PyObject *fast_path_expect(FastPath *self, PyObject *args)
 {
     long long window_end, low, calm_until;
     if (!PyArg_ParseTuple(args, "LLL", &window_end, &low, &calm_until))
@@ -243,18 +266,22 @@ static PyObject *stream_expect(Stream *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *stream_place(Stream *self, PyObject *now_arg)
+static PyObject *fast_path_place(FastPath *self, PyObject *now_arg)
 {
     int64_t now = PyLong_AsLongLong(now_arg);
     if (now == -1 && PyErr_Occurred())
         return NULL;
+    if (!within(now, MOST)) {
+        PyErr_SetString(PyExc_ValueError, "place needs a position below 2**60");
+        return NULL;
+    }
     int64_t place = self->next_pts + self->anchor, least_at = 0, least = 0;
     int found = 0, first = 1;
     while (self->first_frame < self->end_frame) {
         const Frame *frame = &self->frames[self->first_frame];
         int64_t delay = frame->at - place;
         if ((frame->timed && frame->pts != self->next_pts) ||
-            delay - self->shift > (frame->timed ? self->late : self->untimed_late))
+            delay - self->playout_offset > (frame->timed ? self->late : self->untimed_late))
             break;
         int queued = self->has_last_at && frame->at - self->last_at < frame->count / 2;
         self->last_at = frame->at;
@@ -262,8 +289,8 @@ static PyObject *stream_place(Stream *self, PyObject *now_arg)
         if (first)
             least_at = frame->at;
         first = 0;
-        if (!(queued && (!frame->timed || delay < self->shift)) && -self->ahead <= delay - self->shift &&
-            delay - self->shift <= self->late && (!found || delay < least)) {
+        if (!(queued && (!frame->timed || delay < self->playout_offset)) && -self->ahead <= delay - self->playout_offset &&
+            delay - self->playout_offset <= self->late && (!found || delay < least)) {
             least_at = frame->at;
             least = delay;
             found = 1;
@@ -276,8 +303,8 @@ static PyObject *stream_place(Stream *self, PyObject *now_arg)
     PyObject *left = self->first_frame < self->end_frame ? Py_True : Py_False;
     /* A mixer that has fallen behind sees what came since: that is not ahead. */
     int64_t seen = self->has_last_at && self->last_at > now ? self->last_at : now;
-    int telling = found && (least_at >= self->window_end || least - self->shift <= self->low);
-    if (left == Py_False && !telling && self->open && place + self->shift - seen <= self->ahead)
+    int telling = found && (least_at >= self->window_end || least - self->playout_offset <= self->low);
+    if (left == Py_False && !telling && self->open && place + self->playout_offset - seen <= self->ahead)
         Py_RETURN_NONE;
     if (!found)
         return Py_BuildValue("(OLO)", left, (long long)least_at, Py_None);
@@ -285,7 +312,7 @@ static PyObject *stream_place(Stream *self, PyObject *now_arg)
 }
 
 /* Add what is read to the mix, and remember how loud it was. */
-static int hear(Stream *self, float *total, Py_ssize_t count)
+static int hear(FastPath *self, float *total, Py_ssize_t count)
 {
     Py_ssize_t length = (Py_ssize_t)self->block, needed = self->heard_count + count / length + 1;
     if (needed > self->heard_capacity) {
@@ -314,7 +341,7 @@ static int hear(Stream *self, float *total, Py_ssize_t count)
     return 0;
 }
 
-static PyObject *stream_add_to(Stream *self, PyObject *total)
+static PyObject *fast_path_add_to(FastPath *self, PyObject *total)
 {
     Py_buffer out;
     if (PyObject_GetBuffer(total, &out, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
@@ -329,21 +356,22 @@ static PyObject *stream_add_to(Stream *self, PyObject *total)
         PyBuffer_Release(&out);
         return PyErr_NoMemory();
     }
-    PyBuffer_Release(&out);
     self->head += count;
     self->head_position += count;
     if (self->head - self->kept > self->keep)
         self->kept = self->head - (Py_ssize_t)self->keep;
-    return PyBool_FromLong(self->head_position + self->shift <= self->calm_until &&
-                           self->heard_count < MOST_HEARD);
+    int calm = self->head_position + self->playout_offset <= self->calm_until &&
+               self->heard_count < MOST_HEARD;
+    PyBuffer_Release(&out);
+    return PyBool_FromLong(calm);
 }
 
-static PyObject *stream_heard(Stream *self, PyObject *Py_UNUSED(none))
+static PyObject *fast_path_heard(FastPath *self, PyObject *Py_UNUSED(none))
 {
     PyObject *told = PyList_New(0);
     for (Py_ssize_t i = 0; told != NULL && i < self->heard_count; i++) {
         const Block *block = &self->heard[i];
-        PyObject *item = Py_BuildValue("(Li)", (long long)(block->stop + self->shift), block->peak);
+        PyObject *item = Py_BuildValue("(Li)", (long long)(block->stop + self->playout_offset), block->peak);
         if (item == NULL || PyList_Append(told, item) < 0)
             Py_CLEAR(told);
         Py_XDECREF(item);
@@ -353,7 +381,7 @@ static PyObject *stream_heard(Stream *self, PyObject *Py_UNUSED(none))
     return told;
 }
 
-static PyObject *stream_end(Stream *self, PyObject *Py_UNUSED(none))
+static PyObject *fast_path_end(FastPath *self, PyObject *Py_UNUSED(none))
 {
     PyObject *last_at = self->has_last_at ? PyLong_FromLongLong(self->last_at) : Py_NewRef(Py_None);
     if (last_at == NULL)
@@ -371,17 +399,24 @@ static PyObject *stream_end(Stream *self, PyObject *Py_UNUSED(none))
 
 /* -- the type ---------------------------------------------------------------------------------- */
 
-static int stream_init(Stream *self, PyObject *args, PyObject *kwargs)
+static PyObject *fast_path_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"rate_hz", "block", "late", "untimed_late", "ahead", "keep", "most_pushed", NULL};
     long long rate, block, late, untimed_late, ahead, keep, most_pushed;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLLLLLL", names, &rate, &block, &late, &untimed_late,
                                      &ahead, &keep, &most_pushed))
-        return -1;
-    if (rate <= 0 || block <= 0 || keep < 0 || most_pushed <= 0) {
-        PyErr_SetString(PyExc_ValueError, "a stream needs a rate, a block, and room");
-        return -1;
+        return NULL;
+    if (rate <= 0 || rate > MOST_RATE_HZ || block <= 0 || block > MOST_SAMPLES ||
+        !within(late, MOST_SAMPLES) || !within(untimed_late, MOST_SAMPLES) ||
+        !within(ahead, MOST_SAMPLES) || keep < 0 || keep > MOST_SAMPLES || most_pushed <= 0 ||
+        most_pushed > MOST_SAMPLES) {
+        PyErr_SetString(PyExc_ValueError, "a fast path needs a rate, a block, and room, within bounds");
+        return NULL;
     }
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    FastPath *self = (FastPath *)(void *)allocate(type, 0); /* all of it zero */
+    if (self == NULL)
+        return NULL;
     self->rate = rate;
     self->block = block;
     self->late = late;
@@ -389,68 +424,88 @@ static int stream_init(Stream *self, PyObject *args, PyObject *kwargs)
     self->ahead = ahead;
     self->keep = keep;
     self->most_pushed = most_pushed;
-    return 0;
+    return (PyObject *)self;
 }
 
-static void stream_dealloc(Stream *self)
+static void let_go(FastPath *self)
 {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
     free(self->ring.samples);
     free(self->frames);
     free(self->heard);
+    self->ring = (Ring){NULL, 0};
+    self->frames = NULL;
+    self->heard = NULL;
+    self->frames_capacity = self->first_frame = self->end_frame = 0;
+    self->heard_capacity = self->heard_count = 0;
+    self->kept = self->head = self->placed = self->pushed = 0;
+}
+
+static PyObject *fast_path_release(FastPath *self, PyObject *Py_UNUSED(none))
+{
+    self->open = 0;
+    self->head_position += self->placed - self->head;
+    let_go(self);
+    Py_RETURN_NONE;
+}
+
+static void fast_path_dealloc(FastPath *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    let_go(self);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
 }
 
-static PyObject *stream_get_ready_end(Stream *self, void *Py_UNUSED(closure))
+static PyObject *fast_path_get_ready_end(FastPath *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromLongLong(self->head_position + (self->placed - self->head));
 }
 
-static PyObject *stream_get_pushed(Stream *self, void *Py_UNUSED(closure))
+static PyObject *fast_path_get_pushed(FastPath *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromSsize_t(self->pushed - self->placed);
 }
 
-static PyMethodDef stream_methods[] = {
-    {"push", (PyCFunction)(void (*)(void))stream_push, METH_FASTCALL, NULL},
-    {"take", (PyCFunction)stream_take, METH_NOARGS, NULL},
-    {"begin", (PyCFunction)stream_begin, METH_VARARGS, NULL},
-    {"expect", (PyCFunction)stream_expect, METH_VARARGS, NULL},
-    {"place", (PyCFunction)stream_place, METH_O, NULL},
-    {"add_to", (PyCFunction)stream_add_to, METH_O, NULL},
-    {"heard", (PyCFunction)stream_heard, METH_NOARGS, NULL},
-    {"end", (PyCFunction)stream_end, METH_NOARGS, NULL},
+static PyMethodDef fast_path_methods[] = {
+    {"push", (PyCFunction)(void (*)(void))fast_path_push, METH_FASTCALL, NULL},
+    {"take", (PyCFunction)fast_path_take, METH_NOARGS, NULL},
+    {"begin", (PyCFunction)fast_path_begin, METH_VARARGS, NULL},
+    {"expect", (PyCFunction)fast_path_expect, METH_VARARGS, NULL},
+    {"place", (PyCFunction)fast_path_place, METH_O, NULL},
+    {"add_to", (PyCFunction)fast_path_add_to, METH_O, NULL},
+    {"heard", (PyCFunction)fast_path_heard, METH_NOARGS, NULL},
+    {"end", (PyCFunction)fast_path_end, METH_NOARGS, NULL},
+    {"release", (PyCFunction)fast_path_release, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static PyGetSetDef stream_derived[] = {
-    {"ready_end", (getter)stream_get_ready_end, NULL, NULL, NULL},
-    {"pushed", (getter)stream_get_pushed, NULL, NULL, NULL},
+static PyGetSetDef fast_path_derived[] = {
+    {"ready_end", (getter)fast_path_get_ready_end, NULL, NULL, NULL},
+    {"pushed", (getter)fast_path_get_pushed, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyMemberDef stream_members[] = {
-    {"open", T_BOOL, offsetof(Stream, open), 0, NULL},
-    {"last_arrived_ns", T_LONGLONG, offsetof(Stream, last_arrived_ns), READONLY, NULL},
-    {"level", T_INT, offsetof(Stream, level), READONLY, NULL},
-    {"last_timed", T_BOOL, offsetof(Stream, last_timed), READONLY, NULL},
+static PyMemberDef fast_path_members[] = {
+    {"open", T_BOOL, offsetof(FastPath, open), 0, NULL},
+    {"last_arrived_ns", T_LONGLONG, offsetof(FastPath, last_arrived_ns), READONLY, NULL},
+    {"level", T_INT, offsetof(FastPath, level), READONLY, NULL},
+    {"last_timed", T_BOOL, offsetof(FastPath, last_timed), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyType_Slot stream_slots[] = {
-    {Py_tp_init, stream_init},
-    {Py_tp_dealloc, stream_dealloc},
-    {Py_tp_methods, stream_methods},
-    {Py_tp_getset, stream_derived},
-    {Py_tp_members, stream_members},
+static PyType_Slot fast_path_slots[] = {
+    {Py_tp_new, fast_path_new},
+    {Py_tp_dealloc, fast_path_dealloc},
+    {Py_tp_methods, fast_path_methods},
+    {Py_tp_getset, fast_path_derived},
+    {Py_tp_members, fast_path_members},
     {0, NULL},
 };
 
-PyType_Spec stream_spec = {
+PyType_Spec fast_path_spec = {
     .name = "roomtape.audio.timing._native.FastPath",
-    .basicsize = sizeof(Stream),
+    .basicsize = sizeof(FastPath),
     .flags = Py_TPFLAGS_DEFAULT,
-    .slots = stream_slots,
+    .slots = fast_path_slots,
 };

@@ -1,5 +1,5 @@
 /* The accelerator of the audio core. Everything here has a twin in Python that does the same, sample
- * by sample, and is used where this module was not built. The streams are in _fast_path.c.
+ * by sample, and is used where this module was not built. The fast path is in _fast_path.c.
  */
 
 #include "_native.h"
@@ -79,7 +79,7 @@ static PyObject *native_within_full_scale(PyObject *Py_UNUSED(module), PyObject 
 
 static int native_exec(PyObject *module)
 {
-    PyObject *type = PyType_FromSpec(&stream_spec);
+    PyObject *type = PyType_FromSpec(&fast_path_spec);
     if (type == NULL)
         return -1;
     int failed = PyModule_AddObjectRef(module, "FastPath", type);

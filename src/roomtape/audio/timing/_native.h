@@ -27,7 +27,7 @@ int peak_of(const int16_t *pcm, Py_ssize_t count);
 /* As mixed_down() does it for two channels. */
 void mix_down(int16_t *restrict mono, const int16_t *restrict stereo, Py_ssize_t count);
 
-extern PyType_Spec stream_spec;
+extern PyType_Spec fast_path_spec;
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -2,7 +2,13 @@ from ...types import Pcm
 from ..arrays import Samples
 
 class FastPath:
-    """One source at one rate, while it is steady. Samples are mono int16, positions samples."""
+    """One source at one rate, while nothing has to be decided. Samples are mono int16, positions
+    samples.
+
+    Any method may be called at any time, from any thread. What comes from outside is refused
+    where it is out of bounds: timestamps of 2**59 or more go the long way, other numbers of more
+    than 2**60 are a ValueError, and more than 64 bits an OverflowError.
+    """
 
     open: bool
     """Whether :meth:`push` takes anything; False at first."""
@@ -25,6 +31,9 @@ class FastPath:
             ahead: A frame that came earlier than this says nothing of the sender's clock.
             keep: So many samples are kept after they have been read.
             most_pushed: So many wait for :meth:`place` at most.
+
+        Raises:
+            ValueError: One of them is negative or too large.
         """
 
     def push(
@@ -55,12 +64,12 @@ class FastPath:
         position: int,
         next_pts: int,
         anchor: int,
-        shift: int,
+        playout_offset: int,
         last_at: int | None,
         /,
     ) -> None:
-        """From now on it is steady: ``pcm`` waits at ``position``, and ``next_pts`` comes behind
-        it."""
+        """The source goes this way from now on: ``pcm`` waits at ``position``, and ``next_pts``
+        comes behind it. What is read is heard ``playout_offset`` later."""
 
     def expect(self, window_end: int, low: int, calm_until: int, /) -> None:
         """Until the next :meth:`begin`, :meth:`place` need not tell of delays above ``low`` before
@@ -70,9 +79,9 @@ class FastPath:
         """Place what was pushed, as far as all is as it should be.
 
         Returns:
-            None if nothing of this is worth telling, and the stream is open and not far ahead of
-            ``now``. Else whether something is left; and of the frame that was delayed least, when
-            it came, and how long after its place (None if no frame says).
+            None if nothing of this is worth telling, and :attr:`open` is set, and what waits is
+            not far ahead of ``now``. Else whether something is left; and of the frame that was
+            delayed least, when it came, and how long after its place (None if no frame says).
         """
 
     def add_to(self, total: Samples, /) -> bool:
@@ -92,9 +101,12 @@ class FastPath:
         """Behind the last sample that was placed."""
 
     def end(self) -> tuple[bytes, int, int, int, int | None]:
-        """It is no longer steady. Gives back the samples, those that were read at last before
-        those that wait; how many of them were read; the position of the first that waits;
-        the timestamp expected next; and when something came last."""
+        """The source does not go this way any more. Gives back the samples, those that were read
+        at last before those that wait; how many of them were read; the position of the first that
+        waits; the timestamp expected next; and when something came last."""
+
+    def release(self) -> None:
+        """Take nothing more, and give all memory back; what was pushed and not taken is gone."""
 
 def add(total: Samples, pcm: Pcm, /) -> None:
     """``total += pcm``."""

@@ -1,14 +1,18 @@
-"""Streams that are *steady*: nothing has to be decided, since each frame continues the one before
-it and none is late. That is nearly always so, and the same few sums for hundreds of frames a
-second, which the accelerator does, where it was built.
+"""The fast path: while nothing has to be decided (each frame continues the one before it and none
+is late), the accelerator places and adds a source's samples, where it was built. That is nearly
+always so, and the same few sums for hundreds of frames a second.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import arrays
-from .placement import AHEAD_S, LATE_S, REORDER_S, UNTIMED_LATE_S
+from .placing.anchor import Arrival
+from .placing.anchored_stream import AHEAD_S, LATE_S, REORDER_S, UNTIMED_LATE_S
+from .playout import SPEECH_BLOCK_S
 
 if TYPE_CHECKING:
     from ._native import FastPath
@@ -16,15 +20,15 @@ if TYPE_CHECKING:
 _MOST_PUSHED_S = 10
 """More than this at once goes the long way, where it is bounded."""
 
-SPEECH_BLOCK_S = 0.1
-"""Whether somebody speaks is looked at in blocks of this length."""
+FAR_AHEAD_S = 1
+"""Who has pushed more than this ahead of the clock goes the long way."""
 
 
 def fast_path(rate_hz: int) -> FastPath | None:
     """For one source at one rate; None where there is no accelerator."""
     if arrays.NATIVE is None:
         return None
-    stream: FastPath = arrays.NATIVE.FastPath(
+    made: FastPath = arrays.NATIVE.FastPath(
         rate_hz=rate_hz,
         block=round(SPEECH_BLOCK_S * rate_hz),
         late=round(LATE_S * rate_hz),
@@ -33,4 +37,14 @@ def fast_path(rate_hz: int) -> FastPath | None:
         keep=round(REORDER_S * rate_hz),
         most_pushed=_MOST_PUSHED_S * rate_hz,
     )
-    return stream
+    return made
+
+
+def arrivals_of(fast_path: FastPath) -> list[Arrival]:
+    """Take out what was pushed and is not placed."""
+    if not fast_path.pushed:
+        return []
+    return [
+        Arrival(np.frombuffer(pcm, np.int16), at, pts, gap_is_silence)
+        for pcm, at, pts, gap_is_silence in fast_path.take()
+    ]

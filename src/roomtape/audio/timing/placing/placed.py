@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...types import Pcm
+from ....types import Pcm
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Placed:
         at: When the least delayed part of it came ...
         delay: ... and how long after its place that was, in samples; None where the arrival says
             nothing about the sender's clock.
+        epoch: Which anchor placed it: delays by different ones do not compare.
     """
 
     start: int
@@ -25,3 +26,4 @@ class Placed:
     gap_is_silence: bool
     at: int
     delay: int | None
+    epoch: int

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...types import Pcm
+from ....types import Pcm
 
 _JITTER_S = 0.08
 """A stream whose frames come earlier than this against its first is not jitter but a bot that

@@ -6,29 +6,52 @@ from bisect import bisect_right
 
 import numpy as np
 
-from ...types import Pcm
+from ....types import Pcm
 
 
 class DuplicateDetector:
-    """The frames of the last so many samples, by timestamp."""
+    """The last so many samples, by timestamp; where two frames overlap, what came last. In how
+    many pieces they came makes no difference."""
 
     def __init__(self, most_samples: int) -> None:
         self._most_samples = most_samples
-        self._frames: list[tuple[int, Pcm]] = []  # in order of timestamps
+        self._frames: list[tuple[int, Pcm]] = []  # in order of timestamps, disjoint
         self._samples = 0
 
     def add(self, pts: int, pcm: Pcm) -> None:
         """Remember ``pcm``; forget what is older than the bound, except the newest."""
-        if not self._frames or pts >= self._frames[-1][0]:
+        if not self._frames or pts >= _end(self._frames[-1]):
             self._frames.append((pts, pcm))
         else:
-            self._frames.insert(bisect_right(self._frames, pts, key=_pts), (pts, pcm))
+            self._put_between(pts, pcm)
         self._samples += len(pcm)
         forget = 0
         while self._samples > self._most_samples and forget < len(self._frames) - 1:
-            self._samples -= len(self._frames[forget][1])
+            surplus = self._samples - self._most_samples
+            first_pts, first = self._frames[forget]
+            if surplus < len(first):
+                self._frames[forget] = (first_pts + surplus, first[surplus:])
+                self._samples -= surplus
+                break
+            self._samples -= len(first)
             forget += 1
         del self._frames[:forget]
+
+    def _put_between(self, pts: int, pcm: Pcm) -> None:
+        end = pts + len(pcm)
+        first = last = bisect_right(self._frames, pts, key=_end)
+        pieces = [(pts, pcm)]
+        while last < len(self._frames) and self._frames[last][0] < end:
+            start, earlier = self._frames[last]
+            self._samples -= len(earlier)
+            if start < pts:
+                pieces.insert(0, (start, earlier[: pts - start]))
+                self._samples += pts - start
+            if start + len(earlier) > end:
+                pieces.append((end, earlier[end - start :]))
+                self._samples += start + len(earlier) - end
+            last += 1
+        self._frames[first:last] = pieces
 
     def extend(self, pts: int, pcm: Pcm) -> None:
         """Remember ``pcm``, piece by piece, so that the pieces are forgotten one by one."""
@@ -53,6 +76,10 @@ class DuplicateDetector:
                     pcm[low - pts : high - pts], earlier[low - start : high - start]
                 )
         return same if overlap >= len(pcm) else None
+
+
+def _end(frame: tuple[int, Pcm]) -> int:
+    return frame[0] + len(frame[1])
 
 
 def _pts(frame: tuple[int, Pcm]) -> int:

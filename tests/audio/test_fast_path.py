@@ -57,7 +57,7 @@ def steadiness(frames: list[Frame], seconds: int) -> float:
 
     def look(session: RecordingSession) -> None:
         timeline = session.sources[0]._timeline
-        seen.append(timeline is not None and timeline._steady)
+        seen.append(timeline is not None and timeline.on_fast_path)
 
     run({"alice": Part(frames)}, seconds, rate_hz=RATE, each_tick=look)
     return sum(seen) / len(seen)
@@ -99,8 +99,7 @@ def test_who_speaks_stays_steady_while_the_mixer_falls_behind_but_not_who_pushes
         at_ns = round(at * NS_PER_S / RATE / pace)
         push(source, Frame(at_ns, voice[at : at + STEP], RATE, None))
         units += session.advance(at_ns // 2)
-    assert source.stream is not None
-    assert source.stream.open is steady
+    assert source.inbox.fast is steady
     units += session.finish(8 * NS_PER_S)
     assert np.array_equal(pcm_of(b"".join(units)), voice)
 
