@@ -8,15 +8,24 @@ READY := $(VENV)/ready
 BENCH_VENV := .venv-bench
 NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 
-.PHONY: demo test check format bench soak clean
+# What waits for the real clock, or harms the machine for a while, runs side by side: it mostly sleeps.
+# All else uses a processor from its first moment to its last.
+OUTSIDE := realtime or root or browser
+SIDE_BY_SIDE := 5
+
+.PHONY: demo test check lint format bench soak clean
 
 demo: $(READY)
 	$(BIN)/roomtape demo --out demo-out
 
-test: check
-	$(BIN)/pytest
+test: lint
+	$(BIN)/pytest -n 2 -m 'not ($(OUTSIDE))'
+	$(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)'
 
-check: $(READY)
+check: lint
+	$(BIN)/pytest -n 2 -m 'not ($(OUTSIDE) or slow)'
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

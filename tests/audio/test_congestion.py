@@ -150,6 +150,7 @@ links = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(link=links)
 def test_words_stay_in_place_while_a_narrow_link_catches_up(link: Link) -> None:
@@ -165,6 +166,7 @@ def test_words_stay_in_place_where_they_overtake_each_other_meanwhile(
     assert_in_place_or_late(link.carried(spoken(SPEECH, RATE)), len(link.held))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     pause_s=st.floats(0.6, 10),

@@ -132,6 +132,7 @@ def test_timestamps_at_twice_the_rate_lose_less_than_half_a_second() -> None:
     assert report.reanchored >= 1
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     index=st.integers(0, 999),

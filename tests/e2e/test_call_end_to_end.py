@@ -45,7 +45,7 @@ class Recording:
     async def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait for an event."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while True:
                 line = await asyncio.to_thread(self.process.stdout.readline)
                 assert line, self.process.stderr and self.process.stderr.read()
@@ -67,7 +67,7 @@ class Recording:
         """
         self.process.terminate()
         event = await self.until(lambda event: event["event"] == "report")
-        assert await asyncio.to_thread(self.process.wait, 20) == 0
+        assert await asyncio.to_thread(self.process.wait, 120) == 0
         report: dict[str, Any] = event["report"]
         assert "error" not in [each["event"] for each in self.events]
         return report

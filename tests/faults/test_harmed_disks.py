@@ -145,6 +145,7 @@ async def test_a_file_that_may_not_be_moved_aside_is_told_and_stays(tmp_path: Pa
     assert (tmp_path / "a.1.wav").read_bytes() == b"an older recording"
 
 
+@pytest.mark.realtime
 async def test_a_disk_that_is_frozen_for_seconds_costs_nothing(disk: LoopDisk):
     events: list[RecordingEvent] = []
     recorders = [
@@ -183,7 +184,7 @@ async def test_a_disk_that_is_frozen_at_the_start_is_told_in_bounded_time_and_st
     kept = listing(disk.path)
     async with joined_call() as call:
         await asyncio.to_thread(disk.freeze)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             code = await call.engine.start_audio_recording_with_config(config)
         assert code is ErrorCode.FATAL
         assert "the disk has not answered for 0.5 s" in call.engine.last_error

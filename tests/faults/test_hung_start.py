@@ -14,6 +14,8 @@ from support.faulty_disk import HangingDisk
 from support.scripted_call import OPEN_FILE_FAILED, START, joined_call
 from support.scripted_recording import listing, until
 
+pytestmark = pytest.mark.realtime
+
 OLDER = b"an older recording"
 # Each kind of call before a recording has begun.
 CALLS = [
@@ -39,7 +41,7 @@ async def test_a_disk_that_hangs_at_the_start_is_told_and_nothing_is_left_when_i
         assert await call.engine.start_audio_recording(str(tmp_path / "b.wav")) is ErrorCode.OK
         disk.hang()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 code = await call.engine.start_audio_recording_with_config(config)
             assert code is ErrorCode.FATAL
             assert "a.wav: the disk has not answered for 0.2 s" in call.engine.last_error
@@ -65,7 +67,7 @@ async def test_a_start_that_is_cancelled_on_a_disk_that_hangs_leaves_nothing(
     disk.hang()
     recorder = AudioRecorder(AudioRecordingConfiguration(path, cycle_time=cycle_time), disk=disk)
     starting = asyncio.create_task(recorder.start())
-    await asyncio.to_thread(disk.waiting.wait, 10)
+    await asyncio.to_thread(disk.waiting.wait, 120)
     starting.cancel()
     await asyncio.sleep(0.05)
     disk.release()

@@ -19,6 +19,8 @@ from roomtape.storage.recover import recover
 from support.program import roomtape_environment
 from support.readers import read_all
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16000
 _TESTS = str(Path(__file__).parents[1])
 _RECORD = """
@@ -55,7 +57,7 @@ def record_under(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env=roomtape_environment({"PYTHONPATH": os.pathsep.join([_TESTS, *sys.path])}),
     )
     return done, json.loads(done.stdout) if done.stdout else {}

@@ -46,6 +46,7 @@ async def test_two_sources_pushed_from_threads_are_summed(tmp_path: Path):
     assert np.array_equal(read_all(tmp_path / "a.wav")[0], alice_said + bob_said)
 
 
+@pytest.mark.realtime
 def test_pushing_never_waits_for_the_event_loop(tmp_path: Path):
     async def main() -> tuple[int, Pcm]:
         pushed = 0
@@ -231,13 +232,14 @@ class Saying(MediaStreamTrack):
         return frame
 
 
+@pytest.mark.realtime
 async def test_a_track_is_recorded_until_it_ends(tmp_path: Path):
     said = noise(1, 1.0)
     config = AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=48000)
     async with AudioRecorder(config) as recorder:
         source = recorder.add_track(Saying(said), name="bob")
         failing = recorder.add_track(Saying(silence(0.1), failure=RuntimeError("unplugged")))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (source.closed and failing.closed):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     pcm, _ = read_all(tmp_path / "a.wav")

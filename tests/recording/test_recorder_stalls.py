@@ -40,12 +40,13 @@ async def recording_of_a_stopped_process(path: Path) -> dict[str, Any]:
             await asyncio.sleep(5)
             process.send_signal(signal.SIGCONT)
             said: dict[str, Any] = json.loads(await asyncio.to_thread(process.stdout.readline))
-            assert await asyncio.to_thread(process.wait, 30) == 0
+            assert await asyncio.to_thread(process.wait, 120) == 0
         finally:
             process.kill()
     return said
 
 
+@pytest.mark.realtime
 async def test_a_blocked_loop_costs_nothing_and_a_stopped_process_what_it_did_not_hear(
     tmp_path: Path,
 ):

@@ -45,7 +45,7 @@ async def heard_over(line: Line, seconds: float) -> RoomEar:
         audio.start(SystemClock())
         await alice.join(token=None, channel="x", uid="alice", listener=ear, local_audio=None)
         await bob.join(token=None, channel="x", uid="bob", listener=RoomEar(), local_audio=audio)
-        await ear.until(lambda: line.sent >= seconds * 50, within_s=seconds + 20)
+        await ear.until(lambda: line.sent >= seconds * 50, within_s=seconds + 120)
         await bob.leave()
         await ear.until_event("left", "bob")
         await alice.leave()

@@ -113,6 +113,6 @@ def loop_disk(directory: Path) -> Iterator[LoopDisk]:
 
 def run_as_root(*command: str) -> str:
     """What a command printed; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout

@@ -84,7 +84,7 @@ def run(program: str, *arguments: str) -> bytes:
     """What a program printed. It must succeed, and must be there."""
     if shutil.which(program) is None:
         _missing(program, "it is not on the PATH")
-    done = subprocess.run([program, *arguments], capture_output=True, check=False, timeout=120)
+    done = subprocess.run([program, *arguments], capture_output=True, check=False, timeout=600)
     complaint = done.stderr.decode(errors="replace").strip()
     assert done.returncode == 0, f"{program} failed: {complaint}"
     return done.stdout
