@@ -10,8 +10,10 @@ from functools import partial
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from support.lag import BUSY_S, Lag, measured_lag, take_precedence
+from support.side_by_side import SideBySide
 
 TRIES = 3
 _LAG = pytest.StashKey[Lag]()
@@ -23,7 +25,12 @@ settings.register_profile("search", derandomize=False, deadline=None, print_blob
 settings.load_profile("search" if "ROOMTAPE_EXAMPLES" in os.environ else "make test")
 
 
-@pytest.hookimpl(tryfirst=True)  # before markers select, and xdist reads its groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    return SideBySide(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before markers select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("network"):
@@ -31,9 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("realtime"):
             tried_again = partial(_machine_was_busy, item)
             item.add_marker(pytest.mark.flaky(reruns=TRIES - 1, condition=tried_again))
-        # What many tests look at is played once: all of them on one worker.
-        if "takes" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def _machine_was_busy(item: pytest.Item) -> bool:
