@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
+from support.ci import refuse_skip
 from support.lag import BUSY_S, Lag, measured_lag, take_precedence
 from support.side_by_side import SideBySide
 
@@ -78,7 +79,5 @@ def pytest_runtest_makereport(
         report.sections.append(
             ("lag", f"the machine kept this test waiting for up to {lag.worst_s:.3f} s")
         )
-    if report.skipped and os.environ.get("CI"):
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and in CI nothing may be: {call.excinfo}"
+    refuse_skip(report)
     return report

@@ -19,6 +19,7 @@ import pytest
 from roomtape.cli.record import parse_room
 from roomtape.errors import ConfigurationError
 from roomtape.media.voices import voice_path
+from support.lag import Lag
 from support.processes import stop
 from support.program import (
     Cli,
@@ -57,7 +58,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
 
 @pytest.mark.network
 def test_ctrl_c_and_sigterm_finish_the_files_and_two_recorders_know_of_each_other(
-    tmp_path: Path, server: str
+    tmp_path: Path, server: str, lag: Lag
 ):
     room = f"{server}/signals"
     plain = start_roomtape("record", room, "-o", tmp_path / "int.wav", "--name", "plain")
@@ -102,43 +103,45 @@ def test_ctrl_c_and_sigterm_finish_the_files_and_two_recorders_know_of_each_othe
     for name, rate in (("int.wav", 32000), ("term.aac", 32000)):
         pcm, read_rate = read_all(tmp_path / name)
         assert read_rate == rate
-        assert 1.4 < len(pcm) / rate < 10
+        assert 1.4 < len(pcm) / rate < 10 + 10 * lag.worst_s
     assert {each.name for each in tmp_path.iterdir()} == {"int.wav", "term.aac", "term.aac.json"}
 
 
 @pytest.mark.network
 def test_it_stops_by_itself_after_its_duration_and_what_is_spoken_is_heard(
-    tmp_path: Path, server: str
+    tmp_path: Path, server: str, lag: Lag
 ):
     room = f"{server}/speak%20up"
     hears = start_roomtape(
         *("record", room, "-o", tmp_path / "hears.wav", "--position", "remote"),
-        *("--sample-rate", "48000", "--duration", "9", "--name", "ear"),
+        *("--sample-rate", "48000", "--name", "ear"),
     )
     try:
-        read_until(hears, "recording to")
+        lines = read_until(hears, "recording to")
         speaks = run_roomtape(
             *("record", room, "-o", tmp_path / "speaks.wav", "--position", "local"),
             *("--sample-rate", "48000", "--duration", "5", "--name", "mouth"),
             *("--speak", voice_path("dave")),
         )
-        said, errors = hears.communicate(timeout=120)
+        lines += read_until(hears, "mouth left")
+        hears.terminate()
+        rest, errors = hears.communicate(timeout=120)
+        said = "".join(lines) + rest
     finally:
         stop(hears)
     assert (speaks.returncode, speaks.stderr) == (0, "")
     assert (hears.returncode, errors) == (0, "")
     assert "mouth joined\n" in said
     assert "mouth is recording, too\n" in said
-    assert "mouth left" in said
     assert re.search(r"mouth: in the room .* spoke \d\.\d s, lost 0\.\d\d s", said), said
     assert re.search(r"mouth \(local\): in the room", speaks.stdout), speaks.stdout
     mine, _ = read_all(tmp_path / "speaks.wav")
-    assert abs(len(mine) / 48000 - 5) < 0.1
+    assert abs(len(mine) / 48000 - 5) < 0.1 + lag.worst_s
     heard, _ = read_all(tmp_path / "hears.wav")
-    assert abs(len(heard) / 48000 - 9) < 0.1
+    assert len(heard) > len(mine)
     voice = speech("dave")
     offset_s, likeness = offset_of(mine, voice, 48000)
-    assert 0 <= offset_s < 1
+    assert 0 <= offset_s < 1 + lag.worst_s
     assert likeness > 0.99, "what is published is what is recorded"
     assert offset_of(voice[48000 : 4 * 48000], heard, 48000)[1] > 0.8
 
@@ -177,13 +180,14 @@ def test_a_server_that_is_killed_ends_the_recording_with_a_complete_file(tmp_pat
 
 
 @pytest.mark.network
-def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str):
+def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str, lag: Lag):
     mouth = start_roomtape(
         *("record", f"{server}/meters", "-o", tmp_path / "b.wav", "--name", "mouth"),
-        *("--speak", voice_path("alice"), "--duration", "9"),
+        *("--speak", voice_path("alice")),
     )
     ours, theirs = pty.openpty()
     try:
+        read_until(mouth, "recording to")
         with subprocess.Popen(
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{server}/meters"),
@@ -211,7 +215,8 @@ def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str):
     assert "mouth" in text
     assert "█" in text
     assert "Traceback" not in text
-    assert 3.9 < len(read_all(tmp_path / "a.wav")[0]) / 32000 < 4.2
+    length_s = len(read_all(tmp_path / "a.wav")[0]) / 32000
+    assert 3.9 < length_s < 4.2 + lag.worst_s
 
 
 # -- what it refuses ------------------------------------------------------------------------------

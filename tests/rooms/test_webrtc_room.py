@@ -26,6 +26,7 @@ from roomtape.rooms.webrtc import signalling
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.server.token import make_token
+from support.lag import Lag
 from support.processes import SUPPORT, kill, python_process
 from support.room_listener import RoomEar, likeness, speaking, voice
 
@@ -134,7 +135,9 @@ async def test_who_comes_back_joins_anew(meeting: Meeting) -> None:
     assert about_bob == ["joined", "track ended", "left", "joined"]
 
 
-async def test_a_killed_participant_is_missed_within_ten_seconds(meeting: Meeting) -> None:
+async def test_a_killed_participant_is_missed_within_ten_seconds(
+    meeting: Meeting, lag: Lag
+) -> None:
     alice = await meeting.join("alice")
     client = str(SUPPORT / "room_client.py")
     async with python_process(client, meeting.server.url, "standup", "bob", ready="joined") as bob:
@@ -142,10 +145,14 @@ async def test_a_killed_participant_is_missed_within_ten_seconds(meeting: Meetin
         kill(bob)
         killed = time.monotonic()
         await alice.ear.until_event("left", "bob", "connection lost")
-        assert time.monotonic() - killed < NOTICED_WITHIN_S
+        noticed_s = time.monotonic() - killed
+        lag.look()
+        assert noticed_s < NOTICED_WITHIN_S + lag.worst_s
 
 
-async def test_a_participant_that_hangs_is_missed_within_ten_seconds(meeting: Meeting) -> None:
+async def test_a_participant_that_hangs_is_missed_within_ten_seconds(
+    meeting: Meeting, lag: Lag
+) -> None:
     alice = await meeting.join("alice")
     client = str(SUPPORT / "room_client.py")
     async with python_process(client, meeting.server.url, "standup", "bob", ready="joined") as bob:
@@ -154,7 +161,9 @@ async def test_a_participant_that_hangs_is_missed_within_ten_seconds(meeting: Me
         bob.send_signal(signal.SIGSTOP)
         hung = time.monotonic()
         await alice.ear.until_event("left", "bob", "connection lost")
-        assert time.monotonic() - hung < NOTICED_WITHIN_S
+        noticed_s = time.monotonic() - hung
+        lag.look()
+        assert noticed_s < NOTICED_WITHIN_S + lag.worst_s
         kill(bob)
 
 
@@ -215,7 +224,7 @@ async def test_a_room_is_lost_when_its_server_stays_away(
     assert alice.ear.events.count(alice.ear.events[-1]) == 1
 
 
-async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting) -> None:
+async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting, lag: Lag) -> None:
     alice = await meeting.join("alice", silent=True)
     bob = await meeting.join("bob", silent=True)
     await bob.room.publish(None)
@@ -238,7 +247,7 @@ async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting)
     assert after.gap_is_silence
     arrivals_ns = alice.ear.arrivals_ns["bob"]
     paused_s = (arrivals_ns[paused_at] - arrivals_ns[paused_at - 1]) / 1e9
-    assert (after.pts - before.pts) / 48000 == pytest.approx(paused_s, abs=0.1)
+    assert (after.pts - before.pts) / 48000 == pytest.approx(paused_s, abs=0.1 + lag.worst_s)
     assert ("track ended", "bob") not in alice.ear.events
     for audio in (first, second):
         await audio.stop()
