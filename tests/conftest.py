@@ -9,21 +9,17 @@ from collections.abc import Generator, Iterator
 from functools import partial
 
 import pytest
-from hypothesis import settings
 from xdist.remote import Producer
 
 from support.ci import refuse_skip
+from support.examples import load_profile
 from support.lag import BUSY_S, Lag, measured_lag, take_precedence
 from support.side_by_side import SideBySide
 
 TRIES = 3
 _LAG = pytest.StashKey[Lag]()
 
-# A failure must come again when the test does: the examples are the same each time. Whoever looks
-# for new ones asks for many: then they are drawn at random.
-settings.register_profile("make test", derandomize=True, deadline=None, print_blob=True)
-settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
-settings.load_profile("search" if "ROOMTAPE_EXAMPLES" in os.environ else "make test")
+load_profile()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,7 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _machine_was_busy(item: pytest.Item) -> bool:
-    return item.stash[_LAG].worst_s > BUSY_S
+    lag = item.stash.get(_LAG, None)
+    return lag is not None and lag.worst_s > BUSY_S
 
 
 @pytest.fixture(scope="session")
