@@ -19,8 +19,10 @@ demo: $(READY)
 	$(BIN)/roomtape demo --out demo-out
 
 test: lint
-	$(BIN)/pytest -n 2 -m 'not ($(OUTSIDE))'
-	$(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)'
+	@failed=0; \
+	echo "On a scripted clock:"; $(BIN)/pytest -n 2 -m 'not ($(OUTSIDE))' || failed=1; \
+	echo "In real time:"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)' || failed=1; \
+	exit $$failed
 
 check: lint
 	$(BIN)/pytest -n 2 -m 'not ($(OUTSIDE) or slow)'
