@@ -36,8 +36,12 @@ class Machine:
 
     @property
     def shell(self) -> tuple[str, ...]:
-        """The command that runs a program in it."""
-        return ("ip", "netns", "exec", self.name)
+        """The command that runs a program in it.
+
+        Not ``ip netns exec``: that copies all mounts for the program, and a disk that another test
+        unmounts meanwhile would stay mounted there.
+        """
+        return ("nsenter", f"--net=/run/netns/{self.name}")
 
     def link(self, device: str, state: str) -> None:
         _ip("-n", self.name, "link", "set", device, state)
