@@ -12,6 +12,7 @@ NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 # All else uses a processor from its first moment to its last.
 OUTSIDE := realtime or root or browser
 SIDE_BY_SIDE := 5
+PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: demo test check lint format bench soak clean
 
@@ -20,12 +21,12 @@ demo: $(READY)
 
 test: lint
 	@failed=0; \
-	echo "On a scripted clock:"; $(BIN)/pytest -n 2 -m 'not ($(OUTSIDE))' || failed=1; \
+	echo "On a scripted clock:"; $(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' || failed=1; \
 	echo "In real time:"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)' || failed=1; \
 	exit $$failed
 
 check: lint
-	$(BIN)/pytest -n 2 -m 'not ($(OUTSIDE) or slow)'
+	$(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE) or slow)'
 
 lint: $(READY)
 	$(BIN)/ruff check .
