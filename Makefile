@@ -21,8 +21,8 @@ demo: $(READY)
 
 test: lint
 	@failed=0; \
-	echo "On a scripted clock:"; $(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' || failed=1; \
-	echo "In real time:"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)' || failed=1; \
+	echo "Tests, 1 of 2: what waits for no clock"; $(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' || failed=1; \
+	echo "Tests, 2 of 2: what runs in real time"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)' || failed=1; \
 	exit $$failed
 
 check: lint

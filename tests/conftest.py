@@ -35,6 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("realtime"):
             tried_again = partial(_machine_was_busy, item)
             item.add_marker(pytest.mark.flaky(reruns=TRIES - 1, condition=tried_again))
+    if "PYTEST_XDIST_WORKER" in os.environ:  # what takes long must not begin last
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _machine_was_busy(item: pytest.Item) -> bool:

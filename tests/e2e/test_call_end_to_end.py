@@ -28,7 +28,7 @@ from support.readers import read_all
 from support.serving import serving
 from support.signals import offset_of, speech
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 PRESENT, ABSENT = 0.25, 0.15
 TOLERANCE_S = 0.1

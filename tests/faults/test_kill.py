@@ -27,6 +27,7 @@ MOST_MISSING_S = 1.0
 AAC_FRAME = 1024
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_a_kill_at_any_moment_costs_at_most_a_second(tmp_path: Path, lag: Lag):
     seed = random.randrange(1 << 30)

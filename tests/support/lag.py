@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-BUSY_S = 0.05
+BUSY_S = 0.1
 """A test that fails in real time while it was kept waiting for longer has one more try."""
 _LOOK_S = 0.1
 _WAITS_FOR_S = 0.4  # half a second, less what a tick takes of it
