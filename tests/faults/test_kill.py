@@ -43,8 +43,7 @@ def test_a_kill_at_any_moment_costs_at_most_a_second(tmp_path: Path, lag: Lag):
     missing_s.sort()
     print(  # noqa: T201
         f"{len(moments)} kills, {len(missing_s)} files, missing at most {missing_s[-1]:.2f} s, "
-        f"median {missing_s[len(missing_s) // 2]:.2f} s; "
-        f"the machine kept them waiting for up to {lag.worst_s:.2f} s"
+        f"median {missing_s[len(missing_s) // 2]:.2f} s; the bound: {most_missing_s:.2f} s"
     )
     assert missing_s[-1] <= most_missing_s
 
