@@ -8,15 +8,27 @@ READY := $(VENV)/ready
 BENCH_VENV := .venv-bench
 NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 
-.PHONY: demo test check format bench soak clean
+# What waits for the real clock, or harms the machine for a while, runs side by side: it mostly sleeps.
+# All else uses a processor from its first moment to its last.
+OUTSIDE := realtime or root or browser
+SIDE_BY_SIDE := 5
+PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test check lint format bench soak clean
 
 demo: $(READY)
 	$(BIN)/roomtape demo --out demo-out
 
-test: check
-	$(BIN)/pytest
+test: lint
+	@failed=0; \
+	echo "Tests, 1 of 2: what waits for no clock"; $(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' || failed=1; \
+	echo "Tests, 2 of 2: what runs in real time"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)' || failed=1; \
+	exit $$failed
 
-check: $(READY)
+check: lint
+	$(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE) or slow)'
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -1,17 +1,82 @@
-"""Tests that run in real time get a second and a third chance: a busy machine can spoil a take.
-
-What runs on the scripted clock gets none: there, a failure is a failure.
+"""What holds for all tests: who may try again and when, what a missing tool means, which examples
+a property is tried with. docs/testing.md tells it in full.
 """
 
-from pathlib import Path
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from functools import partial
 
 import pytest
+from xdist.remote import Producer
 
-REAL_TIME = ("cli", "e2e", "faults", "network", "recording", "rooms", "server")
+from support.ci import refuse_skip
+from support.examples import load_profile
+from support.lag import BUSY_S, Lag, measured_lag, take_precedence
+from support.side_by_side import SideBySide
+
+TRIES = 3
+_LAG = pytest.StashKey[Lag]()
+
+load_profile()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    return SideBySide(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before markers select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in REAL_TIME:
-            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+        if item.get_closest_marker("network"):
+            item.add_marker("realtime")
+        if item.get_closest_marker("realtime"):
+            tried_again = partial(_machine_was_busy, item)
+            item.add_marker(pytest.mark.flaky(reruns=TRIES - 1, condition=tried_again))
+    if "PYTEST_XDIST_WORKER" in os.environ:  # what takes long must not begin last
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _machine_was_busy(item: pytest.Item) -> bool:
+    lag = item.stash.get(_LAG, None)
+    return lag is not None and lag.worst_s > BUSY_S
+
+
+@pytest.fixture(scope="session")
+def precedence() -> None:
+    """Tests in real time come first on the processors, in workers of their own."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        take_precedence()
+
+
+@pytest.fixture(autouse=True)
+def lag(request: pytest.FixtureRequest) -> Iterator[Lag | None]:
+    """What the machine costs a test in real time while it runs; None for any other test."""
+    if request.node.get_closest_marker("realtime") is None:
+        yield None
+        return
+    request.getfixturevalue("precedence")
+    with measured_lag() as measured:
+        request.node.stash[_LAG] = measured
+        yield measured
+
+
+@pytest.fixture
+def attempt(request: pytest.FixtureRequest) -> int:
+    """Which run of the test this is: 1, or more where it is tried again."""
+    return getattr(request.node, "execution_count", 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and (lag := item.stash.get(_LAG, None)):
+        report.sections.append(
+            ("lag", f"the machine kept this test waiting for up to {lag.worst_s:.3f} s")
+        )
+    refuse_skip(report)
+    return report

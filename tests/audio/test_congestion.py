@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomtape.types import SourceReport
+from support.examples import examples
 from support.scripted import Frame, play, shifts_of, spoken, uniform
 from support.signals import noise
 
@@ -150,13 +151,14 @@ links = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@pytest.mark.slow
+@examples(40)
 @given(link=links)
 def test_words_stay_in_place_while_a_narrow_link_catches_up(link: Link) -> None:
     assert_in_place_or_late(link.carried(spoken(SPEECH, RATE)), len(link.held))
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@examples(20)
 @given(link=links, pace=st.floats(1.3, 4))
 def test_words_stay_in_place_where_they_overtake_each_other_meanwhile(
     link: Link, pace: float
@@ -165,7 +167,8 @@ def test_words_stay_in_place_where_they_overtake_each_other_meanwhile(
     assert_in_place_or_late(link.carried(spoken(SPEECH, RATE)), len(link.held))
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@pytest.mark.slow
+@examples(20)
 @given(
     pause_s=st.floats(0.6, 10),
     jitter_s=st.sampled_from([0.0, 0.02, 0.06]),
@@ -223,7 +226,7 @@ class Congested:
         return survivors
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@examples(20)
 @given(
     link=st.builds(
         Congested,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomtape.audio import arrays
@@ -16,6 +15,7 @@ from roomtape.audio.downmix import mixed_down
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.timing.fast_path import fast_path
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, IntervalKind, Pcm
+from support.examples import examples
 from support.scripted import (
     Frame,
     Part,
@@ -35,7 +35,7 @@ RATE = 16000
 STEP = RATE // 50
 
 pytestmark = pytest.mark.skipif(
-    arrays.NATIVE is None and "CI" not in os.environ,
+    arrays.NATIVE is None,
     reason="the accelerator is not built: no C compiler, or no Python headers",
 )
 
@@ -183,7 +183,7 @@ def _stereo(pcm: Pcm) -> Pcm:
     return pcm if pcm.ndim == 2 else np.stack([pcm, pcm // 3], axis=1)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(a_stream(), min_size=1, max_size=3), st.sampled_from([0.05, 0.2, 0.4]), st.data())
 def test_whatever_comes_python_and_the_accelerator_agree(
     streams: list[list[Frame]], tick_s: float, data: st.DataObject

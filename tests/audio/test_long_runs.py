@@ -26,6 +26,7 @@ def new_session(rate_hz: int = RATE) -> SoloSession:
     )
 
 
+@pytest.mark.slow
 def test_a_day_of_sparse_speech_is_exact_at_its_end_and_takes_no_memory() -> None:
     session = new_session(4000)
     source = session.add_source("alice", local=False, joined_ns=0)

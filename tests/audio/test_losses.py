@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomtape.types import IntervalKind
+from support.examples import examples
 from support.scripted import (
     Frame,
     Jitter,
@@ -72,7 +73,7 @@ def place_s(frame: Frame) -> float:
     return START_S + (frame.pts - 5000) / RATE
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(harm=harms)
 def test_what_survives_loss_is_at_its_exact_place(harm: Harm) -> None:
     frames, doubles, lost_s = through(harm, spoken(noise(harm.seed, SPOKEN_S, RATE), RATE))
@@ -91,7 +92,7 @@ def test_what_survives_loss_is_at_its_exact_place(harm: Harm) -> None:
 
 
 @pytest.mark.parametrize("kind", ["uniform", "half-normal"])
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 @given(harm=harms)
 def test_what_survives_loss_and_jitter_is_within_20_ms_of_its_place(kind: str, harm: Harm) -> None:
     jitter: Jitter = JITTERS[kind]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soxr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomtape.audio.arrays import Samples
 from roomtape.audio.limiter import Limiter
 from roomtape.audio.mixer import Mixer
 from roomtape.types import Pcm
+from support.examples import examples
 from support.scripted import Part, pcm_of, run, spoken
 from support.signals import noise, snr_db, tone
 
@@ -85,7 +86,7 @@ def test_the_gain_comes_down_in_a_ramp_and_not_in_a_step() -> None:
     assert after.max() <= 5
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 2**16),
     gains=st.lists(st.floats(0, 12), min_size=1, max_size=30),

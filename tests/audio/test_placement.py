@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomtape.audio.timing.placing.anchor import Arrival
 from roomtape.audio.timing.placing.placement import Placement
+from support.examples import examples
 from support.signals import noise
 
 RATE = 8000
 SIZE = 160
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     seed=st.integers(0, 2**16),
     first_pts=st.integers(-(1 << 33), 1 << 33),
@@ -49,7 +50,7 @@ def test_any_order_of_arrival_gives_the_same_places(
     assert placement.duplicate_samples == 0
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     stamps=st.lists(st.one_of(st.none(), st.integers(-(1 << 40), 1 << 40)), max_size=80),
     sizes=st.lists(st.sampled_from([0, 1, 20, 160, 960, 5000]), min_size=1, max_size=5),

@@ -22,6 +22,7 @@ RATE = 8000
 JITTERS = {"uniform": uniform(0.06), "half-normal": half_normal(0.06)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ppm", "minutes", "kind"),
     [

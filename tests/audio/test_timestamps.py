@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.scripted import Frame, Jitter, no_jitter, play, shifts_of, spoken, uniform
 from support.signals import noise
 
@@ -132,7 +133,8 @@ def test_timestamps_at_twice_the_rate_lose_less_than_half_a_second() -> None:
     assert report.reanchored >= 1
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@pytest.mark.slow
+@examples(40)
 @given(
     index=st.integers(0, 999),
     pts=st.one_of(
@@ -151,7 +153,7 @@ def test_one_garbage_timestamp_harms_no_more_than_its_surroundings(index: int, p
     assert reanchored <= (1 if index < 20 or index == 999 else 0)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(
     jumps=st.lists(
         st.tuples(st.integers(1, 990), st.integers(-(1 << 40), 1 << 40)), min_size=1, max_size=6

@@ -19,6 +19,7 @@ from roomtape.cli.demo_call import SCENES, Scene, SceneResult, VoiceCheck
 from roomtape.media.voices import VOICES
 from roomtape.types import Pcm
 from support.damage import write_wav
+from support.lag import Lag
 from support.program import Cli, assert_one_line_error
 from support.readers import read_all
 from support.signals import speech
@@ -28,9 +29,11 @@ SHORT = Scene("mixed.wav", 9, (("alice", 0.5), ("dave", 1.5)))
 
 @pytest.mark.network
 def test_a_scene_is_played_recorded_checked_and_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_here: Cli
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_here: Cli, lag: Lag
 ):
     monkeypatch.setattr(demo, "SCENES", (SHORT,))
+    # On a busy machine voices come late; how late they may is what tests/e2e looks at.
+    monkeypatch.setattr(demo, "_TOLERANCE_S", 1.0)
     out = tmp_path / "demo-out"
     out.mkdir()
     (out / "mixed.wav").write_bytes(b"an earlier demo")
@@ -43,7 +46,9 @@ def test_a_scene_is_played_recorded_checked_and_drawn(
     assert {each.name for each in out.iterdir()} == {"mixed.wav", "mixed.png", "notes.txt"}
     assert (out / "mixed.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     pcm, rate = read_all(out / "mixed.wav")
-    assert 9 <= len(pcm) / rate < 12  # and the demo itself has checked it against the clock
+    assert (
+        9 <= len(pcm) / rate < 12 + lag.worst_s
+    )  # and the demo itself has checked it against the clock
 
 
 def result_of(pcm: Pcm, path: Path, scene: Scene, spoken: dict[str, float]) -> SceneResult:

@@ -47,7 +47,7 @@ def test_on_a_terminal_a_table_is_shown(recording: Path):
         [sys.executable, "-m", "roomtape", "inspect", str(recording)],
         stdout=terminal,
         check=True,
-        timeout=60,
+        timeout=300,
         env=roomtape_environment({"TERM": "xterm-256color"}),
     )
     os.close(terminal)

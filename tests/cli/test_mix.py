@@ -54,6 +54,7 @@ def test_one_source_alone_comes_out_bit_by_bit(tmp_path: Path, rate: int, run_he
     assert np.array_equal(read_all(tmp_path / "out.wav")[0], said)
 
 
+@pytest.mark.slow
 def test_eight_full_scale_sources_give_no_clipped_sample(tmp_path: Path, run_here: Cli):
     rng = np.random.default_rng(7)
     sources = []
@@ -84,6 +85,7 @@ def half_an_hour_of_impulses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("train") / "train.wav", train)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [16000, 32000, 44100])
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 def test_impulses_land_within_a_sample_from_the_first_to_the_last_of_30_minutes(

@@ -19,6 +19,7 @@ import pytest
 from roomtape.cli.record import parse_room
 from roomtape.errors import ConfigurationError
 from roomtape.media.voices import voice_path
+from support.lag import Lag
 from support.processes import stop
 from support.program import (
     Cli,
@@ -31,8 +32,6 @@ from support.program import (
 from support.readers import read_all
 from support.serving import serving
 from support.signals import offset_of, speech
-
-pytestmark = pytest.mark.network
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -57,8 +56,9 @@ def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
 # -- how it ends ----------------------------------------------------------------------------------
 
 
+@pytest.mark.network
 def test_ctrl_c_and_sigterm_finish_the_files_and_two_recorders_know_of_each_other(
-    tmp_path: Path, server: str
+    tmp_path: Path, server: str, lag: Lag
 ):
     room = f"{server}/signals"
     plain = start_roomtape("record", room, "-o", tmp_path / "int.wav", "--name", "plain")
@@ -74,8 +74,8 @@ def test_ctrl_c_and_sigterm_finish_the_files_and_two_recorders_know_of_each_othe
         plain.send_signal(signal.SIGINT)
         json_lines += read_until(as_json, '"left"')
         as_json.send_signal(signal.SIGTERM)
-        rest, plain_errors = plain.communicate(timeout=30)
-        json_rest, json_errors = as_json.communicate(timeout=30)
+        rest, plain_errors = plain.communicate(timeout=120)
+        json_rest, json_errors = as_json.communicate(timeout=120)
     finally:
         stop(plain)
         stop(as_json)
@@ -103,46 +103,50 @@ def test_ctrl_c_and_sigterm_finish_the_files_and_two_recorders_know_of_each_othe
     for name, rate in (("int.wav", 32000), ("term.aac", 32000)):
         pcm, read_rate = read_all(tmp_path / name)
         assert read_rate == rate
-        assert 1.4 < len(pcm) / rate < 10
+        assert 1.4 < len(pcm) / rate < 10 + 10 * lag.worst_s
     assert {each.name for each in tmp_path.iterdir()} == {"int.wav", "term.aac", "term.aac.json"}
 
 
+@pytest.mark.network
 def test_it_stops_by_itself_after_its_duration_and_what_is_spoken_is_heard(
-    tmp_path: Path, server: str
+    tmp_path: Path, server: str, lag: Lag
 ):
     room = f"{server}/speak%20up"
     hears = start_roomtape(
         *("record", room, "-o", tmp_path / "hears.wav", "--position", "remote"),
-        *("--sample-rate", "48000", "--duration", "9", "--name", "ear"),
+        *("--sample-rate", "48000", "--name", "ear"),
     )
     try:
-        read_until(hears, "recording to")
+        lines = read_until(hears, "recording to")
         speaks = run_roomtape(
             *("record", room, "-o", tmp_path / "speaks.wav", "--position", "local"),
             *("--sample-rate", "48000", "--duration", "5", "--name", "mouth"),
             *("--speak", voice_path("dave")),
         )
-        said, errors = hears.communicate(timeout=30)
+        lines += read_until(hears, "mouth left")
+        hears.terminate()
+        rest, errors = hears.communicate(timeout=120)
+        said = "".join(lines) + rest
     finally:
         stop(hears)
     assert (speaks.returncode, speaks.stderr) == (0, "")
     assert (hears.returncode, errors) == (0, "")
     assert "mouth joined\n" in said
     assert "mouth is recording, too\n" in said
-    assert "mouth left" in said
     assert re.search(r"mouth: in the room .* spoke \d\.\d s, lost 0\.\d\d s", said), said
     assert re.search(r"mouth \(local\): in the room", speaks.stdout), speaks.stdout
     mine, _ = read_all(tmp_path / "speaks.wav")
-    assert abs(len(mine) / 48000 - 5) < 0.1
+    assert abs(len(mine) / 48000 - 5) < 0.1 + lag.worst_s
     heard, _ = read_all(tmp_path / "hears.wav")
-    assert abs(len(heard) / 48000 - 9) < 0.1
+    assert len(heard) > len(mine)
     voice = speech("dave")
     offset_s, likeness = offset_of(mine, voice, 48000)
-    assert 0 <= offset_s < 1
+    assert 0 <= offset_s < 1 + lag.worst_s
     assert likeness > 0.99, "what is published is what is recorded"
     assert offset_of(voice[48000 : 4 * 48000], heard, 48000)[1] > 0.8
 
 
+@pytest.mark.network
 def test_a_server_that_is_killed_ends_the_recording_with_a_complete_file(tmp_path: Path):
     # As the program, only that it gives the server up after two seconds instead of thirty.
     code = (
@@ -166,7 +170,7 @@ def test_a_server_that_is_killed_ends_the_recording_with_a_complete_file(tmp_pat
             read_until(recording, "recording to")
             time.sleep(1)
             server.kill()
-            said, errors = recording.communicate(timeout=60)
+            said, errors = recording.communicate(timeout=120)
         finally:
             stop(recording)
     assert recording.returncode == 1
@@ -175,13 +179,15 @@ def test_a_server_that_is_killed_ends_the_recording_with_a_complete_file(tmp_pat
     assert len(read_all(path)[0]) > 2.5 * 32000
 
 
-def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str):
+@pytest.mark.network
+def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str, lag: Lag):
     mouth = start_roomtape(
         *("record", f"{server}/meters", "-o", tmp_path / "b.wav", "--name", "mouth"),
-        *("--speak", voice_path("alice"), "--duration", "9"),
+        *("--speak", voice_path("alice")),
     )
     ours, theirs = pty.openpty()
     try:
+        read_until(mouth, "recording to")
         with subprocess.Popen(
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{server}/meters"),
@@ -199,7 +205,7 @@ def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str):
                     shown += piece
             except OSError:  # the other end is closed
                 pass
-            assert recording.wait(30) == 0
+            assert recording.wait(120) == 0
     finally:
         os.close(ours)
         stop(mouth)
@@ -209,12 +215,14 @@ def test_on_a_terminal_it_shows_meters(tmp_path: Path, server: str):
     assert "mouth" in text
     assert "█" in text
     assert "Traceback" not in text
-    assert 3.9 < len(read_all(tmp_path / "a.wav")[0]) / 32000 < 4.2
+    length_s = len(read_all(tmp_path / "a.wav")[0]) / 32000
+    assert 3.9 < length_s < 4.2 + lag.worst_s
 
 
 # -- what it refuses ------------------------------------------------------------------------------
 
 
+@pytest.mark.network
 def test_tokens_open_rooms_and_nothing_else_does(tmp_path: Path):
     path = tmp_path / "a.wav"
     with serving("--secret", SECRET) as (_, url):
@@ -236,6 +244,7 @@ def test_tokens_open_rooms_and_nothing_else_does(tmp_path: Path):
     assert len(read_all(path)[0]) > 0
 
 
+@pytest.mark.network
 def test_a_name_that_is_taken_is_one_line(tmp_path: Path, server: str):
     with start_roomtape("record", f"{server}/taken", "-o", tmp_path / "a.wav") as first:
         try:
@@ -298,6 +307,7 @@ def test_bad_input_is_one_line_leaves_nothing_and_harms_nothing(
     }
 
 
+@pytest.mark.network
 def test_a_place_where_nothing_may_be_written_is_one_line(tmp_path: Path, server: str):
     shut = tmp_path / "shut"
     shut.mkdir()
@@ -313,7 +323,7 @@ def test_a_place_where_nothing_may_be_written_is_one_line(tmp_path: Path, server
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=60,
+                timeout=300,
                 env=roomtape_environment(),
                 preexec_fn=obey_permissions,
             )

@@ -21,13 +21,14 @@ from roomtape.media.voices import voice_path
 from roomtape.types import Pcm
 from support.browser import chromium
 from support.damage import write_wav
+from support.lag import Lag
 from support.processes import SUPPORT, python_process, stop, tell
 from support.program import start_roomtape
 from support.readers import read_all
 from support.serving import serving
 from support.signals import offset_of, speech
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 PRESENT, ABSENT = 0.25, 0.15
 TOLERANCE_S = 0.1
@@ -45,7 +46,7 @@ class Recording:
     async def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait for an event."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while True:
                 line = await asyncio.to_thread(self.process.stdout.readline)
                 assert line, self.process.stderr and self.process.stderr.read()
@@ -67,7 +68,7 @@ class Recording:
         """
         self.process.terminate()
         event = await self.until(lambda event: event["event"] == "report")
-        assert await asyncio.to_thread(self.process.wait, 20) == 0
+        assert await asyncio.to_thread(self.process.wait, 120) == 0
         report: dict[str, Any] = event["report"]
         assert "error" not in [each["event"] for each in self.events]
         return report
@@ -97,14 +98,14 @@ async def say(talker: subprocess.Popen[str], voice: str) -> float:
     return float(at)
 
 
-def assert_heard(pcm: Pcm, rate: int, voice: str, expected_s: float) -> None:
+def assert_heard(pcm: Pcm, rate: int, voice: str, expected_s: float, within_s: float) -> None:
     """Both of our ways to look for a voice find it, and where it belongs."""
     said = speech(voice, None, rate)
     match = find_voice(pcm, said, rate)
     assert match.score > PRESENT, f"{voice} is missing ({match.score:.2f})"
-    assert abs(match.offset_s - expected_s) <= TOLERANCE_S, f"{voice}: {match} for {expected_s}"
+    assert abs(match.offset_s - expected_s) <= within_s, f"{voice}: {match} for {expected_s}"
     offset_s, _ = offset_of(said, pcm, rate)
-    assert abs(offset_s - expected_s) <= TOLERANCE_S, f"{voice}: {offset_s} for {expected_s}"
+    assert abs(offset_s - expected_s) <= within_s, f"{voice}: {offset_s} for {expected_s}"
 
 
 def assert_not_heard(pcm: Pcm, rate: int, voice: str) -> None:
@@ -112,7 +113,9 @@ def assert_not_heard(pcm: Pcm, rate: int, voice: str) -> None:
     assert match.score < ABSENT, f"{voice} is heard ({match.score:.2f})"
 
 
-async def test_three_clients_in_three_processes_and_two_recordings_of_their_call(tmp_path: Path):
+async def test_three_clients_in_three_processes_and_two_recordings_of_their_call(
+    tmp_path: Path, lag: Lag
+):
     async with AsyncExitStack() as stack:
         _, url = stack.enter_context(serving())
         # One that only listens, and one that speaks what is in a file while it records.
@@ -147,13 +150,14 @@ async def test_three_clients_in_three_processes_and_two_recordings_of_their_call
 
     pcm, rate = read_all(mixed.path)
     assert rate == 48000
-    assert abs(len(pcm) / rate - mixed_s) < LENGTH_S
+    within_s = TOLERANCE_S + lag.worst_s
+    assert abs(len(pcm) / rate - mixed_s) < LENGTH_S + lag.worst_s
     assert len(pcm) / rate == mixed_report["duration_s"]
-    assert_heard(pcm, rate, "alice", alice_at - when(mixed_report))
-    assert_heard(pcm, rate, "bob", bob_at - when(mixed_report))
+    assert_heard(pcm, rate, "alice", alice_at - when(mixed_report), within_s)
+    assert_heard(pcm, rate, "bob", bob_at - when(mixed_report), within_s)
     carol = find_voice(pcm, speech("carol"), rate)
     assert carol.score > PRESENT
-    assert -0.5 < carol.offset_s < TOLERANCE_S, "she began to speak when she joined"
+    assert -0.5 - lag.worst_s < carol.offset_s < within_s, "she began to speak when she joined"
     assert_not_heard(pcm, rate, "dave")
     by_name = {source["name"]: source for source in mixed_report["sources"]}
     assert {name: source["local"] for name, source in by_name.items()} == {
@@ -162,7 +166,7 @@ async def test_three_clients_in_three_processes_and_two_recordings_of_their_call
         "erin": False,
         "carol": True,
     }
-    assert by_name["alice"]["lost_s"] < 0.1
+    assert by_name["alice"]["lost_s"] < 0.1 + lag.late_s
     assert json.loads((tmp_path / "mixed.wav.json").read_text()) == mixed_report
     assert {"event": "recording", "uid": "erin", "recording": True}.items() <= next(
         event for event in mixed.events if event["event"] == "recording"
@@ -171,18 +175,18 @@ async def test_three_clients_in_three_processes_and_two_recordings_of_their_call
     far, far_rate = read_all(remote.path)
     assert far_rate == 32000
     assert 0 <= len(far) / far_rate - remote_report["duration_s"] < 0.04
-    assert_heard(far, far_rate, "alice", alice_at - when(remote_report))
-    assert_heard(far, far_rate, "bob", bob_at - when(remote_report))
+    assert_heard(far, far_rate, "alice", alice_at - when(remote_report), within_s)
+    assert_heard(far, far_rate, "bob", bob_at - when(remote_report), within_s)
     # Her first words come before anybody is connected to her; what was heard stands in its place.
     heard = find_voice(far, speech("carol", None, far_rate), far_rate)
     assert heard.score > PRESENT
     carol_at = when(mixed_report) + carol.offset_s
-    assert abs(heard.offset_s - (carol_at - when(remote_report))) <= TOLERANCE_S
+    assert abs(heard.offset_s - (carol_at - when(remote_report))) <= within_s
     assert_not_heard(far, far_rate, "dave")
 
 
 @pytest.mark.browser
-async def test_a_browser_whose_microphone_is_a_file_is_recorded(tmp_path: Path):
+async def test_a_browser_whose_microphone_is_a_file_is_recorded(tmp_path: Path, lag: Lag):
     # A sentence and a pause, said again and again as a file is played to a microphone.
     sentence = np.concatenate([speech("carol", 4.0), np.zeros(48000, np.int16)])
     microphone = write_wav(tmp_path / "microphone.wav", sentence)
@@ -203,7 +207,7 @@ async def test_a_browser_whose_microphone_is_a_file_is_recorded(tmp_path: Path):
         finally:
             recording.close()
     pcm, rate = read_all(recording.path)
-    assert abs(len(pcm) / rate - length_s) < 0.25
+    assert abs(len(pcm) / rate - length_s) < 0.25 + lag.worst_s
     (chrome,) = report["sources"]
     assert chrome["name"] == "chrome"
     begin = round((connected - when(report) + 0.5) * rate)
@@ -216,6 +220,6 @@ async def test_a_browser_whose_microphone_is_a_file_is_recorded(tmp_path: Path):
     window = pcm[max(0, other - rate // 2) : other + 4 * rate + rate // 2]
     again_s, likeness = offset_of(said, window, rate)
     assert likeness > 0.5, f"carol is there only once ({likeness:.2f})"
-    assert abs(max(0, other - rate // 2) + again_s * rate - other) <= 0.1 * rate
+    assert abs(max(0, other - rate // 2) + again_s * rate - other) <= (0.1 + lag.worst_s) * rate
     for absent in ("alice", "bob", "dave"):
         assert_not_heard(pcm, rate, absent)

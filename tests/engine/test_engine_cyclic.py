@@ -35,6 +35,7 @@ def lag_of(piece: Pcm, within: Pcm) -> int:
     return int(np.argmax(np.fft.irfft(product, size)[: len(within)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 async def test_twenty_minutes_with_900_give_exactly_minutes_5_to_20(tmp_path: Path, suffix: str):
     said, path = noise(1, 1200.0, RATE), tmp_path / f"last15.{suffix}"

@@ -44,6 +44,7 @@ def faults(calls: list[str]) -> list[Fault]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cycle_time", [0, 10], ids=["live", "cyclic"])
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 async def test_any_call_may_fail_in_any_way(suffix: str, cycle_time: int, ram_path: Path):

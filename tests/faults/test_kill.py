@@ -6,6 +6,7 @@ import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from roomtape.storage.recover import Recovered, recover
 from roomtape.types import AudioRecordingWarning
 from support.crash import OLDER, crash_program
 from support.damage import adts_offsets
+from support.lag import Lag
 from support.readers import run
 from support.scripted_recording import record_scripted
 
@@ -25,30 +27,36 @@ MOST_MISSING_S = 1.0
 AAC_FRAME = 1024
 
 
-@pytest.mark.timeout(240)
-def test_a_kill_at_any_moment_costs_at_most_a_second(tmp_path: Path):
+@pytest.mark.slow
+@pytest.mark.realtime
+def test_a_kill_at_any_moment_costs_at_most_a_second(tmp_path: Path, lag: Lag):
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")  # noqa: T201
     moments = killed_recordings(tmp_path, seed)
     assert len(moments) == 100
+    most_missing_s = MOST_MISSING_S + lag.worst_s
     with ThreadPoolExecutor(2) as pool:  # foreign programs do most of the work
-        each_missing_s = pool.map(missing_of_each, *zip(*moments, strict=True))
+        each_missing_s = pool.map(
+            missing_of_each, *zip(*moments, strict=True), repeat(most_missing_s)
+        )
         missing_s = [missing for each in each_missing_s for missing in each]
     missing_s.sort()
     print(  # noqa: T201
         f"{len(moments)} kills, {len(missing_s)} files, missing at most {missing_s[-1]:.2f} s, "
-        f"median {missing_s[len(missing_s) // 2]:.2f} s"
+        f"median {missing_s[len(missing_s) // 2]:.2f} s; the bound: {most_missing_s:.2f} s"
     )
-    assert missing_s[-1] <= MOST_MISSING_S
+    assert missing_s[-1] <= most_missing_s
 
 
-def missing_of_each(directory: Path, ran_s: dict[str, float]) -> list[float]:
+def missing_of_each(directory: Path, ran_s: dict[str, float], most_missing_s: float) -> list[float]:
     """How much of each of twelve recordings is missing, when all that is there was read."""
     assert len(ran_s) == 12
     live = sorted(directory.glob("live-*"))
     rings = sorted(directory.glob("*.ring"))
     assert len(live) == len(rings) == 6
-    recovered = [each for ring in rings if (each := recover_unless_empty(ring, ran_s))]
+    recovered = [
+        each for ring in rings if (each := recover_unless_empty(ring, ran_s, most_missing_s))
+    ]
     finished = [each.path for each in recovered]
     # What was read to the last byte, by name:
     read_s = dict.fromkeys(ran_s, 0.0)
@@ -76,18 +84,20 @@ def killed_recordings(directory: Path, seed: int) -> list[tuple[Path, dict[str, 
             arguments = (place, str(seed + number), str(short), str(long))
             programs.append(stack.enter_context(crash_program(*arguments)))
         for program in programs:
-            said, _ = program.communicate(timeout=200)
+            said, _ = program.communicate(timeout=600)
             assert program.returncode == 0
             found += [json.loads(line) for line in said.splitlines()]
     return [(Path(each["directory"]), each["ran_s"]) for each in found]
 
 
-def recover_unless_empty(ring: Path, ran_s: dict[str, float]) -> Recovered | None:
+def recover_unless_empty(
+    ring: Path, ran_s: dict[str, float], most_missing_s: float
+) -> Recovered | None:
     """What was recovered; None where nothing can have been recorded yet."""
     try:
         return recover(ring)
     except DamagedFileError:
-        assert ran_s[ring.stem] <= MOST_MISSING_S
+        assert ran_s[ring.stem] <= most_missing_s
         return None
 
 
@@ -138,10 +148,11 @@ def told_format(path: Path) -> tuple[str, ...]:
     return ("-f", "aac") if path.suffix == ".aac" and path.stat().st_size < 3 * 775 else ()
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 async def test_a_new_recording_names_an_unrecovered_ring_and_keeps_it(suffix: str, tmp_path: Path):
     with crash_program(tmp_path, "1", "1", "0") as program:
-        program.communicate(timeout=60)
+        program.communicate(timeout=300)
     ring = tmp_path / "0" / f"cyclic-48000.{suffix}.ring"
     left = ring.read_bytes()
     for cycle_time in (10, 0):
@@ -158,6 +169,7 @@ async def test_a_new_recording_names_an_unrecovered_ring_and_keeps_it(suffix: st
     assert not ring.with_name(f"{ring.stem}.1.ring").exists(), "a finished ring was left"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cycle_time", [0, 10], ids=["live", "cyclic"])
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 def test_a_kill_at_each_call_to_the_disk_leaves_all_that_was_written(
@@ -166,7 +178,7 @@ def test_a_kill_at_each_call_to_the_disk_leaves_all_that_was_written(
     """Random moments rarely hit the milliseconds in which a file is named or finished."""
     name = f"a.{suffix}"
     with crash_program("each-call", tmp_path, name, str(cycle_time)) as program:
-        said, _ = program.communicate(timeout=100)
+        said, _ = program.communicate(timeout=300)
     assert program.returncode == 0
     assert int(said) >= 20
     whole = payload(tmp_path / "whole" / name)

@@ -15,12 +15,15 @@ from roomtape.errors import FileError
 from roomtape.recording import pump, run
 from roomtape.types import AudioRecordingCode, RecordingEvent
 from support.faulty_disk import HangingDisk
+from support.lag import Lag
 from support.readers import read_all
 from support.scripted_recording import listing, until
 from support.signals import noise
 
+pytestmark = pytest.mark.realtime
+
 BLOCKED_S = 5.0
-MOST_LOOP_BLOCK_S = 0.1  # we promise 0.02; a busy machine may take the processor away for longer
+MOST_LOOP_BLOCK_S = 0.1  # we promise 0.02; a collection of garbage may take longer
 
 
 class Heartbeat:
@@ -46,7 +49,7 @@ async def make_noise(sources: list[object]) -> None:
             source.push(pcm[at : at + 960], 48000, number * 960)
 
 
-async def test_a_disk_that_blocks_for_5_s_blocks_nobody_and_costs_nothing(tmp_path: Path):
+async def test_a_disk_that_blocks_for_5_s_blocks_nobody_and_costs_nothing(tmp_path: Path, lag: Lag):
     disk, events, heartbeat = HangingDisk("write", "fsync"), list[RecordingEvent](), Heartbeat()
     recorders = [
         AudioRecorder(
@@ -75,23 +78,24 @@ async def test_a_disk_that_blocks_for_5_s_blocks_nobody_and_costs_nothing(tmp_pa
         f"the event loop was blocked for at most {heartbeat.worst_s * 1000:.1f} ms "
         f"(before, with a disk that works: {before_s * 1000:.1f} ms)"
     )
-    assert heartbeat.worst_s <= MOST_LOOP_BLOCK_S
+    lag.look()
+    assert heartbeat.worst_s <= MOST_LOOP_BLOCK_S + lag.worst_s
     told = Counter(event.code.name for event in events)
     assert told == {"START": 4, "SLOW_DISK": 4, "FINISH": 4}
     for report, length_s in zip(reports, lengths_s, strict=True):
         assert report.unwritten_s == 0
-        assert report.sources[0].lost_s == 0
-        assert report.duration_s >= length_s - 0.02
+        assert report.sources[0].lost_s <= lag.late_s
+        assert report.duration_s >= length_s - 0.02 - lag.worst_s
         pcm, rate_hz = read_all(report.file_path)
         assert len(pcm) / rate_hz == pytest.approx(report.duration_s, abs=0.001)
         # The noise goes through without a hole.
         sounding = np.flatnonzero(np.abs(pcm) > 100)
-        assert sounding[0] < 0.2 * rate_hz
-        assert np.diff(sounding).max() < 0.005 * rate_hz
+        assert sounding[0] < (0.2 + lag.worst_s) * rate_hz
+        assert np.diff(sounding).max() < (0.005 + lag.late_s) * rate_hz
 
 
 async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_the_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: Lag
 ):
     monkeypatch.setattr(pump, "_MOST_BACKLOG_S", 2)
     disk, events = HangingDisk("write"), list[RecordingEvent]()
@@ -110,7 +114,7 @@ async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_
         codes = [event.code for event in events if isinstance(event.code, AudioRecordingCode)]
         assert codes == [AudioRecordingCode.START, AudioRecordingCode.ERROR]
         assert "has not kept up" in hung.report.error
-        assert 2 < hung.report.unwritten_s < 6
+        assert 2 < hung.report.unwritten_s < 6 + lag.worst_s
         assert ran_s > 3.5
         # Nothing waits for the disk any more, and another recording starts at once.
         async with AudioRecorder(AudioRecordingConfiguration(tmp_path / "b.wav")) as other:
@@ -121,7 +125,7 @@ async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_
         noisy.cancel()
         disk.release()
     # The disk came back: what waited is written all the same, and nobody is told a second time.
-    await until(lambda: len(read_all(tmp_path / "a.wav")[0]) > (ran_s - 0.8) * 16000)
+    await until(lambda: len(read_all(tmp_path / "a.wav")[0]) > (ran_s - 0.8 - lag.worst_s) * 16000)
     assert [event.code.name for event in events].count("ERROR") == 1
 
 
@@ -141,7 +145,7 @@ async def test_stop_returns_within_its_bound_on_a_disk_that_hangs(
     disk.hang()
     try:
         await asyncio.sleep(0.3)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(FileError, match="has not answered"):
                 await hung.stop()
         assert events[-1].code is AudioRecordingCode.ERROR

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.lag import Lag
 from support.processes import SUPPORT, python_process, stop
 from support.readers import read_all
 from support.recorded_call import assert_in_place, pieces
@@ -35,8 +36,12 @@ class Machine:
 
     @property
     def shell(self) -> tuple[str, ...]:
-        """The command that runs a program in it."""
-        return ("ip", "netns", "exec", self.name)
+        """The command that runs a program in it.
+
+        Not ``ip netns exec``: that copies all mounts for the program, and a disk that another test
+        unmounts meanwhile would stay mounted there.
+        """
+        return ("nsenter", f"--net=/run/netns/{self.name}")
 
     def link(self, device: str, state: str) -> None:
         _ip("-n", self.name, "link", "set", device, state)
@@ -94,24 +99,25 @@ async def record(here: Machine, there: Machine, file: Path) -> list[dict[str, An
 
 
 async def test_a_call_and_its_recording_survive_a_pulled_cable(
-    machines: tuple[Machine, Machine], tmp_path: Path
+    machines: tuple[Machine, Machine], tmp_path: Path, lag: Lag
 ) -> None:
     file = tmp_path / "call.wav"
     told = await record(*machines, file)
     assert [event["event"] for event in told][:2] == ["finish", "left"], "bob was there to the end"
     pcm, rate_hz = read_all(file)
     assert rate_hz == 48000
-    assert len(pcm) / rate_hz == pytest.approx(DURATION_S, abs=0.1)
+    assert len(pcm) / rate_hz == pytest.approx(DURATION_S, abs=0.1 + lag.worst_s)
     (bob,) = json.loads(file.with_name("call.wav.json").read_text())["sources"]
     ((start_s, end_s),) = [
         (each["start_s"], each["end_s"])
         for each in bob["intervals"]
         if each["kind"] == "stalled" and each["end_s"] > 3
     ]
-    assert start_s == pytest.approx(5.0, abs=0.3)
+    margin_s = 0.3 + lag.worst_s
+    assert start_s == pytest.approx(5.0, abs=margin_s)
     # The kernel may hold the first packets back until it has the other's address again (ARP).
-    assert end_s - start_s == pytest.approx(DOWN_S, abs=0.3)
-    assert bob["lost_s"] == pytest.approx(end_s - start_s, abs=0.1)
+    assert end_s - start_s == pytest.approx(DOWN_S, abs=margin_s)
+    assert bob["lost_s"] == pytest.approx(end_s - start_s, abs=0.1 + lag.worst_s)
     found = pieces(pcm, voice("bob", 30), start_s=2.0)
-    assert_in_place(found, at_least=len(found) - 2)
+    assert_in_place(found, at_least=len(found) - 2, within_s=0.020 + lag.worst_s)
     assert max(piece.at_s for piece in found) > end_s + 2

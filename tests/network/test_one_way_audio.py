@@ -13,6 +13,7 @@ import pytest
 from roomtape.rooms.webrtc import send
 from roomtape.server.app import RoomServer
 from roomtape.types import AudioRecordingWarning, IntervalKind
+from support.lag import Lag
 from support.recorded_call import Harm, Recorded, RecordingClient, Speaker, Takes, record_call
 from support.relay import Relay
 
@@ -86,8 +87,8 @@ def takes(tmp_path_factory: pytest.TempPathFactory) -> Takes:
 
 
 @pytest.fixture
-def calls(takes: Takes, request: pytest.FixtureRequest) -> Calls:
-    return takes.of(request.node)
+def calls(takes: Takes, attempt: int, lag: Lag) -> Calls:
+    return takes.of(attempt, lag)
 
 
 def test_who_is_not_muted_and_sends_nothing_is_warned_of_once(calls: Calls) -> None:
@@ -109,31 +110,32 @@ def test_who_is_muted_is_not_warned_of_and_loses_nothing(calls: Calls, who: str)
     call = calls[who]
     (stay,) = call.stays(who)
     assert call.told.warnings == []
-    assert stay.lost_s == 0
+    assert stay.lost_s <= call.lag.late_s
     ((start_s, end_s),) = call.intervals(who, IntervalKind.MUTED)
-    assert start_s == pytest.approx(call.marks_s[0], abs=0.1)
-    assert end_s == pytest.approx(call.report.duration_s, abs=0.02)
+    assert start_s == pytest.approx(call.marks_s[0], abs=call.within(0.1))
+    assert end_s == pytest.approx(call.report.duration_s, abs=call.within(0.02))
     assert call.intervals(who, IntervalKind.STALLED) == []
 
 
 def test_nothing_for_the_rest_of_the_recording_is_a_stall(calls: Calls) -> None:
     call = calls["gone"]
     ((start_s, end_s),) = call.intervals("gone", IntervalKind.STALLED)
-    assert start_s == pytest.approx(call.marks_s[0], abs=0.1)
-    assert end_s == pytest.approx(call.report.duration_s, abs=0.1)
+    assert start_s == pytest.approx(call.marks_s[0], abs=call.within(0.1))
+    assert end_s == pytest.approx(call.report.duration_s, abs=call.within(0.1))
 
 
 def test_who_was_never_heard_is_not_reported_as_received(calls: Calls) -> None:
     call = calls["unheard"]
     (stay,) = call.stays("unheard")
-    assert stay.received_s < 0.1
-    assert not call.pcm[4800:].any()
+    heard_s = call.within(0.1)  # what was on its way when it was cut
+    assert stay.received_s < heard_s
+    assert not call.pcm[round(heard_s * 48000) :].any()
     ((start_s, end_s),) = call.intervals("unheard", IntervalKind.STALLED)
-    assert start_s < 0.1
-    assert end_s == pytest.approx(call.report.duration_s, abs=0.1)
+    assert start_s < heard_s
+    assert end_s == pytest.approx(call.report.duration_s, abs=heard_s)
 
 
 @pytest.mark.parametrize("who", WHO)
 def test_silence_is_as_long_as_the_clock_says(calls: Calls, who: str) -> None:
     call = calls[who]
-    assert len(call.pcm) / 48000 == pytest.approx(call.wall_s, abs=0.02)
+    assert len(call.pcm) / 48000 == pytest.approx(call.wall_s, abs=call.within(0.02))

@@ -103,6 +103,7 @@ async def test_a_defect_in_mixing_ends_the_recording_where_it_happened(
         assert names_in(tmp_path) >= {path.name, f"{path.name}.json"}
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("cycle_time", [0, 10])
 async def test_when_finishing_raises_everything_is_closed(cycle_time: int, tmp_path: Path):
     before = threads()
@@ -126,6 +127,7 @@ async def test_when_finishing_raises_everything_is_closed(cycle_time: int, tmp_p
     assert len(names_in(tmp_path)) == 3
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize(("sink", "cycle_time"), [(LiveWav, 0), (Ring, 10)])
 @pytest.mark.parametrize("call", ["write", "sync", "finish"])
 async def test_a_defect_in_a_file_is_an_error_with_everything_closed(

@@ -18,6 +18,7 @@ from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.clock import ScriptedClock
 from roomtape.media.tracks import pcm_of
 from roomtape.types import AudioRecordingPosition, IntervalKind, Pcm
+from support.lag import Lag
 from support.readers import read_all
 from support.signals import noise, offset_of, silence, speech
 
@@ -46,6 +47,7 @@ async def test_two_sources_pushed_from_threads_are_summed(tmp_path: Path):
     assert np.array_equal(read_all(tmp_path / "a.wav")[0], alice_said + bob_said)
 
 
+@pytest.mark.realtime
 def test_pushing_never_waits_for_the_event_loop(tmp_path: Path):
     async def main() -> tuple[int, Pcm]:
         pushed = 0
@@ -62,15 +64,16 @@ def test_pushing_never_waits_for_the_event_loop(tmp_path: Path):
             thread = threading.Thread(target=push)
             thread.start()
             await asyncio.sleep(0.2)
-            time.sleep(0.8)  # noqa: ASYNC251 (the loop is blocked, and the thread is not)
-            at_release = pushed
+            # The loop is blocked until the thread, which is not, has gone on for long enough.
+            while pushed < 40:
+                time.sleep(0.01)  # noqa: ASYNC251
             over.set()
             thread.join()
-        return at_release, read_all(tmp_path / "a.wav")[0]
+        return pushed, read_all(tmp_path / "a.wav")[0]
 
     pushed, pcm = asyncio.run(main())
-    assert pushed > 30
-    assert (pcm == 500).mean() > 0.7
+    # All of it is there, but for the very last of it, which was yet to be heard.
+    assert (pushed - 3) * 640 <= (pcm == 500).sum() <= pushed * 640
 
 
 async def test_a_source_may_be_added_before_the_start_and_speaks_from_the_start_on(tmp_path: Path):
@@ -215,11 +218,13 @@ class Saying(MediaStreamTrack):
         super().__init__()
         self._pcm, self._rate, self._at, self._failure = pcm, rate, 0, failure
         self._start = 0.0
+        self.over = False
 
     async def recv(self) -> av.AudioFrame:
         self._start = self._start or time.monotonic()
         await asyncio.sleep(self._start + self._at / self._rate - time.monotonic())
         if self._at >= len(self._pcm):
+            self.over = True
             raise self._failure or MediaStreamError
         piece = self._pcm[self._at : self._at + self._rate // 50]
         frame = av.AudioFrame.from_ndarray(
@@ -231,24 +236,26 @@ class Saying(MediaStreamTrack):
         return frame
 
 
-async def test_a_track_is_recorded_until_it_ends(tmp_path: Path):
+@pytest.mark.realtime
+async def test_a_track_is_recorded_until_it_ends(tmp_path: Path, lag: Lag):
     said = noise(1, 1.0)
     config = AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=48000)
     async with AudioRecorder(config) as recorder:
         source = recorder.add_track(Saying(said), name="bob")
         failing = recorder.add_track(Saying(silence(0.1), failure=RuntimeError("unplugged")))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (source.closed and failing.closed):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     pcm, _ = read_all(tmp_path / "a.wav")
     begin = int(np.flatnonzero(pcm)[0])
-    assert begin < 4800
+    lag.look()
+    assert begin < 4800 + lag.worst_s * 48000
     assert np.array_equal(pcm[begin : begin + len(said)], said[-len(said) :])
     assert recorder.report is not None
     bob = recorder.report.sources[0]
     assert bob.name == "bob"
     assert bob.received_s == pytest.approx(1.0)
-    assert bob.left_s == pytest.approx(bob.joined_s + 1.0, abs=0.3)
+    assert bob.left_s == pytest.approx(bob.joined_s + 1.0, abs=0.3 + lag.worst_s)
 
 
 async def test_a_video_track_is_refused(tmp_path: Path):
@@ -278,7 +285,7 @@ def test_frames_of_every_format_become_int16(layout: str, planar: bool, form: st
 
 
 @pytest.mark.network
-async def test_an_aiortc_user_swaps_media_recorder_for_it(tmp_path: Path):
+async def test_an_aiortc_user_swaps_media_recorder_for_it(tmp_path: Path, lag: Lag):
     said = speech("bob", 5.0)
     path = tmp_path / "a.wav"
     recorder = AudioRecorder(AudioRecordingConfiguration(path, sample_rate=48000))
@@ -290,7 +297,8 @@ async def test_an_aiortc_user_swaps_media_recorder_for_it(tmp_path: Path):
         recorder.add_track(track, name="bob")
         track.on("ended", ended.set)
 
-    caller.addTrack(Saying(said))
+    mouth = Saying(said)
+    caller.addTrack(mouth)
     try:
         await caller.setLocalDescription(await caller.createOffer())
         await callee.setRemoteDescription(caller.localDescription)
@@ -298,19 +306,22 @@ async def test_an_aiortc_user_swaps_media_recorder_for_it(tmp_path: Path):
         began = time.monotonic()
         await callee.setLocalDescription(await callee.createAnswer())
         await caller.setRemoteDescription(callee.localDescription)
-        await asyncio.sleep(6.5)
+        async with asyncio.timeout(120):
+            while not mouth.over:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(1.0)  # the last of it is still on its way
         length_s = time.monotonic() - began
         report = await recorder.stop()
     finally:
         await asyncio.gather(caller.close(), callee.close())
     pcm, _ = read_all(path)
-    assert abs(len(pcm) / 48000 - length_s) < 0.02
+    assert abs(len(pcm) / 48000 - length_s) < 0.02 + lag.worst_s
     _, likeness = offset_of(said[: 4 * 48000], pcm, 48000)
     assert likeness > 0.8
     (bob,) = report.sources
     assert bob.name == "bob"
     assert bob.received_s > 4.5
-    assert bob.lost_s < 0.2
+    assert bob.lost_s < 0.2 + lag.late_s
 
 
 @pytest.mark.network

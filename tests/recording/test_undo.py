@@ -61,6 +61,7 @@ async def test_a_second_discard_does_not_close_somebody_elses_descriptor(
     assert names_in(tmp_path) == set()
 
 
+@pytest.mark.realtime
 @KINDS
 async def test_a_second_discard_does_not_remove_what_another_recorder_made(
     suffix: str, cycle_time: int, tmp_path: Path
@@ -122,6 +123,7 @@ async def test_what_was_discarded_cannot_begin_and_what_has_begun_is_not_discard
     assert (await running.stop()).error == ""
 
 
+@pytest.mark.realtime
 async def test_of_two_that_begin_at_once_one_does(tmp_path: Path):
     events: list[RecordingEvent] = []
     recorder = new_recorder(tmp_path / "a.wav", on_event=events.append)
@@ -138,6 +140,7 @@ async def test_of_two_that_begin_at_once_one_does(tmp_path: Path):
     assert codes == [AudioRecordingCode.START, AudioRecordingCode.FINISH]
 
 
+@pytest.mark.realtime
 async def test_a_discard_while_it_begins_calls_the_start_off(tmp_path: Path):
     disk, path = HangingDisk("link"), tmp_path / "a.wav"
     path.write_bytes(b"older")
@@ -156,6 +159,7 @@ async def test_a_discard_while_it_begins_calls_the_start_off(tmp_path: Path):
     assert path.read_bytes() == b"older"
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("seed", range(6))
 async def test_starts_that_are_cancelled_at_random_harm_no_recording_that_runs(
     seed: int, tmp_path: Path

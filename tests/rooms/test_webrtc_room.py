@@ -26,6 +26,7 @@ from roomtape.rooms.webrtc import signalling
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.server.token import make_token
+from support.lag import Lag
 from support.meeting import Meeting, assert_hears
 from support.processes import SUPPORT, kill, python_process
 from support.room_listener import RoomEar, likeness, speaking, voice
@@ -86,7 +87,9 @@ async def test_who_comes_back_joins_anew(meeting: Meeting) -> None:
     assert about_bob == ["joined", "track ended", "left", "joined"]
 
 
-async def test_a_killed_participant_is_missed_within_ten_seconds(meeting: Meeting) -> None:
+async def test_a_killed_participant_is_missed_within_ten_seconds(
+    meeting: Meeting, lag: Lag
+) -> None:
     alice = await meeting.join("alice")
     client = str(SUPPORT / "room_client.py")
     async with python_process(client, meeting.server.url, "standup", "bob", ready="joined") as bob:
@@ -94,10 +97,14 @@ async def test_a_killed_participant_is_missed_within_ten_seconds(meeting: Meetin
         kill(bob)
         killed = time.monotonic()
         await alice.ear.until_event("left", "bob", "connection lost")
-        assert time.monotonic() - killed < NOTICED_WITHIN_S
+        noticed_s = time.monotonic() - killed
+        lag.look()
+        assert noticed_s < NOTICED_WITHIN_S + lag.worst_s
 
 
-async def test_a_participant_that_hangs_is_missed_within_ten_seconds(meeting: Meeting) -> None:
+async def test_a_participant_that_hangs_is_missed_within_ten_seconds(
+    meeting: Meeting, lag: Lag
+) -> None:
     alice = await meeting.join("alice")
     client = str(SUPPORT / "room_client.py")
     async with python_process(client, meeting.server.url, "standup", "bob", ready="joined") as bob:
@@ -106,7 +113,9 @@ async def test_a_participant_that_hangs_is_missed_within_ten_seconds(meeting: Me
         bob.send_signal(signal.SIGSTOP)
         hung = time.monotonic()
         await alice.ear.until_event("left", "bob", "connection lost")
-        assert time.monotonic() - hung < NOTICED_WITHIN_S
+        noticed_s = time.monotonic() - hung
+        lag.look()
+        assert noticed_s < NOTICED_WITHIN_S + lag.worst_s
         kill(bob)
 
 
@@ -153,7 +162,7 @@ async def test_a_restarted_server_finds_everybody_again_without_a_gap(meeting: M
             await member.room.leave()
 
 
-async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting) -> None:
+async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting, lag: Lag) -> None:
     alice = await meeting.join("alice", silent=True)
     bob = await meeting.join("bob", silent=True)
     await bob.room.publish(None)
@@ -176,7 +185,7 @@ async def test_publishing_can_begin_change_and_end_at_any_time(meeting: Meeting)
     assert after.gap_is_silence
     arrivals_ns = alice.ear.arrivals_ns["bob"]
     paused_s = (arrivals_ns[paused_at] - arrivals_ns[paused_at - 1]) / 1e9
-    assert (after.pts - before.pts) / 48000 == pytest.approx(paused_s, abs=0.1)
+    assert (after.pts - before.pts) / 48000 == pytest.approx(paused_s, abs=0.1 + lag.worst_s)
     assert ("track ended", "bob") not in alice.ear.events
     for audio in (first, second):
         await audio.stop()

@@ -34,7 +34,7 @@ class Client:
         await self.ws.send_json(message)
 
     async def hear(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             message: dict[str, Any] = await self.ws.receive_json()
             return message
 
@@ -46,7 +46,7 @@ class Client:
         return self.welcome
 
     async def closed(self) -> int | None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not (await self.ws.receive()).type.name.startswith("CLOS"):
                 pass
         return self.ws.close_code

@@ -155,6 +155,7 @@ async def test_the_directory_was_renamed_under_it(tmp_path: Path):
     assert await recorded.end() == tmp_path / "night" / "a.wav"
 
 
+@pytest.mark.realtime
 async def test_a_rename_on_the_machines_clock_is_followed_too(tmp_path: Path):
     path = tmp_path / "a.wav"
     async with AudioRecorder(AudioRecordingConfiguration(path)) as recorder:

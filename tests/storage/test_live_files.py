@@ -44,6 +44,7 @@ def units(count: int, value: int = 1000) -> list[bytes]:
     return [np.full(UNIT, value, "<i2").tobytes()] * count
 
 
+@pytest.mark.slow
 def test_a_live_wav_reads_to_its_last_sample_at_any_moment(tmp_path: Path):
     path = tmp_path / "a.wav"
     sink = LiveWav(path, WAV, Disk())
@@ -187,6 +188,7 @@ def test_a_kill_near_4_gib_leaves_a_file_that_reads_to_its_end(over_s: int, tmp_
     assert_long_wav(path, sink.samples, tail)
 
 
+@pytest.mark.slow
 def test_a_day_of_aac_is_whole_to_its_last_frame(tmp_path: Path):
     frame, path = silent_frame(16000), tmp_path / "a.aac"
     frames, at_once = 86400 * 16000 // 1024, 10_000

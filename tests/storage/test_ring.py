@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roomtape.errors import DamagedFileError, FileError
@@ -24,6 +24,7 @@ from roomtape.storage.ring import (
 )
 from roomtape.storage.sink import SinkFormat
 from roomtape.types import AudioFormat
+from support.examples import examples
 from support.readers import read_ffmpeg
 
 RATE_HZ = 16000
@@ -73,7 +74,7 @@ def tear(ring: Path, slot: int, at: int) -> None:
         file.write(bytes([old[0] ^ 0x55]))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     batches=st.lists(st.integers(1, 25), min_size=1, max_size=5),
     last_samples=st.integers(1, UNIT),

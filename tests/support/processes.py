@@ -48,7 +48,7 @@ def tell(process: subprocess.Popen[str], line: str) -> None:
     process.stdin.flush()
 
 
-def stop(process: subprocess.Popen[str], *, within_s: float = 10.0) -> int:
+def stop(process: subprocess.Popen[str], *, within_s: float = 60.0) -> int:
     """End a process.
 
     Returns:

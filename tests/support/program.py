@@ -44,7 +44,7 @@ def _run(command: list[str], env: Mapping[str, str] | None) -> subprocess.Comple
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
         env=roomtape_environment(env),
     )
 

@@ -1,13 +1,12 @@
 """Foreign programs that read our files: what they make of a file is what counts.
 
 Each reader returns int16 samples, ``(frames,)`` for mono and ``(frames, channels)`` otherwise,
-and the sample rate. Where its program is missing, the test is skipped; in CI it fails.
+and the sample rate. Where its program is missing, the test is skipped.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import wave
@@ -84,17 +83,14 @@ def run(program: str, *arguments: str) -> bytes:
     """What a program printed. It must succeed, and must be there."""
     if shutil.which(program) is None:
         _missing(program, "it is not on the PATH")
-    done = subprocess.run([program, *arguments], capture_output=True, check=False, timeout=120)
+    done = subprocess.run([program, *arguments], capture_output=True, check=False, timeout=600)
     complaint = done.stderr.decode(errors="replace").strip()
     assert done.returncode == 0, f"{program} failed: {complaint}"
     return done.stdout
 
 
 def _missing(what: str, why: str) -> NoReturn:
-    reason = f"{what} is needed for this test: {why}"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(f"{what} is needed for this test: {why}")
 
 
 def _shaped(raw: bytes, channels: int) -> Pcm:

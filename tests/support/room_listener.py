@@ -79,20 +79,20 @@ class RoomEar:
         frames = self.frames[uid][start:]
         return np.concatenate([frame.pcm for frame in frames]) if frames else np.zeros(0, np.int16)
 
-    async def until(self, condition: Callable[[], object], *, within_s: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object], *, within_s: float = 120.0) -> None:
         """Wait until something is true of what was heard."""
         async with asyncio.timeout(within_s):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def until_event(self, *event: object, within_s: float = 20.0) -> None:
+    async def until_event(self, *event: object, within_s: float = 120.0) -> None:
         """Wait for an event that begins like this."""
         await self.until(
             lambda: any(known[: len(event)] == event for known in self.events), within_s=within_s
         )
 
-    async def until_heard(self, uid: str, seconds: float, *, within_s: float = 20.0) -> None:
+    async def until_heard(self, uid: str, seconds: float, *, within_s: float = 120.0) -> None:
         """Wait until so much more audio has come from a participant."""
         target = len(self.frames[uid]) + round(seconds * 50)
         await self.until(lambda: len(self.frames[uid]) >= target, within_s=within_s)

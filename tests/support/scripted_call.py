@@ -78,7 +78,7 @@ class ScriptedCall:
 
     async def until_told(self, *codes: AudioRecordingCode) -> None:
         """Wait for what comes from another thread."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while tuple(self.ear.codes[-len(codes) :]) != codes:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 

@@ -22,7 +22,7 @@ from roomtape.types import (
 from .signals import noise
 
 _STEP_S = 0.2
-_HANG_S = 30.0
+_HANG_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def listing(directory: Path) -> list[Path]:
     return sorted(directory.iterdir())
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], *, within_s: float = 120.0) -> None:
     """Wait, in real time, until something is true."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 (nothing tells when a file has changed)

@@ -61,13 +61,16 @@ def offset_of(
         The offset in seconds (negative: it began before), and the normalised cross-correlation
         there: 1.0 for the needle itself at any loudness, about 0 where it is not to be found.
     """
-    counts = np.ones(len(needle)) if known is None else known.astype(np.float64)
-    pattern = needle * counts
+    pattern = needle.astype(np.float64) if known is None else needle * known.astype(np.float64)
     around = np.zeros(len(needle))
     field = np.concatenate([around, haystack.astype(np.float64), around])
     places = len(field) - len(pattern) + 1
     products = _sliding_products(field, pattern)[:places]
-    energy = _sliding_products(field**2, counts)[:places]
+    if known is None or known.all():
+        sums = np.concatenate([[0.0], np.cumsum(field**2)])
+        energy = sums[len(needle) :] - sums[:places]
+    else:
+        energy = _sliding_products(field**2, known.astype(np.float64))[:places]
     norms = np.sqrt(np.maximum(energy, 0.0)) * np.linalg.norm(pattern)
     # Under a window that is nearly silent, rounding of the FFT would count as likeness.
     audible = norms > 1e-5 * norms.max(initial=0.0)
@@ -78,7 +81,8 @@ def offset_of(
 
 def _sliding_products(field: Signal, window: Signal) -> Signal:
     """The sum of products of ``window`` with what lies under it, at each of its places."""
-    size = 1 << (len(field) + len(window) - 1).bit_length()
+    # What wraps around lies beyond the places that anybody looks at.
+    size = 1 << (len(field) - 1).bit_length()
     spectrum = np.fft.rfft(field, size) * np.conj(np.fft.rfft(window, size))
     return np.fft.irfft(spectrum, size)
 

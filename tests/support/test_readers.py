@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from support import readers
+from support.ci import refuse_skip
 from support.damage import declare_data_bytes, write_aac, write_wav
 from support.readers import read_all, read_ffmpeg, read_libsndfile, read_sox, read_wave, run
 from support.signals import noise, speech
@@ -41,9 +42,12 @@ def test_readers_that_disagree_are_noticed(tmp_path: Path):
 
 def test_a_missing_program_skips_at_home_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(readers.shutil, "which", lambda _: None)
-    monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="sox is needed"):
+    with pytest.raises(pytest.skip.Exception, match="sox is needed") as skip:
         run("sox")
-    monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match="sox is needed"):
-        run("sox")
+    for ci, outcome in (("", "skipped"), ("true", "failed")):
+        monkeypatch.setenv("CI", ci)
+        reason = ("test_x.py", 1, f"Skipped: {skip.value}")
+        report = pytest.TestReport("test_x", ("test_x.py", 1, "x"), {}, "skipped", reason, "call")
+        refuse_skip(report)
+        assert report.outcome == outcome
+        assert "sox is needed" in str(report.longrepr)

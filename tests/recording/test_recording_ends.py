@@ -92,6 +92,7 @@ ENDS = {
 }
 
 
+@pytest.mark.realtime
 @KINDS
 @pytest.mark.parametrize("end", ENDS)
 def test_whatever_ends_the_recording_ends_whole_and_is_told_once(
@@ -117,6 +118,7 @@ def test_whatever_ends_the_recording_ends_whole_and_is_told_once(
     assert names_in(tmp_path) == {"a.wav", "a.wav.json"}
 
 
+@pytest.mark.realtime
 async def test_loops_that_end_without_stop_leave_nothing_behind(tmp_path: Path):
     before, open_before = threads(), descriptors()
     recorders: list[AudioRecorder] = []
@@ -146,6 +148,7 @@ async def test_loops_that_end_without_stop_leave_nothing_behind(tmp_path: Path):
     assert not [loop for loop in scheduler._schedulers if loop.is_closed()]
 
 
+@pytest.mark.realtime
 @KINDS
 def test_a_fork_records_by_itself_and_leaves_its_parents_recording_alone(
     cycle_time: int, tmp_path: Path
@@ -198,6 +201,7 @@ print("done")
     assert names_in(tmp_path) == {"child.wav", *(f"parent{number}.wav" for number in range(6))}
 
 
+@pytest.mark.realtime
 async def test_a_thread_that_cannot_be_had_is_waited_for(tmp_path: Path):
     real, refused = SYSTEM_CLOCK.start, []
 
@@ -215,6 +219,7 @@ async def test_a_thread_that_cannot_be_had_is_waited_for(tmp_path: Path):
     assert recorder.report.error == ""
 
 
+@pytest.mark.realtime
 @KINDS
 async def test_without_a_thread_for_the_disk_it_does_not_start(cycle_time: int, tmp_path: Path):
     events: list[RecordingEvent] = []
@@ -235,6 +240,7 @@ async def test_without_a_thread_for_the_disk_it_does_not_start(cycle_time: int, 
     assert path.read_bytes() == b"older"
 
 
+@pytest.mark.realtime
 async def test_without_a_thread_to_finish_on_it_is_finished_all_the_same(tmp_path: Path):
     recorder = AudioRecorder(AudioRecordingConfiguration(tmp_path / "a.wav"))
     await recorder.start()
