@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from ..types import NS_PER_S, Interval, IntervalKind
-from .intervals import Intervals, Mutes
+from .intervals import Intervals
+from .mutes import Mutes
 
 STALL_NS = NS_PER_S
 """What is missing for so long is a stall."""

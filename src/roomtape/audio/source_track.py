@@ -157,7 +157,7 @@ class SourceTrack:
             timeline.abandon()
 
     def close(self, now_ns: int) -> None:
-        """Nothing more comes: place what is still in doubt, and let go of everything that the
+        """Nothing more comes: place what is on probation, and let go of everything that the
         report does not need. The mixer keeps what it has to read."""
         self.inbox.close()
         self._let_go(self._timeline, now_ns)

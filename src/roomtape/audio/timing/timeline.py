@@ -126,7 +126,7 @@ class Timeline:
         return False
 
     def close(self, now: int) -> None:
-        """No more will come: place what is still in doubt, and release the fast path."""
+        """No more will come: place what is on probation, and release the fast path."""
         self._leave_fast_path("the end")
         self._settle(now, force=True)
         self._closed = True
