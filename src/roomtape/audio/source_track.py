@@ -109,17 +109,18 @@ class SourceTrack:
             Timelines that are new, to be mixed from now on.
         """
         self._looked_ns = now_ns
-        fresh, runs, timeline = [], self.inbox.take(), self._timeline
+        fresh: list[Timeline] = []
+        runs, timeline = self.inbox.take(), self._timeline
+        if not runs and timeline is not None:
+            now = now_ns * timeline.rate_hz // NS_PER_S
+            if timeline.ingest_pushed(now):
+                return fresh  # nearly always
         for rate_hz, arrivals in runs:
             if timeline is None or timeline.rate_hz != rate_hz:
                 timeline = self._next_timeline(timeline, rate_hz, head_at(rate_hz), now_ns)
                 fresh.append(timeline)
             timeline.ingest(_mono(arrivals), now_ns * rate_hz // NS_PER_S)
-        calm = False
-        if not runs and timeline is not None:
-            calm = timeline.ingest_pushed(now_ns * timeline.rate_hz // NS_PER_S)
-        if not calm:  # nearly always it is
-            self._open_or_shut(now_ns)
+        self._open_or_shut(now_ns)
         return fresh
 
     def set_muted(self, muted: bool, now_ns: int) -> None:

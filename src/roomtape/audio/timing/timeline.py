@@ -161,7 +161,9 @@ class Timeline:
     def _settle(self, now: int, *, force: bool = False) -> None:
         for run in self._placement.settle(now, force=force):
             self._playout.insert(run)
-        self._books.count(self._placement.take_counts())
+        counts = self._placement.take_counts()
+        if counts is not None:
+            self._books.count(counts)
 
     # -- the fast path ------------------------------------------------------------------------
 
