@@ -115,7 +115,7 @@ def assert_in_place_or_late(frames: list[Frame], hold_ups: int) -> None:
     dropped_s = between_s - len(frames) * FRAME_S
     assert report.lost_s == pytest.approx(dropped_s + report.late_s, abs=edge_s)
     too_late_s = np.count_nonzero(what.late_s > MIX_DELAY_S) * FRAME_S
-    # A doubt takes 0.3 s, and the end of what is too late may be in the last one.
+    # Probation takes 0.3 s, and the end of what is too late may be in the last one.
     assert too_late_s - 0.25 * hold_ups <= report.late_s <= too_late_s + 0.3 * hold_ups + edge_s
 
 
@@ -123,7 +123,7 @@ MOST_HELD_S = 5.0
 
 
 APART_S = 0.5
-"""A doubt takes so long at most; of two hold-ups in one, the network is not the likely reason."""
+"""Probation takes so long at most; of two hold-ups in one, the network is not the likely reason."""
 
 
 def at_most(held: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

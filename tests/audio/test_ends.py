@@ -180,6 +180,34 @@ def test_a_source_whose_timeline_is_broken_can_fail_and_report() -> None:
     assert gone() is None
 
 
+@pytest.mark.parametrize("when", ["closing", "reading on"])
+def test_a_source_that_breaks_when_it_has_left_can_fail_as_well(when: str) -> None:
+    session = new_session()
+    track = session.add_source("alice", local=False, joined_ns=0)
+    bob = session.add_source("bob", local=False, joined_ns=0)
+    speak(track, noise(1, 2, RATE), session)
+    voices = next(iter(session._mixer._groups.values())).voices
+    (timeline,) = voices
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    track.leave(2 * NS_PER_S)
+    if when == "closing":
+        timeline.close = broken
+        with pytest.raises(RuntimeError):
+            track.close(2 * NS_PER_S)
+    else:
+        track.close(2 * NS_PER_S)
+    track.fail("it broke", 3 * NS_PER_S)
+    assert timeline.done
+    session._open.remove(track)
+    session.advance(3 * NS_PER_S)
+    assert timeline not in session._mixer._groups[RATE].voices
+    assert track.report(start_ns=0, end_ns=3 * NS_PER_S).left_s == 2
+    assert bob.error == ""
+
+
 def test_a_source_may_fail_from_any_thread_while_it_is_pushed_to_and_mixed() -> None:
     for seed in range(20):
         session = new_session()

@@ -40,19 +40,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def new_stream():
-    stream = fast_path(RATE)
-    assert stream is not None, "the accelerator is not built"
-    stream.open = True
-    return stream
+def new_path():
+    path = fast_path(RATE)
+    assert path is not None, "the accelerator is not built"
+    path.open = True
+    return path
 
 
-def offer(stream, pcm: Pcm, *, rate: int = RATE, pts: int | None = None, at_ns: int = 0) -> bool:
-    return stream.push(pcm, rate, pts, at_ns, False)
+def offer(path, pcm: Pcm, *, rate: int = RATE, pts: int | None = None, at_ns: int = 0) -> bool:
+    return path.push(pcm, rate, pts, at_ns, False)
 
 
-def steadiness(frames: list[Frame], seconds: int) -> float:
-    """The part of the ticks at which the source was steady."""
+def share_on_fast_path(frames: list[Frame], seconds: int) -> float:
+    """The part of the ticks at which the source was on the fast path."""
     seen: list[bool] = []
 
     def look(session: RecordingSession) -> None:
@@ -63,17 +63,17 @@ def steadiness(frames: list[Frame], seconds: int) -> float:
     return sum(seen) / len(seen)
 
 
-def test_what_is_spoken_without_trouble_is_steady_from_its_first_second() -> None:
-    assert steadiness(spoken(noise(1, 20, RATE), RATE, start_s=0), 20) > 0.95
+def test_what_is_spoken_without_trouble_goes_the_fast_path_from_its_first_second() -> None:
+    assert share_on_fast_path(spoken(noise(1, 20, RATE), RATE, start_s=0), 20) > 0.95
 
 
-def test_it_is_steady_again_after_a_loss() -> None:
+def test_it_is_on_the_fast_path_again_after_a_loss() -> None:
     frames = spoken(noise(1, 20, RATE), RATE, start_s=0)
     del frames[500:503]
-    assert 0.85 < steadiness(frames, 20) < 0.97
+    assert 0.85 < share_on_fast_path(frames, 20) < 0.97
 
 
-def test_stereo_is_steady_too_and_more_channels_go_the_long_way() -> None:
+def test_stereo_goes_the_fast_path_too_and_more_channels_go_the_long_way() -> None:
     left, right, middle = (noise(seed, 4, RATE) // 4 for seed in range(3))
     for channels in ((left, right), (left, right, middle)):
         pcm = np.stack(channels, axis=1)
@@ -83,12 +83,12 @@ def test_stereo_is_steady_too_and_more_channels_go_the_long_way() -> None:
         ]
         recording, _ = play(frames, 4, rate_hz=RATE)
         assert np.array_equal(recording, mixed_down(pcm))
-        assert (steadiness(frames, 4) > 0.5) == (len(channels) == 2)
+        assert (share_on_fast_path(frames, 4) > 0.5) == (len(channels) == 2)
 
 
-@pytest.mark.parametrize(("pace", "steady"), [(1.0, True), (4.0, False)])
-def test_who_speaks_stays_steady_while_the_mixer_falls_behind_but_not_who_pushes_ahead(
-    pace: float, steady: bool
+@pytest.mark.parametrize(("pace", "fast"), [(1.0, True), (4.0, False)])
+def test_who_speaks_stays_on_it_while_the_mixer_falls_behind_but_not_who_pushes_ahead(
+    pace: float, fast: bool
 ) -> None:
     session = SoloSession(
         rate_hz=RATE, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.LOW
@@ -99,7 +99,7 @@ def test_who_speaks_stays_steady_while_the_mixer_falls_behind_but_not_who_pushes
         at_ns = round(at * NS_PER_S / RATE / pace)
         push(source, Frame(at_ns, voice[at : at + STEP], RATE, None))
         units += session.advance(at_ns // 2)
-    assert source.inbox.fast is steady
+    assert source.inbox.fast is fast
     units += session.finish(8 * NS_PER_S)
     assert np.array_equal(pcm_of(b"".join(units)), voice)
 
@@ -272,7 +272,7 @@ def test_what_other_threads_push_meanwhile_is_all_there() -> None:
 
 
 def test_only_plain_frames_of_its_rate_are_taken() -> None:
-    stream, frame = new_stream(), noise(1, 0.02, RATE)
+    path, frame = new_path(), noise(1, 0.02, RATE)
     refused = [
         frame.astype(np.int32),
         frame.astype(">i2"),
@@ -283,86 +283,86 @@ def test_only_plain_frames_of_its_rate_are_taken() -> None:
         "no audio",
         None,
     ]
-    assert not any(offer(stream, each) for each in refused)  # type: ignore[arg-type]
-    assert not offer(stream, frame, rate=48000)
-    assert not offer(stream, frame, pts=0.5)  # type: ignore[arg-type]
-    assert not offer(stream, frame, pts=1 << 64)
-    assert stream.pushed == 0
-    assert offer(stream, frame)
-    stream.open = False
-    assert not offer(stream, frame)
-    assert stream.pushed == len(frame)
+    assert not any(offer(path, each) for each in refused)  # type: ignore[arg-type]
+    assert not offer(path, frame, rate=48000)
+    assert not offer(path, frame, pts=0.5)  # type: ignore[arg-type]
+    assert not offer(path, frame, pts=1 << 64)
+    assert path.pushed == 0
+    assert offer(path, frame)
+    path.open = False
+    assert not offer(path, frame)
+    assert path.pushed == len(frame)
 
 
 def test_arrivals_are_the_positions_that_python_makes_of_them() -> None:
-    stream, frame = new_stream(), noise(1, 0.02, RATE)
+    path, frame = new_path(), noise(1, 0.02, RATE)
     times_ns = [0, 1, 999_999_999, 10**9, 86_400 * 10**9 + 123_456_789, -1, -(10**9) - 1]
     for at_ns in times_ns:
-        assert offer(stream, frame, pts=7, at_ns=at_ns)
-    taken = stream.take()
+        assert offer(path, frame, pts=7, at_ns=at_ns)
+    taken = path.take()
     assert [at for _, at, _, _ in taken] == [at_ns * RATE // NS_PER_S for at_ns in times_ns]
     assert all(pcm == frame.tobytes() and pts == 7 and not gap for pcm, _, pts, gap in taken)
 
 
 def test_it_holds_ten_seconds_and_no_more_than_was_read_in_two() -> None:
-    stream, frame = new_stream(), noise(1, 0.5, RATE)
-    stream.begin(frame, 0, len(frame), 0, 0, None)
+    path, frame = new_path(), noise(1, 0.5, RATE)
+    path.begin(frame, 0, len(frame), 0, 0, None)
     pushed = 0
-    while offer(stream, frame, pts=len(frame) * (pushed + 1), at_ns=pushed * NS_PER_S // 2):
+    while offer(path, frame, pts=len(frame) * (pushed + 1), at_ns=pushed * NS_PER_S // 2):
         pushed += 1
     assert pushed == 20
-    assert stream.place(10 * RATE) == (False, 0, -len(frame))
+    assert path.place(10 * RATE) == (False, 0, -len(frame))
     total = np.zeros(10 * RATE, np.float32)
-    assert not stream.add_to(total)
-    ends, peaks = zip(*stream.heard(), strict=True)
+    assert not path.add_to(total)
+    ends, peaks = zip(*path.heard(), strict=True)
     assert ends == tuple(range(RATE // 10, 10 * RATE + 1, RATE // 10))
     assert max(peaks) == np.abs(frame.astype(int)).max()
-    assert stream.level == peaks[-1]
-    assert stream.heard() == []
+    assert path.level == peaks[-1]
+    assert path.heard() == []
     assert np.array_equal(total, np.tile(frame, 20))
-    kept, read, head, next_pts, _ = stream.end()
+    kept, read, head, next_pts, _ = path.end()
     assert (read, head, next_pts) == (2 * RATE, 10 * RATE, 21 * len(frame))
     assert kept == np.tile(frame, 5).tobytes()
 
 
 def test_nothing_is_lost_where_the_ring_goes_round_or_grows() -> None:
-    stream, dice = new_stream(), np.random.default_rng(5)
+    path, dice = new_path(), np.random.default_rng(5)
     said, heard = np.zeros(0, np.int16), 0
-    stream.begin(said, 0, 0, 0, 0, None)
+    path.begin(said, 0, 0, 0, 0, None)
     for number in range(300):
         for _ in range(3):
             frame = dice.integers(-30000, 30000, (int(dice.integers(1, 4 * STEP)), 2), np.int16)
             pcm = frame if number % 2 else np.ascontiguousarray(frame[:, 0])
-            assert offer(stream, pcm, pts=len(said), at_ns=0)
+            assert offer(path, pcm, pts=len(said), at_ns=0)
             said = np.concatenate([said, mixed_down(pcm) if pcm.ndim == 2 else pcm])
-        stream.place(0)
+        path.place(0)
         if number % 50 > 19:  # what waits until then is more than there was room for
             stop = min(len(said), heard + 3 * RATE)
             total = np.zeros(stop - heard, np.float32)
-            stream.add_to(total)
+            path.add_to(total)
             assert np.array_equal(total, said[heard:stop])
             heard = stop
         if number % 70 == 69:
-            kept, read, head, next_pts, last_at = stream.end()
+            kept, read, head, next_pts, last_at = path.end()
             assert (head, next_pts) == (heard, len(said))
             assert kept == said[heard - read :].tobytes()
             assert read == min(heard, 2 * RATE)
-            offer(stream, said[:STEP], pts=len(said))  # between the two
+            offer(path, said[:STEP], pts=len(said))  # between the two
             said = np.concatenate([said, said[:STEP]])
-            stream.begin(said[heard:-STEP], heard, next_pts, 0, 0, last_at)
+            path.begin(said[heard:-STEP], heard, next_pts, 0, 0, last_at)
     assert len(said) > 10 * RATE
 
 
 def test_what_cannot_be_asked_for_is_refused_in_words() -> None:
-    stream = new_stream()
+    path = new_path()
     with pytest.raises(ValueError, match="no more than waits"):
-        stream.add_to(np.zeros(1, np.float32))
+        path.add_to(np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="float32"):
-        stream.add_to(np.zeros(0, np.float64))  # type: ignore[arg-type]
+        path.add_to(np.zeros(0, np.float64))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="of one length"):
         arrays.add(np.zeros(2, np.float32), np.zeros(3, np.int16))
     with pytest.raises(TypeError):
-        stream.push(np.zeros(3, np.int16))  # type: ignore[call-arg]
+        path.push(np.zeros(3, np.int16))  # type: ignore[call-arg]
 
 
 def test_the_array_loops_agree_with_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,11 +384,11 @@ def test_nothing_of_it_outlives_its_timeline() -> None:
     frame = noise(1, 0.02, RATE)
     before = sys.getrefcount(frame)
     for _ in range(100):
-        stream = new_stream()
-        stream.begin(frame, 0, len(frame), 0, 0, 0)
+        path = new_path()
+        path.begin(frame, 0, len(frame), 0, 0, 0)
         for number in range(5):
-            offer(stream, frame, pts=len(frame) * (number + 1), at_ns=number)
-        stream.place(0)
-        stream.add_to(np.zeros(len(frame), np.float32))
-        stream.end()
+            offer(path, frame, pts=len(frame) * (number + 1), at_ns=number)
+        path.place(0)
+        path.add_to(np.zeros(len(frame), np.float32))
+        path.end()
     assert sys.getrefcount(frame) == before

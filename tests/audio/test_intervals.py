@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomtape.audio.intervals import LEAST_SHARE, MOST, Intervals, Mutes
+from roomtape.audio.intervals import LEAST_SHARE, MOST, Intervals
 from roomtape.audio.ledger import Ledger
+from roomtape.audio.mutes import Mutes
 from roomtape.types import NS_PER_S, IntervalKind
 from support.scripted import Frame, play, spans
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from ..types import NS_PER_S, Interval, IntervalKind
-from .intervals import Intervals, Mutes
+from .intervals import Intervals
+from .mutes import Mutes
 
 STALL_NS = NS_PER_S
 """What is missing for so long is a stall."""
@@ -29,23 +30,26 @@ class Total:
 
     def __init__(self) -> None:
         self._sum_ns = 0
-        self._last: deque[tuple[int, int]] = deque(maxlen=_MOST_CUT)
+        self._earlier: deque[tuple[int, int]] = deque(maxlen=_MOST_CUT)
+        self._start_ns = self._end_ns = 0  # of the last one
 
     def add(self, start_ns: int, end_ns: int, ns: int) -> None:
         """Add ``[start_ns, end_ns)``, which begins about where the one before ended, or later; it
         counts as ``ns``."""
         self._sum_ns += ns
-        if self._last and self._last[-1][1] == start_ns:
-            self._last[-1] = (self._last[-1][0], end_ns)
-        else:
-            self._last.append((start_ns, end_ns))
-        while self._last[0][1] < end_ns - _CUT_NS:
-            self._last.popleft()
+        if start_ns != self._end_ns:
+            earlier = self._earlier
+            earlier.append((self._start_ns, self._end_ns))
+            while earlier and earlier[0][1] < start_ns - _CUT_NS:
+                earlier.popleft()
+            self._start_ns = start_ns
+        self._end_ns = end_ns
 
     def until(self, end_ns: int) -> int:
         """What of it was before ``end_ns``, if that is at most 90 s back; and never more than there
         is time before it, as where a fast clock's audio was squeezed a little."""
-        behind_ns = sum(stop - max(start, end_ns) for start, stop in self._last if stop > end_ns)
+        last = [*self._earlier, (self._start_ns, self._end_ns)]
+        behind_ns = sum(stop - max(start, end_ns) for start, stop in last if stop > end_ns)
         return max(0, min(self._sum_ns - behind_ns, end_ns))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from threading import Lock
+from weakref import WeakSet
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class SourceTrack:
         """Why it failed; empty if it did not."""
         self._lock = Lock()  # over how it ends
         self._timeline: Timeline | None = None
+        self._timelines = WeakSet[Timeline]()  # it, and those that the mixer still reads
         self._drift_ppm = 0.0
         self._said_until_ns = 0  # at rates before this one
         self._looked_ns = 0
@@ -120,17 +122,18 @@ class SourceTrack:
             Timelines that are new, to be mixed from now on.
         """
         self._looked_ns = now_ns
-        fresh, runs, timeline = [], self.inbox.take(), self._timeline
+        fresh: list[Timeline] = []
+        runs, timeline = self.inbox.take(), self._timeline
+        if not runs and timeline is not None:
+            now = now_ns * timeline.rate_hz // NS_PER_S
+            if timeline.ingest_pushed(now):
+                return fresh  # nearly always
         for rate_hz, arrivals in runs:
             if timeline is None or timeline.rate_hz != rate_hz:
                 timeline = self._next_timeline(timeline, rate_hz, head_at(rate_hz), now_ns)
                 fresh.append(timeline)
             timeline.ingest(_mono(arrivals), now_ns * rate_hz // NS_PER_S)
-        calm = False
-        if not runs and timeline is not None:
-            calm = timeline.ingest_pushed(now_ns * timeline.rate_hz // NS_PER_S)
-        if not calm:  # nearly always it is
-            self._open_or_shut(now_ns)
+        self._open_or_shut(now_ns)
         return fresh
 
     def set_muted(self, muted: bool, now_ns: int) -> None:
@@ -148,8 +151,8 @@ class SourceTrack:
     def fail(self, reason: str, now_ns: int) -> None:
         """This source cannot go on; nothing else is concerned. What was mixed of it stays.
 
-        Its timeline is done at once, and nothing is asked of it any more. Thread-safe; the second
-        time, nothing happens.
+        Its timelines are done at once, also those that the mixer only reads on, and nothing is
+        asked of them any more. Thread-safe; the second time, nothing happens.
 
         Args:
             reason: In words, for the report.
@@ -161,14 +164,14 @@ class SourceTrack:
                 return
             self.error = reason or "it failed"
             self.left_ns = now_ns if self.left_ns is None else self.left_ns
-            timeline, self._timeline = self._timeline, None
+            self._timeline = None
+            for timeline in tuple(self._timelines):
+                timeline.abandon()
         logger.debug("%s failed at %d ns: %s", self.name, now_ns, self.error)
         self.ledger.level = 0
-        if timeline is not None:
-            timeline.abandon()
 
     def close(self, now_ns: int) -> None:
-        """Nothing more comes: place what is still in doubt, and let go of everything that the
+        """Nothing more comes: place what is on probation, and let go of everything that the
         report does not need. The mixer keeps what it has to read."""
         self.inbox.close()
         self._let_go(self._timeline, now_ns)
@@ -239,16 +242,19 @@ class SourceTrack:
             rate_hz, head=head, ledger=self.ledger, not_before=not_before, name=self.name
         )
         with self._lock:
-            if not self.error:  # from another thread, just now
+            if self.error:  # from another thread, just now
+                timeline.abandon()
+            else:
                 self._timeline = timeline
+                self._timelines.add(timeline)
                 self.inbox.attach(timeline.fast_path, rate_hz)
         return timeline
 
     def _let_go(self, timeline: Timeline | None, now_ns: int) -> None:
         """Nothing more comes to ``timeline``."""
-        self._timeline = None
         if timeline is not None:
             timeline.close(now_ns * timeline.rate_hz // NS_PER_S)
+            self._timeline = None
             self.inbox.detach()
             self._said_until_ns = max(self._said_until_ns, _end_ns(timeline))
             self._drift_ppm = timeline.drift_ppm or self._drift_ppm

@@ -23,7 +23,7 @@ import numpy as np
 WINDOW_S = 5
 _KEEP = 24
 _NEEDED_FOR_SLOPE = 4
-_STEADY_S = 0.01
+_JITTER_S = 0.01
 """The minimum of 250 frames with 60 ms of jitter moves by less than 2 ms; bad Wi-Fi needs room."""
 _MOST_SLOPE = 1e-3
 """Sound cards are up to some hundred ppm off; what runs away faster is a queue that fills."""
@@ -40,7 +40,7 @@ class DriftTracker:
     """
 
     def __init__(self, rate_hz: int) -> None:
-        self._steady = _STEADY_S * rate_hz
+        self._jitter = _JITTER_S * rate_hz
         self._window = WINDOW_S * rate_hz
         self._times: list[int] = []
         self._floors: list[float] = []
@@ -91,7 +91,7 @@ class DriftTracker:
         if not self._slope:
             return _FOREVER
         edge = time + (math.copysign(error, self._slope) - value) / self._slope
-        return math.floor(min(edge, _FOREVER) - self._steady)  # far from where rounding matters
+        return math.floor(min(edge, _FOREVER) - self._jitter)  # far from where rounding matters
 
     def moved(self, samples: float) -> None:
         """Everything placed from now on stands ``samples`` later than the timestamps say."""
@@ -112,7 +112,7 @@ class DriftTracker:
         if not self._lows:
             return
         floor, at = self._lows[0]
-        if self._lows[-1][0] - floor > self._steady:
+        if self._lows[-1][0] - floor > self._jitter:
             floor, at = self._lows[-1]  # a single one so early has a wrong timestamp
         self._lows.clear()
         expected = self.delay(at)
@@ -130,11 +130,11 @@ class DriftTracker:
     def _is_clock(self, floor: float, expected: float) -> bool:
         """Whether this minimum can be on the line; if not, what it says of the network."""
         off = floor - self._excess - expected
-        if off < -self._steady:  # congestion that goes away leaves by the way it came
+        if off < -self._jitter:  # congestion that goes away leaves by the way it came
             relief = min(self._excess, -off)
             self._excess -= relief
             off += relief
-        if abs(off) <= self._steady:
+        if abs(off) <= self._jitter:
             self._odd_windows = 0
             return True
         # One odd window is a mishap; a second one in a row is the network.

@@ -11,7 +11,9 @@ Stretch = tuple[int, int]
 
 
 class Holes:
-    """See the module's text."""
+    """Those of one timeline. Call :meth:`read` for each stretch that is read, in order, before
+    it is told what came too late for it. Positions are those of the buffer.
+    """
 
     def __init__(self) -> None:
         self._silent_before: list[int] = []  # what begins there, and follows on silence

@@ -91,7 +91,8 @@ class Playout:
         early = max(0, min(-run.start, len(run.pcm)))  # before the recording began
         inserted = self._buffer.insert(run.start + early, run.pcm[early:])
         self._placed_end = max(self._placed_end, end)
-        self._books.covered(inserted.covered)
+        if inserted.covered:
+            self._books.covered(inserted.covered)
         if inserted.late:
             self._books.late(run.start + early + self.offset, inserted.late, run.at)
         if run.epoch != self._epoch:
@@ -241,10 +242,13 @@ class Playout:
         if not self._begun:
             return None
         # Counted here and not when it comes: what waits when the recording ends is not in it.
-        for first, end in [*holes, (stop, stop)]:
+        for first, end in holes:
             self.was_read(start, first)
             start = end
-        self._lose(self._holes.read(begin, stop, holes, self._buffer.next_start))
+        self.was_read(start, stop)
+        lost = self._holes.read(begin, stop, holes, self._buffer.next_start)
+        if lost:
+            self._lose(lost)
         return pcm
 
     def _warped(self, slew: Slew, start: int, stop: int) -> Pcm | None:

@@ -126,7 +126,7 @@ class Timeline:
         return False
 
     def close(self, now: int) -> None:
-        """No more will come: place what is still in doubt, and release the fast path."""
+        """No more will come: place what is on probation, and release the fast path."""
         self._leave_fast_path("the end")
         self._settle(now, force=True)
         self._closed = True
@@ -161,7 +161,9 @@ class Timeline:
     def _settle(self, now: int, *, force: bool = False) -> None:
         for run in self._placement.settle(now, force=force):
             self._playout.insert(run)
-        self._books.count(self._placement.take_counts())
+        counts = self._placement.take_counts()
+        if counts is not None:
+            self._books.count(counts)
 
     # -- the fast path ------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Reading samples at a slightly other speed, to follow a sender's clock without a click.
 
-A correction of ``shift`` samples is spread over so many samples that the pitch changes by
+A correction of some samples is spread over so many samples that the pitch changes by
 less than 0.1 %, and the signal is interpolated in between by a windowed sinc. At both ends of a
 correction the interpolation falls on whole samples, where the sinc is the identity, so reading
 goes over into plain copying and back without a step.
@@ -42,7 +42,7 @@ class Slew:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """For the outputs ``[start, stop)``: the input sample, and the phase behind it."""
         outputs = np.arange(start, stop, dtype=np.int64)
-        # Exact integers: shift = before + change * (n - start) / length, in 1/_PHASES samples.
+        # Exact integers: offset = before + change * (n - start) / length, in 1/_PHASES samples.
         moved = (self.after - self.before) * (outputs - self.start) * _PHASES // self.length
         positions = (outputs - self.before) * _PHASES - moved
         return positions // _PHASES, positions % _PHASES

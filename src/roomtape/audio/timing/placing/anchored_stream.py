@@ -16,7 +16,7 @@ from .placed import Placed
 REORDER_S = 2.0
 AHEAD_S = 0.5
 LATE_S = 0.4
-"""A stream with timestamps may fall this far behind before it is doubted ..."""
+"""A stream with timestamps may fall this far behind before it is put on probation ..."""
 UNTIMED_LATE_S = 0.08
 """... and one without, for which a gap in the arrivals is the only sign of a pause."""
 _CONTINUOUS_S = 0.08
@@ -73,7 +73,7 @@ class AnchoredStream:
         return arrival.at - (pts + (self.anchor or 0) + self.playout_offset)
 
     def too_late(self, pts: int, arrival: Arrival) -> bool:
-        """Whether it is later than a stream may be that is not doubted."""
+        """Whether it is later than a frame may be that needs no probation."""
         late = self._untimed_late if arrival.pts is None else self._late
         return self.lateness(pts, arrival) > late
 
@@ -83,7 +83,7 @@ class AnchoredStream:
 
     @property
     def latest(self) -> int:
-        """A stream with timestamps is not doubted until it is later than this."""
+        """A stream with timestamps is not put on probation until it is later than this."""
         return self._late
 
     def seen(self, pts: int, arrival: Arrival) -> bool | None:

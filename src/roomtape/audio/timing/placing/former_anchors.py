@@ -12,7 +12,7 @@ _MOST = 8
 _EARLY_S = 0.05
 """The anchor was not exact: it may have been set by a frame that was delayed so much."""
 _LATE_S = 0.15
-_STEADY_S = 1
+_STAY_S = 1
 """A bot that pushes faster than it speaks comes by as well, but does not stay."""
 
 
@@ -26,7 +26,7 @@ class FormerAnchors:
         self._anchors: deque[int] = deque(maxlen=_MOST)
         self._early = round(_EARLY_S * rate_hz)
         self._late = round(_LATE_S * rate_hz)
-        self._steady = _STEADY_S * rate_hz
+        self._stay = _STAY_S * rate_hz
         self._fitting: int | None = None
         self._since = 0
 
@@ -56,7 +56,7 @@ class FormerAnchors:
         if self._fitting is None or self._fitting != before:
             self._since = at
             return None
-        if at - self._since < self._steady:
+        if at - self._since < self._stay:
             return None
         anchor = self._fitting
         while self._anchors and self._anchors[-1] >= anchor:

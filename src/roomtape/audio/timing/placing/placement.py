@@ -112,8 +112,10 @@ class Placement:
         """What is placed at ``p`` is heard at ``p + offset`` (drift was made up for)."""
         self._stream.playout_offset = offset
 
-    def take_counts(self) -> Counts:
-        """What was counted since the last call."""
+    def take_counts(self) -> Counts | None:
+        """What was counted since the last call; None for nothing, which is nearly always so."""
+        if not (self.duplicate_samples or self.stray_samples or self.reanchored):
+            return None
         counts = Counts(self.duplicate_samples, self.stray_samples, self.reanchored)
         self.duplicate_samples = self.stray_samples = self.reanchored = 0
         return counts
