@@ -89,7 +89,7 @@ class Pair:
             await self._await_call(self.other, "offer", call)
             await self.other.say(type="answer", to="alice", call=call, sdp="v=0 answer")
             await self._await_call(self.one, "answer", call)
-            await asyncio.sleep(1.1)  # as often as anybody may
+            await asyncio.sleep(0.5)
 
     async def _await_call(self, client: Client, kind: str, call: str) -> None:
         while (message := await client.until(kind)).get("call") != call:

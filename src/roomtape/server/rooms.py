@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-from .flow import Flow
+from .budget import Budget
+from .flow import JOINS_BURST, JOINS_PER_S, Flow
 from .ice import IceServers
 from .link import Link, Note
 from .names import look
@@ -38,6 +39,8 @@ GRACE_S = 5.0
 MAX_HELD = 128
 """Offers, answers and candidates held for an absent client: 32 others, a few each."""
 MAX_HELD_BYTES = 512 * 1024
+MAX_ADDRESSES = 1024
+"""Of which a room remembers how many have come from there."""
 
 
 class RefusedError(Exception):
@@ -110,6 +113,17 @@ class Room:
     def __init__(self, name: str) -> None:
         self.name = name
         self.seats: dict[str, Seat] = {}
+        self._joins: dict[str, Budget] = {}
+
+    def lets_in(self, household: str) -> bool:
+        """Whether one more may come in from there now: everybody else has to deal with each."""
+        if len(self._joins) > MAX_ADDRESSES:
+            self._joins.clear()
+        joins = self._joins.setdefault(household, Budget(per_s=JOINS_PER_S, burst=JOINS_BURST))
+        if not joins.affords(1):
+            return False
+        joins.spend(1)
+        return True
 
     def tell_others(self, seat: Seat, message: Mapping[str, Any]) -> None:
         note = Note.of(message)
@@ -143,11 +157,15 @@ class Rooms:
         assert join.resume is not None
         return self._seat_of(join) is not None or self._keys.is_fresh(join.resume)
 
-    def take_seat(self, join: Join, link: Link) -> Seat:
+    def take_seat(self, join: Join, link: Link, household: str) -> Seat:
         """Give out a seat, new or resumed, and tell everybody.
 
+        Args:
+            household: Where the participant comes from.
+
         Raises:
-            RefusedError: The name is taken, or the room or the server is full.
+            RefusedError: The name is taken, the room or the server is full, or too many have come
+                from there.
         """
         mine = self._seat_of(join)
         if mine is not None:
@@ -162,6 +180,12 @@ class Rooms:
         if len(room.seats) >= MAX_PARTICIPANTS:
             raise RefusedError(
                 "room_full", f"the room has {MAX_PARTICIPANTS} participants: it is full"
+            )
+        if not room.lets_in(household):
+            raise RefusedError(
+                "room_busy",
+                f"more than {JOINS_PER_S:.0f} a second have come into room {join.room!r} from "
+                "this address: try again in a moment",
             )
         seat = Seat(room, join, next(self._numbers), link)
         self._welcome(seat, resumed=False)

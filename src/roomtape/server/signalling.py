@@ -9,7 +9,7 @@ from contextlib import suppress
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from ..errors import RoomRefusedError
-from .addresses import host_of, is_loopback, same_site
+from .addresses import host_of, household, is_loopback, same_site
 from .flow import Pace
 from .ice import IceServers
 from .link import CLOSE_TIMEOUT_S, Link, Note
@@ -76,7 +76,7 @@ class Signalling:
         seat: Seat | None = None
         said_goodbye = False
         try:
-            seat = await self._admit(link)
+            seat = await self._admit(link, household(request.remote or ""))
             if seat is not None:
                 self._on_entered(link.transport)
                 said_goodbye = await self._serve(seat, link)
@@ -94,14 +94,14 @@ class Signalling:
         for link in tuple(self._links):
             link.end(WSCloseCode.GOING_AWAY)
 
-    async def _admit(self, link: Link) -> Seat | None:
+    async def _admit(self, link: Link, whose: str) -> Seat | None:
         try:
             join = await _receive_join(link)
             if join is None:
                 return None
             if self._secret is not None and not self.rooms.knows(join):
                 verify_token(self._secret, join.token, room=join.room, uid=join.uid)
-            return self.rooms.take_seat(join, link)
+            return self.rooms.take_seat(join, link, whose)
         except ProtocolError as error:
             refusal = {"code": "bad_message", "message": str(error)}
         except RoomRefusedError as error:
