@@ -65,7 +65,10 @@ async def states(client: Client, target: str) -> None:
 
 async def visits(client: Client, target: str) -> None:
     for number in itertools.count():
-        again = await join(client.http, client.url, f"visitor {number}")
+        try:
+            again = await join(client.http, client.url, f"visitor {number}")
+        except AssertionError:  # refused
+            continue
         await again.say(type="leave")
         await again.ws.close()
 

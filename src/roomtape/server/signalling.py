@@ -133,7 +133,7 @@ class Signalling:
                     raise ProtocolError("messages are text")
                 message = parse(received.data)
             except ProtocolError as error:
-                _complain(link, "bad_message", str(error))
+                link.complain("bad_message", str(error))
             else:
                 if isinstance(message, Leave):
                     link.end(WSCloseCode.OK)
@@ -157,15 +157,11 @@ class Signalling:
                 try:
                     self.rooms.relay(seat, message)
                 except NotRelayedError as error:
-                    _complain(link, error.code, str(error))
+                    link.complain(error.code, str(error))
             case Join():
                 told = "you have joined already: open another WebSocket to join another room"
-                _complain(link, "bad_message", told)
+                link.complain("bad_message", told)
         return 0.0
-
-
-def _complain(link: Link, code: str, message: str) -> None:
-    link.send(Note.of({"type": "error", "code": code, "message": message}))
 
 
 async def _receive_join(link: Link) -> Join | None:
