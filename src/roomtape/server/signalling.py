@@ -23,7 +23,8 @@ from .protocol import (
     State,
     parse,
 )
-from .rooms import HEARTBEAT_S, NotRelayedError, RefusedError, Rooms, Seat
+from .room import Seat
+from .rooms import HEARTBEAT_S, NotRelayedError, RefusedError, Rooms
 from .token import ResumeKeys, verify_token
 
 JOIN_TIMEOUT_S = 10.0
