@@ -43,6 +43,7 @@ def test_a_name_may_be_odd(name: str) -> None:
         "\u0301",
         "\u180b",
         "\u034f",
+        "a\U00016fe4",
         "a\u3164",
         "bob\u2800",
         "a\u00adb",
@@ -67,6 +68,7 @@ def test_a_name_may_not_look_like_nothing_or_hide_something(name: str) -> None:
     [
         "rec\u200dorder",
         "recorder\ufe0f",
+        "re\U000e0100cord\ufe00er",
         "r\u0435corder",
         "rec\u043erder",
         "rec\u03bfrder",

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from roomtape.errors import ConfigurationError, RoomRefusedError
-from roomtape.server.token import make_token, verify_token
+from roomtape.server.token import RESUME_FOR_S, ResumeKeys, make_token, verify_token
 
 SECRET = "correct horse battery staple, twice over"
 
@@ -74,3 +74,37 @@ def test_a_short_secret_works_without_a_warning_per_token() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         verify_token("short", make_token("short", room="r", uid="u"), room="r", uid="u")
+
+
+def test_a_name_is_the_same_in_either_form() -> None:
+    decomposed, composed = "Zoe\u0308", "Zo\u00eb"
+    verify_token(SECRET, make_token(SECRET, room="r", uid=decomposed), room="r", uid=composed)
+
+
+def test_a_token_whose_name_is_no_text_is_refused() -> None:
+    token = signed(room="standup", uid=["alice"], exp=time.time() + 60)
+    assert "uid" in refusal(token)
+
+
+def test_a_resume_key_is_good_for_its_owner_and_for_a_restarted_server() -> None:
+    owner = {"room": "standup", "uid": "alice", "session": "s"}
+    key = ResumeKeys(SECRET).make(**owner)
+    assert len(key) <= 64
+    assert ResumeKeys(SECRET).fits(key, **owner)
+    assert not ResumeKeys(SECRET + "!").fits(key, **owner)
+    for other in ({"room": "board"}, {"uid": "bob"}, {"session": "t"}):
+        assert not ResumeKeys(SECRET).fits(key, **{**owner, **other})
+    for forged in (None, "", ".", key[:-1], "0" + key, key.partition(".")[0], "é"):
+        assert not ResumeKeys(SECRET).fits(forged, **owner)
+    assert not ResumeKeys(None).fits(ResumeKeys(None).make(**owner), **owner)
+
+
+def test_a_resume_key_takes_the_place_of_a_token_for_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = {"room": "standup", "uid": "alice", "session": "s"}
+    keys = ResumeKeys(SECRET)
+    key = keys.make(**owner)
+    assert keys.is_fresh(key)
+    later = time.time() + RESUME_FOR_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert keys.fits(key, **owner)
+    assert not keys.is_fresh(key)

@@ -19,7 +19,11 @@ _sessions = itertools.count(1)
 class Client:
     """Speaks the protocol by hand, and reads only when it is told to."""
 
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, ws: aiohttp.ClientWebSocketResponse
+    ) -> None:
+        self.http = http
+        self.url = url
         self.ws = ws
         self.session = f"session {next(_sessions)}"
         self.welcome: dict[str, Any] = {}
@@ -53,7 +57,7 @@ class Client:
 
 
 async def join(http: aiohttp.ClientSession, url: str, uid: str, **more: Any) -> Client:
-    client = Client(await http.ws_connect(f"{url}/ws", max_msg_size=0))
+    client = Client(http, url, await http.ws_connect(f"{url}/ws", max_msg_size=0))
     await client.say(
         **{"type": "join", "room": "standup", "uid": uid, "session": client.session, **more}
     )
@@ -85,7 +89,7 @@ class Pair:
             await self._await_call(self.other, "offer", call)
             await self.other.say(type="answer", to="alice", call=call, sdp="v=0 answer")
             await self._await_call(self.one, "answer", call)
-            await asyncio.sleep(1.1)  # as often as anybody may
+            await asyncio.sleep(0.5)
 
     async def _await_call(self, client: Client, kind: str, call: str) -> None:
         while (message := await client.until(kind)).get("call") != call:

@@ -26,6 +26,8 @@ FLOW_BYTES_PER_S, FLOW_BYTES_BURST = 32.0 * 1024, 256.0 * 1024
 FLOW_OFFERS_PER_S, FLOW_OFFERS_BURST = 1.0, 8.0
 """To one other: each offer makes it build a connection. A client that cannot get through tries
 again after 0.5, 1, 2 and then every 4 s."""
+JOINS_PER_S, JOINS_BURST = 2.0, 64.0
+"""New seats of one room for one address. Two full rooms at once, as after a restart."""
 
 
 class Pace:

@@ -20,6 +20,8 @@ logger.addFilter(Seldom())
 
 MAX_UNSENT_BYTES = 512 * 1024
 """Of offers, answers and candidates that wait for a client: 31 offers of 12 kB, and then some."""
+MAX_COMPLAINTS_BYTES = 16 * 1024
+"""What may wait for a client that is to be told that it made a mistake. It makes them itself."""
 MAX_UNSENT_ALL_BYTES = 2 * MAX_UNSENT_BYTES
 """Of all messages that wait. How the others are takes 1 kB each, and is told a few times a second
 at most: a client that reads is never so far behind."""
@@ -67,7 +69,7 @@ class Link:
         A client that does not read is cut off when too much waits for it.
 
         Returns:
-            False if so much waits that this relayed message was left out.
+            False if so much waits that this message, which another participant sent, was left out.
         """
         waiting = self._unsent_bytes + len(note.text)
         if note.relayed and waiting > MAX_UNSENT_BYTES:
@@ -78,6 +80,11 @@ class Link:
         self._unsent_bytes = waiting
         self._put(note)
         return True
+
+    def complain(self, code: str, message: str) -> None:
+        """Tell the client that its message was wrong, unless it does not listen anyway."""
+        if self._unsent_bytes < MAX_COMPLAINTS_BYTES:
+            self.send(Note.of({"type": "error", "code": code, "message": message}))
 
     def end(self, code: int) -> None:
         """Close with ``code`` when everything before has been sent."""

@@ -10,10 +10,10 @@ import unicodedata
 import disarm
 
 _FILLERS = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159"
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U00016fe4\U0001d159"
 )
 """What Python calls printable, and yet shows nothing: the default ignorable code points of Unicode
-that are letters or marks, the empty Braille pattern, and the null note head."""
+that are letters or marks, the empty Braille pattern, the Khitan filler, and the null note head."""
 _JOINERS = frozenset("\u200c\u200d")
 """Zero-width joiners hold words of some scripts, and emoji, together."""
 _VARIATIONS = frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))

@@ -29,7 +29,7 @@ MAX_CANDIDATE_CHARS = 1024
 """A candidate line has 100 to 200."""
 
 JoinRefusal: TypeAlias = Literal[
-    "bad_message", "bad_token", "name_taken", "room_full", "server_full"
+    "bad_message", "bad_token", "name_taken", "room_full", "room_busy", "server_full"
 ]
 
 

@@ -15,16 +15,14 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections import deque
-from collections.abc import Mapping
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from typing import Literal
 
-from .flow import Flow
+from .flow import JOINS_PER_S, Flow
 from .ice import IceServers
 from .link import Link, Note
 from .names import look
 from .protocol import MAX_PARTICIPANTS, MAX_ROOMS, Join, JoinRefusal, Relay, State
+from .room import Room, Seat
 from .seldom import Seldom
 from .token import ResumeKeys
 
@@ -35,9 +33,6 @@ HEARTBEAT_S = 2.5
 """A client that says nothing for so long is pinged, and has half as long to answer."""
 GRACE_S = 5.0
 """With 1.5 heartbeats before it, the others hear of a vanished participant within 8.75 s."""
-MAX_HELD = 128
-"""Offers, answers and candidates held for an absent client: 32 others, a few each."""
-MAX_HELD_BYTES = 512 * 1024
 
 
 class RefusedError(Exception):
@@ -54,68 +49,6 @@ class NotRelayedError(Exception):
     def __init__(self, code: Literal["not_here", "too_much"], message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-class Seat:
-    """One participant's place in one room."""
-
-    def __init__(self, room: Room, join: Join, number: int, link: Link) -> None:
-        self.room = room
-        self.uid = join.uid
-        self.look = look(join.uid)
-        self.session = join.session
-        self.number = number
-        self.muted = join.muted
-        self.recording = join.recording
-        self.link: Link | None = link
-        self.expiry: asyncio.TimerHandle | None = None
-        self.flows: WeakKeyDictionary[Seat, Flow] = WeakKeyDictionary()
-        self._held: deque[Note] = deque()
-        self._held_bytes = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """What the others are told of this participant."""
-        return {
-            "uid": self.uid,
-            "session": self.session,
-            "number": self.number,
-            "muted": self.muted,
-            "recording": self.recording,
-            "away": self.link is None,
-        }
-
-    def send(self, note: Note) -> bool:
-        """Send a message to the participant, or hold it for its return.
-
-        Returns:
-            False if it was left out, because too much waits already.
-        """
-        if self.link is not None:
-            return self.link.send(note)
-        if note.relayed:
-            self._held.append(note)
-            self._held_bytes += len(note.text)
-            while len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES:
-                self._held_bytes -= len(self._held.popleft().text)
-        return True
-
-    def release(self) -> None:
-        """The participant is back: send what was held."""
-        held, self._held, self._held_bytes = self._held, deque(), 0
-        for note in held:
-            self.send(note)
-
-
-class Room:
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.seats: dict[str, Seat] = {}
-
-    def tell_others(self, seat: Seat, message: Mapping[str, Any]) -> None:
-        note = Note.of(message)
-        for other in self.seats.values():
-            if other is not seat:
-                other.send(note)
 
 
 class Rooms:
@@ -143,11 +76,15 @@ class Rooms:
         assert join.resume is not None
         return self._seat_of(join) is not None or self._keys.is_fresh(join.resume)
 
-    def take_seat(self, join: Join, link: Link) -> Seat:
+    def take_seat(self, join: Join, link: Link, household: str) -> Seat:
         """Give out a seat, new or resumed, and tell everybody.
 
+        Args:
+            household: Where the participant comes from.
+
         Raises:
-            RefusedError: The name is taken, or the room or the server is full.
+            RefusedError: The name is taken, the room or the server is full, or too many have come
+                from there.
         """
         mine = self._seat_of(join)
         if mine is not None:
@@ -162,6 +99,12 @@ class Rooms:
         if len(room.seats) >= MAX_PARTICIPANTS:
             raise RefusedError(
                 "room_full", f"the room has {MAX_PARTICIPANTS} participants: it is full"
+            )
+        if not room.lets_in(household):
+            raise RefusedError(
+                "room_busy",
+                f"more than {JOINS_PER_S:.0f} a second have come into room {join.room!r} from "
+                "this address: try again in a moment",
             )
         seat = Seat(room, join, next(self._numbers), link)
         self._welcome(seat, resumed=False)

@@ -12,8 +12,7 @@ _MAX_KINDS = 64
 class Seldom(logging.Filter):
     """Lets one record of each kind through a minute, and then says how many it kept back.
 
-    Records of one message, whatever its arguments, are of one kind. Tracebacks go to DEBUG's
-    readers only: a stranger's garbage is not worth one.
+    Records of one message, whatever its arguments, are of one kind.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from ..errors import RoomRefusedError
-from .addresses import host_of, is_loopback, same_site
+from .addresses import host_of, household, is_loopback, same_site
 from .flow import Pace
 from .ice import IceServers
 from .link import CLOSE_TIMEOUT_S, Link, Note
@@ -23,7 +23,8 @@ from .protocol import (
     State,
     parse,
 )
-from .rooms import HEARTBEAT_S, NotRelayedError, RefusedError, Rooms, Seat
+from .room import Seat
+from .rooms import HEARTBEAT_S, NotRelayedError, RefusedError, Rooms
 from .token import ResumeKeys, verify_token
 
 JOIN_TIMEOUT_S = 10.0
@@ -76,7 +77,7 @@ class Signalling:
         seat: Seat | None = None
         said_goodbye = False
         try:
-            seat = await self._admit(link)
+            seat = await self._admit(link, household(request.remote or ""))
             if seat is not None:
                 self._on_entered(link.transport)
                 said_goodbye = await self._serve(seat, link)
@@ -94,14 +95,14 @@ class Signalling:
         for link in tuple(self._links):
             link.end(WSCloseCode.GOING_AWAY)
 
-    async def _admit(self, link: Link) -> Seat | None:
+    async def _admit(self, link: Link, whose: str) -> Seat | None:
         try:
             join = await _receive_join(link)
             if join is None:
                 return None
             if self._secret is not None and not self.rooms.knows(join):
                 verify_token(self._secret, join.token, room=join.room, uid=join.uid)
-            return self.rooms.take_seat(join, link)
+            return self.rooms.take_seat(join, link, whose)
         except ProtocolError as error:
             refusal = {"code": "bad_message", "message": str(error)}
         except RoomRefusedError as error:
@@ -133,7 +134,7 @@ class Signalling:
                     raise ProtocolError("messages are text")
                 message = parse(received.data)
             except ProtocolError as error:
-                _complain(link, "bad_message", str(error))
+                link.complain("bad_message", str(error))
             else:
                 if isinstance(message, Leave):
                     link.end(WSCloseCode.OK)
@@ -157,15 +158,11 @@ class Signalling:
                 try:
                     self.rooms.relay(seat, message)
                 except NotRelayedError as error:
-                    _complain(link, error.code, str(error))
+                    link.complain(error.code, str(error))
             case Join():
                 told = "you have joined already: open another WebSocket to join another room"
-                _complain(link, "bad_message", told)
+                link.complain("bad_message", told)
         return 0.0
-
-
-def _complain(link: Link, code: str, message: str) -> None:
-    link.send(Note.of({"type": "error", "code": code, "message": message}))
 
 
 async def _receive_join(link: Link) -> Join | None:

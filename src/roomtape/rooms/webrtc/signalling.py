@@ -162,6 +162,19 @@ class Signalling:
         self._ready.set()
 
     async def _read(self) -> None:
+        try:
+            reason = await self._read_on()
+        except Exception as error:  # whatever it was, the room must learn that it is over
+            logger.exception("reading from %s ended", self._url)
+            reason = f"reading from {self._url} ended: {error}"
+        self._on_lost(reason)
+
+    async def _read_on(self) -> str:
+        """Read, and come back, until the seat is lost.
+
+        Returns:
+            Why it is.
+        """
         while True:
             ws = self._ws
             assert ws is not None
@@ -173,14 +186,12 @@ class Signalling:
                     self._tell(message)
             self._ws = None
             if ws.close_code == _REPLACED_CODE:
-                self._on_lost("another connection took this seat")
-                return
+                return "another connection took this seat"
             logger.info("the WebSocket to %s dropped: coming back", self._url)
             await ws.close()
             reason = await self._reconnect()
             if reason:
-                self._on_lost(reason)
-                return
+                return reason
 
     def _tell(self, message: Message) -> None:
         try:
