@@ -22,6 +22,12 @@ _LAG = pytest.StashKey[Lag]()
 load_profile()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers, but for those that leave out what is in real time, come first on the processors.
+    if "PYTEST_XDIST_WORKER" in os.environ and not config.getoption("markexpr").startswith("not"):
+        take_precedence()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
     return SideBySide(config, log)
@@ -44,20 +50,12 @@ def _machine_was_busy(item: pytest.Item) -> bool:
     return lag is not None and lag.worst_s > BUSY_S
 
 
-@pytest.fixture(scope="session")
-def precedence() -> None:
-    """Tests in real time come first on the processors, in workers of their own."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        take_precedence()
-
-
 @pytest.fixture(autouse=True)
 def lag(request: pytest.FixtureRequest) -> Iterator[Lag | None]:
     """What the machine costs a test in real time while it runs; None for any other test."""
     if request.node.get_closest_marker("realtime") is None:
         yield None
         return
-    request.getfixturevalue("precedence")
     with measured_lag() as measured:
         request.node.stash[_LAG] = measured
         yield measured
