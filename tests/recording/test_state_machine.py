@@ -120,7 +120,7 @@ class Told:
         self.act: Callable[[], object] = lambda: None
 
     def __call__(self, code: object, path: str) -> object:
-        if isinstance(code, AudioRecordingCode):
+        if code in (START, FINISH, ERROR):
             self.codes.append(code)
             self.paths.append(path)
         match self.habit:
@@ -416,6 +416,12 @@ class Engines(Machine):
                 def on_audio_recording(self, code, file_path, told=told):
                     return told(code, file_path)
 
+            def act(engine=engine, told=told) -> None:  # a callback calls back in
+                told.habit = ""
+                task = asyncio.ensure_future(engine.stop_audio_recording())
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+            told.act = act
             engine.set_event_callback(Ear())
             self.told.append(told)
             self.engines.append((engine, room, world, told))
