@@ -67,6 +67,8 @@ def _lines(found: Recovered) -> list[str]:
         lines.append("missing: nothing up to the crash's last write")
     if found.cut_bytes:
         lines.append(f"cut: the last {found.cut_bytes} bytes, which were not whole")
+    if found.aside is not None:
+        lines.append(f"kept: the file as it was left, at {found.aside}")
     if found.left is not None:
         lines.append(f"kept: {found.left} could not be removed; it is no longer needed")
     return lines

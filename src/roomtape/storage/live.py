@@ -16,6 +16,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from .adts import with_mark
 from .disk import Disk
 from .naming import create_part, lock, put_in_place, take_back
 from .sink import Finished, SinkFormat
@@ -165,6 +166,11 @@ class LiveAdts(_LiveFile):
         # A disk that takes no byte at all is found now, not at the first frame.
         self._disk.allocate(self._fd, self._format.most_unit_bytes)
         self._disk.truncate(self._fd, 0)
+
+    def write(self, units: list[bytes]) -> None:
+        # A crash can leave half a frame at the end: the first one says who may cut it off.
+        begins = self._end == 0 and units
+        super().write([with_mark(units[0]), *units[1:]] if begins else units)
 
     def _before_write(self, end: int) -> None:
         del end
