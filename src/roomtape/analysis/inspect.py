@@ -33,7 +33,7 @@ class Inspection:
         clipped_runs: How many such runs.
         silent_fraction: Time in stretches of 10 ms or more without a sample above -60 dBFS,
             as a part of the whole.
-        silences: Such stretches of a second or more.
+        silences: Such stretches of a second or more; the first 10,000.
         damage: What is missing or wrong, in words; empty if nothing is.
         notes: What is merely odd, in words.
     """

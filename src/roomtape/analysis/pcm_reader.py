@@ -13,7 +13,7 @@ from ..types import Block, Pcm
 from .audio_reader import AudioReader
 from .wav_walk import WavLayout
 
-_MOST_BLOCK_BYTES = 1 << 24
+_MOST_BLOCK_BYTES = 1 << 22
 """However many channels there are."""
 
 

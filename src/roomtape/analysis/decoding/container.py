@@ -29,6 +29,9 @@ _CLAIMS_A_LENGTH = (
     "tak", "mpc", "mpc8", "voc",
 )  # fmt: skip
 """For others FFmpeg guesses it by the bit rate."""
+_CHECKED = ("flac", "tta", "wavpack")
+"""Codecs whose frames have checksums, which FFmpeg ignores unless told otherwise: what is wrong
+would be noise."""
 _XING_BYTES = 1 << 10
 # A decoded length differs from a container's claim by rounding, priming and padding.
 _DURATION_TOLERANCE_S = 0.5
@@ -108,6 +111,8 @@ class _Decoding:
         if codec is None:
             raise NoAudioError("FFmpeg does not know its codec")
         codec.thread_count = 1
+        if codec.name in _CHECKED:
+            codec.options = {"err_detect": "crccheck+explode"}
         name = container.format.name.split(",")[0]
         origin_s = _origin_s(container, name)
         end_s = None
