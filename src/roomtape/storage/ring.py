@@ -121,7 +121,6 @@ class Ring:
             skip_samples=first_sample - first_unit * layout.sink_format.unit_samples,
             first_unit=first_unit,
             disk=self._disk,
-            read_back=True,
         )
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1
