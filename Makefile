@@ -42,9 +42,10 @@ bench: $(BENCH_VENV)/ready
 
 soak: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m soak
+	PYTHONPATH=tests $(BIN)/python -m soak.fuzz --minutes 10 --keep soak-out
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) demo-out bench-out
+	rm -rf $(VENV) $(BENCH_VENV) demo-out bench-out soak-out
 
 $(READY): pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit("Python %d.%d is too old: Roomtape needs 3.11 or newer (make PYTHON=python3.12 ...)" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

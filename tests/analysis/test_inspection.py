@@ -247,7 +247,8 @@ def test_audio_under_a_wrong_name_is_read_and_told(tmp_path: Path):
     wav = write_wav(tmp_path / "a.wav", noise(1, 1))
     run("ffmpeg", "-v", "error", "-nostdin", "-i", str(wav), str(tmp_path / "a.flac"))
     (tmp_path / "a.flac").rename(wav)
-    assert inspect_file(wav).damage == ("named .wav, but is flac",)
+    found = inspect_file(wav)
+    assert (found.damage, found.notes) == ((), ("named .wav, but is flac",))
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path):

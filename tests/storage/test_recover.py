@@ -127,15 +127,20 @@ async def test_a_ring_stays_until_the_finished_file_is_safe(tmp_path: Path):
 
 
 @pytest.mark.parametrize("cut_bytes", [1, 0])
-def test_a_live_wav_is_put_right_in_place(cut_bytes: int, tmp_path: Path):
+def test_a_live_wav_is_put_right_and_kept_as_it_was(cut_bytes: int, tmp_path: Path):
     path, pcm = tmp_path / "a.wav", noise(1, 2, RATE_HZ)
-    path.write_bytes(wav_header(RATE_HZ, 40 * RATE_HZ) + pcm.tobytes() + b"x" * cut_bytes)
+    left = wav_header(RATE_HZ, 40 * RATE_HZ) + pcm.tobytes() + b"x" * cut_bytes
+    path.write_bytes(left)
     recovered = recover(path)
+    assert recovered.aside == tmp_path / "a.1.wav"
+    assert recovered.aside.read_bytes() == left
     assert (recovered.path, recovered.duration_s) == (path, 2.0)
     assert recovered.cut_bytes == cut_bytes
     assert path.read_bytes() == wav_header(RATE_HZ, 4 * RATE_HZ) + pcm.tobytes()
     assert np.array_equal(read_all(path)[0], pcm)
-    assert recover(path).cut_bytes == 0  # once more does nothing
+    again = recover(path)  # once more does nothing
+    assert (again.cut_bytes, again.aside) == (0, None)
+    assert len(listing(tmp_path)) == 2
 
 
 async def test_a_live_aac_loses_its_half_frame(tmp_path: Path):
@@ -182,9 +187,9 @@ async def test_what_cannot_be_recovered_is_one_line_and_nothing_changes(tmp_path
     (tmp_path / "text.ring").write_text("this is text")
     (tmp_path / "empty.ring").touch()
     (tmp_path / "directory.ring").mkdir()
-    (tmp_path / "head.ring").write_bytes(data[:60] + b"\0" * 40 + data[100:])
     (tmp_path / "unwritten.ring").write_bytes(data[:RING_HEADER_BYTES] + bytes(100000))
     (tmp_path / "cut.ring").write_bytes(data[:2000])
+    (tmp_path / "head.ring").write_bytes(b"ROOMTAPE RING 2\n" + bytes(100000))
     (tmp_path / "text.wav").write_text("this is text")
     (tmp_path / "text.aac").write_text("this is text")
     (tmp_path / "bare.wav").write_bytes(wav_header(RATE_HZ, 0))
@@ -196,11 +201,11 @@ async def test_what_cannot_be_recovered_is_one_line_and_nothing_changes(tmp_path
     for name, words in (
         ("text.ring", "not what a recording leaves behind"),
         ("empty.ring", "not what a recording leaves behind"),
-        ("head.ring", "head of the ring is damaged"),
+        ("head.ring", "the head of the ring and all that it holds are damaged"),
         ("unwritten.ring", "nothing in this ring is whole"),
         ("cut.ring", "nothing in this ring is whole"),
         ("text.wav", "not a WAV file that Roomtape wrote"),
-        ("text.aac", "no whole AAC frame"),
+        ("text.aac", "not an AAC file that Roomtape wrote"),
         ("bare.wav", "there are no samples in it"),
         ("foreign.wav", "not a WAV file that Roomtape wrote"),
         ("nosuch.wav", "no such file, and no ring"),
@@ -287,4 +292,5 @@ def test_the_command_cuts_half_a_sample_and_says_so(tmp_path: Path):
         f"{path}: recovered 0:01.000 (wav, 32000 Hz)",
         "missing: nothing up to the crash's last write",
         "cut: the last 1 bytes, which were not whole",
+        f"kept: the file as it was left, at {tmp_path}/a.1.wav",
     ]

@@ -174,24 +174,6 @@ def test_the_silent_frame_takes_the_time_of_the_frame_it_stands_for(rate_hz: int
     assert not pcm.any()
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("cycle_s", 10**9), ("unit_samples", 0), ("rate_hz", -1), ("format", "mp3"), ("path", 3)],
-)
-def test_a_head_that_cannot_be_true_is_refused(field: str, value: object, tmp_path: Path):
-    ring = crashed_ring(tmp_path, [3])
-    head = ring.read_bytes()[:RING_HEADER_BYTES].rstrip(b"\0")
-    magic, _, said = head.partition(b"\n")
-    import json
-
-    changed = json.dumps({**json.loads(said), field: value}).encode()
-    with ring.open("r+b") as file:
-        file.write((magic + b"\n" + changed).ljust(RING_HEADER_BYTES, b"\0"))
-    with pytest.raises(DamagedFileError, match="head of the ring is damaged"):
-        recover(ring)
-    assert ring.exists()
-
-
 def test_a_path_that_a_ring_cannot_note_is_refused():
     with pytest.raises(FileError, match="too long"):
         RingLayout(Path("/" + "x/" * 3000), wav_format()).packed()

@@ -33,8 +33,9 @@ class Inspection:
         clipped_runs: How many such runs.
         silent_fraction: Time in stretches of 10 ms or more without a sample above -60 dBFS,
             as a part of the whole.
-        silences: Such stretches of a second or more.
-        damage: What is wrong, in words; empty if nothing is.
+        silences: Such stretches of a second or more; the first 10,000.
+        damage: What is missing or wrong, in words; empty if nothing is.
+        notes: What is merely odd, in words.
     """
 
     path: str
@@ -53,12 +54,13 @@ class Inspection:
     silent_fraction: float
     silences: tuple[Silence, ...]
     damage: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: None in place of -inf."""
         plain = dataclasses.asdict(self)
         for name in ("peak_dbfs", "rms_dbfs"):
-            if math.isinf(plain[name]):
+            if not math.isfinite(plain[name]):
                 plain[name] = None
         return plain
 
@@ -70,26 +72,27 @@ def inspect_file(path: str | Path) -> Inspection:
         FileError: The file is missing, or cannot be read.
         DamagedFileError: There is no audio in it that can be read.
     """
-    reader = open_audio(path)
-    levels = Levels(reader.sample_rate)
-    for block in reader.blocks():
-        levels.add(block)
-    levels.finish()
-    return Inspection(
-        path=str(path),
-        format=reader.format,
-        sample_rate=reader.sample_rate,
-        channels=reader.channels,
-        samples=levels.frames,
-        duration_s=levels.frames / reader.sample_rate,
-        declared_s=reader.declared_s,
-        bytes=reader.path.stat().st_size,
-        peak_dbfs=levels.peak_dbfs,
-        rms_dbfs=levels.rms_dbfs,
-        dc_offset=levels.dc_offset,
-        clipped_samples=levels.clipped_samples,
-        clipped_runs=levels.clipped_runs,
-        silent_fraction=levels.silent_frames / levels.frames if levels.frames else 0.0,
-        silences=tuple(levels.silences),
-        damage=tuple(reader.damage),
-    )
+    with open_audio(path) as reader:
+        levels = Levels(reader.sample_rate)
+        for block in reader.blocks():
+            levels.add(block)
+        levels.finish()
+        return Inspection(
+            path=str(path),
+            format=reader.format,
+            sample_rate=reader.sample_rate,
+            channels=reader.channels,
+            samples=levels.frames,
+            duration_s=levels.frames / reader.sample_rate,
+            declared_s=reader.declared_s,
+            bytes=reader.path.stat().st_size,
+            peak_dbfs=levels.peak_dbfs,
+            rms_dbfs=levels.rms_dbfs,
+            dc_offset=levels.dc_offset,
+            clipped_samples=levels.clipped_samples,
+            clipped_runs=levels.clipped_runs,
+            silent_fraction=levels.silent_frames / levels.frames if levels.frames else 0.0,
+            silences=tuple(levels.silences),
+            damage=tuple(reader.damage),
+            notes=tuple(reader.notes),
+        )

@@ -16,6 +16,8 @@ CLIP_RUN = 3
 """A flat top needs three samples: one or two at full scale are a peak that just fits."""
 SILENCE_DBFS = -60.0
 LISTED_SILENCE_S = 1.0
+MOST_SILENCES = 10_000
+"""A day with one in every nine seconds; more are counted, not listed."""
 COUNTED_SILENCE_S = 0.01
 """Shorter than this, a wave is just passing through zero."""
 
@@ -41,7 +43,7 @@ class Levels:
         clipped_samples: Samples in runs of 3 or more at full scale, over all channels.
         clipped_runs: How many such runs.
         silent_frames: Frames in stretches of 10 ms or more below -60 dBFS in all channels.
-        silences: Such stretches of a second or more.
+        silences: Such stretches of a second or more; the first 10,000.
     """
 
     sample_rate: int
@@ -139,7 +141,8 @@ class Levels:
         lengths = loud - starts
         counted = lengths >= max(1, COUNTED_SILENCE_S * self.sample_rate)
         self.silent_frames += int(lengths[counted].sum())
-        for index in np.flatnonzero(lengths >= LISTED_SILENCE_S * self.sample_rate):
+        listed = np.flatnonzero(lengths >= LISTED_SILENCE_S * self.sample_rate)
+        for index in listed[: MOST_SILENCES - len(self.silences)]:
             start = int(starts[index])
             self.silences.append(
                 Silence(start / self.sample_rate, (start + int(lengths[index])) / self.sample_rate)

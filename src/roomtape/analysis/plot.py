@@ -80,11 +80,11 @@ def plot_file(path: str | Path, png: str | Path) -> None:
         FileError: The file is missing or unreadable, or the picture cannot be written.
         DamagedFileError: There is no audio in it that can be read.
     """
-    reader = open_audio(path)
     envelope, spectrum = Envelope(), Spectrum()
-    for block in reader.blocks():
-        envelope.add(block)
-        spectrum.add(block)
+    with open_audio(path) as reader:
+        for block in reader.blocks():
+            envelope.add(block)
+            spectrum.add(block)
     rate = reader.sample_rate
     duration_s = max(envelope.frames, 1) / rate
 

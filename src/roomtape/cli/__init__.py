@@ -7,6 +7,7 @@ traceback comes too. What is heavy is imported inside the commands, so that ``--
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -51,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # and they spin for 0.1 s before they sleep: more than it takes to mix a minute to WAV.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _log_to_stderr()
+    # Names and numbers are told on any terminal, if need be as escapes.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = app(args=arguments or ["--help"], prog_name="roomtape", standalone_mode=False)
         # Flushed here, where a reader that went away can still be dealt with.

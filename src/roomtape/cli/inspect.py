@@ -32,7 +32,7 @@ def inspect(
 
     inspection = inspect_file(file)
     if as_json:
-        print(json.dumps(inspection.as_dict(), ensure_ascii=False))
+        print(json.dumps(inspection.as_dict(), ensure_ascii=False, allow_nan=False))
     else:
         _print_rows(inspection)
     if plot is not None:
@@ -78,6 +78,7 @@ def _rows(i: Inspection) -> list[tuple[str, str]]:
         ("clipping", _clipping(i)),
         ("silence", _silence(i)),
         *(("damage", words) for words in (i.damage or ("none",))),
+        *(("note", words) for words in i.notes),
     ]
 
 

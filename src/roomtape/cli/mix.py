@@ -2,87 +2,159 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import sys
+import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from ..analysis.timecode import timecode
 from ..errors import ConfigurationError
 from ..types import NS_PER_S
 from .choices import Quality
+from .termination import undone_when_told_to_end
 
 if TYPE_CHECKING:
-    from ..media.offline import MixInput
+    from ..media.offline import MixInput, MixResult
 
 
 _MOST_START_S = 604800
 """A week: what is meant as seconds and is more is a mistake that would fill the disk."""
+_STREAM = "-"
+_SHOWN_EVERY_S = 0.2
 
 
 def mix(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="FILE[@START_S]...", help="Files, and the second each begins at."),
+        typer.Argument(
+            metavar="FILE[@START_S]...",
+            help="Files, and the second each begins at; - is standard input.",
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The .wav or .aac file to write.")
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The .wav or .aac file to write; - is standard output, as WAV.",
+        ),
     ],
     sample_rate: Annotated[int, typer.Option(metavar="HZ")] = 32000,
     quality: Annotated[Quality, typer.Option(help="Of an .aac file.")] = Quality.medium,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put files on one clock and mix them.
 
     For example: roomtape mix alice.wav bob.flac@12.5 -o call.wav
     """
-    from ..media.offline import mix_files  # noqa: PLC0415 (quick --help)
+    from ..media.offline import mix_files, mix_to_stream  # noqa: PLC0415 (quick --help)
 
-    parsed = [parse_input(each) for each in inputs]
-    terminal = sys.stderr.isatty()
-    last = -1
+    progress = _Progress()
+    with undone_when_told_to_end(), progress:
+        parsed = [parse_input(each) for each in inputs]
+        show = progress.show if progress.terminal else None
+        if output == _STREAM:
+            result = mix_to_stream(
+                parsed, sys.stdout.buffer, sample_rate=sample_rate, on_progress=show
+            )
+        else:
+            result = mix_files(
+                parsed,
+                output,
+                sample_rate=sample_rate,
+                quality=quality.value_of(),
+                on_progress=show,
+            )
+    _tell(result, as_json=as_json)
 
-    def show(seconds: float) -> None:
-        nonlocal last
-        if int(seconds) // 10 != last:
-            last = int(seconds) // 10
-            print(f"\rmixed {seconds:.0f} s", end="", file=sys.stderr, flush=True)
 
-    try:
-        result = mix_files(
-            parsed,
-            output,
-            sample_rate=sample_rate,
-            quality=quality.value_of(),
-            on_progress=show if terminal else None,
-        )
-    finally:
-        if terminal and last >= 0:
-            print("\r\033[K", end="", file=sys.stderr)
+def _tell(result: MixResult, *, as_json: bool) -> None:
+    # Standard output may be the audio itself.
+    out = sys.stderr if str(result.path) == _STREAM else sys.stdout
+    if as_json:
+        print(json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False), file=out)
+        return
     for words in result.damage:
         print(f"roomtape: {words}", file=sys.stderr)
+    for each in result.inputs:
+        for words in each.notes:
+            print(f"roomtape: {each.path}: note: {words}", file=sys.stderr)
+        if each.over_db:
+            print(
+                f"roomtape: {each.path}: exceeds full scale by up to {each.over_db:.1f} dB; turned "
+                "down where the mix does",
+                file=sys.stderr,
+            )
+    count = len(result.inputs)
     limited = f", turned down for {result.limited_s:.1f} s" if result.limited_s else ""
-    print(f"{result.path}: {result.duration_s:.3f} s from {len(parsed)} files{limited}")
+    files = f"{count} file{'s' * (count != 1)}"
+    print(f"{result.path}: {result.duration_s:.3f} s from {files}{limited}", file=out)
+
+
+class _Progress:
+    """How far it is, on a terminal."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self._shown_at = -math.inf
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        if self._shown_at > 0:
+            print("\r\033[K", end="", file=sys.stderr)
+
+    def show(self, seconds: float, total_s: float | None) -> None:
+        """Tell it, a few times a second."""
+        now = time.monotonic()
+        if now - self._shown_at < _SHOWN_EVERY_S:
+            return
+        self._shown_at = now
+        total = "" if total_s is None else f" of {timecode(total_s, 0)}"
+        print(f"\r\033[Kmixed {timecode(seconds, 0)}{total}", end="", file=sys.stderr, flush=True)
 
 
 def parse_input(text: str) -> MixInput:
-    """``FILE`` or ``FILE@START_S``.
+    """``FILE`` or ``FILE@START_S``, where ``-`` is standard input.
 
     Raises:
         ConfigurationError: The start is not a number of seconds from 0 to a week.
     """
     from ..media.offline import MixInput  # noqa: PLC0415 (quick --help)
 
+    if text == _STREAM:
+        return MixInput(Path(text), file=_standard_input())
     name, at, start = text.rpartition("@")
     if not at or Path(text).exists():
         return MixInput(Path(text))
     try:
         start_s = float(start)
     except ValueError:
+        if name != _STREAM and not Path(name).exists():
+            return MixInput(Path(text))  # a name with an @ in it, of a file that is not there
         start_s = math.nan
     if not 0 <= start_s <= _MOST_START_S:  # which NaN is not, either
         raise ConfigurationError(
             f"{text}: the start is {start!r}; after the @ goes a number of seconds, 0 to "
             f"{_MOST_START_S}, such as @12.5"
         )
-    return MixInput(Path(name), round(start_s * NS_PER_S))
+    start_ns = round(start_s * NS_PER_S)
+    if name == _STREAM:
+        return MixInput(Path(name), start_ns, _standard_input())
+    return MixInput(Path(name), start_ns)
+
+
+def _standard_input() -> BinaryIO:
+    """All of standard input, in a file without a name: what is mixed has to be seekable."""
+    spooled = tempfile.TemporaryFile(prefix="roomtape-")  # noqa: SIM115 (closed by the mix)
+    shutil.copyfileobj(sys.stdin.buffer, spooled)
+    spooled.seek(0)
+    return spooled

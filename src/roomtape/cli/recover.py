@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..analysis.timecode import timecode
+from .termination import undone_when_told_to_end
 
 if TYPE_CHECKING:
     from ..storage.recover import Recovered
@@ -40,7 +41,9 @@ def recover(
     """
     from ..storage import recover as recovery  # noqa: PLC0415 (quick --help)
 
-    for line in _lines(recovery.recover(path, output)):
+    with undone_when_told_to_end():
+        recovered = recovery.recover(path, output)
+    for line in _lines(recovered):
         # A name may hold bytes that are no text.
         print(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
@@ -67,6 +70,8 @@ def _lines(found: Recovered) -> list[str]:
         lines.append("missing: nothing up to the crash's last write")
     if found.cut_bytes:
         lines.append(f"cut: the last {found.cut_bytes} bytes, which were not whole")
+    if found.aside is not None:
+        lines.append(f"kept: the file as it was left, at {found.aside}")
     if found.left is not None:
         lines.append(f"kept: {found.left} could not be removed; it is no longer needed")
     return lines

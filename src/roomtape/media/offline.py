@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
-import numpy as np
-
-from ..analysis.reader import AudioReader, open_audio
-from ..audio.arrays import Samples, add
-from ..audio.downmix import mixed_down
-from ..audio.encoder import Encoder, make_encoder
+from ..analysis.reader import AudioReader, open_audio, read_audio
+from ..audio.arrays import Samples
+from ..audio.encoder import Encoder, PcmEncoder, make_encoder
 from ..audio.limiter import Limiter
 from ..audio.mixer import Mixer
 from ..errors import ConfigurationError, OpenFileError
 from ..storage.disk import Disk
 from ..storage.finishing import write_finished
 from ..storage.sink import SinkFormat
+from ..storage.wav import streamed_wav_header
 from ..types import (
-    NS_PER_S,
     AudioRecordingConfiguration,
     AudioRecordingCycleTime,
     AudioRecordingPosition,
     AudioRecordingQuality,
-    Pcm,
 )
+from .file_voice import FileVoice
 
 # What is read and summed together stays in a core's own cache, and so do the encoder's tables while
 # it has more to do.
 _BLOCK_S = 2
 _ENCODED_BLOCKS = 2
+_OPENED_AT_ONCE = 8
 
-Progress = Callable[[float], None]
+Progress = Callable[[float, float | None], None]
+"""Told now and then: the seconds mixed so far, and in all, where the inputs say that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,38 @@ class MixInput:
     Attributes:
         path: Any format that FFmpeg reads.
         start_ns: Nanoseconds from sample 0 of the mix, at least 0.
+        file: The same, open for reading and seekable, where ``path`` is but a name for it. It is
+            closed in the end.
     """
 
     path: Path
     start_ns: int = 0
+    file: BinaryIO | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MixedInput:
+    """What became of an input.
+
+    Attributes:
+        path: As it was named.
+        format, sample_rate, channels: What it was.
+        start_s: Where it begins in the mix.
+        duration_s: How much of it was read.
+        over_db: How far it exceeds full scale, in dB; 0 if it does not.
+        damage: What is missing or wrong, in words.
+        notes: What is merely odd, in words.
+    """
+
+    path: str
+    format: str
+    sample_rate: int
+    channels: int
+    start_s: float
+    duration_s: float
+    over_db: float
+    damage: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +86,22 @@ class MixResult:
     """What came out.
 
     Attributes:
-        path: The absolute path of the file.
+        path: The absolute path of the file; ``-`` for a stream.
         duration_s: Its length.
         limited_s: How long the sum exceeded full scale and was turned down.
         damage: What was wrong with the inputs, in words.
+        inputs: Each of them, in their order.
     """
 
     path: Path
     duration_s: float
     limited_s: float
     damage: tuple[str, ...]
+    inputs: tuple[MixedInput, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return {**dataclasses.asdict(self), "path": str(self.path)}
 
 
 def mix_files(
@@ -82,18 +119,83 @@ def mix_files(
     ``name.1.ext`` first.
 
     Args:
-        inputs: What to mix.
+        inputs: What to mix. Several channels become one by :mod:`roomtape.media.mono`.
         output: A .wav or .aac file.
         sample_rate, quality: As in :class:`AudioRecordingConfiguration`.
-        on_progress: Called now and then with the seconds mixed so far.
+        on_progress: Told how far it is.
         disk: Where the file goes.
 
     Raises:
         ConfigurationError: No input, a negative start, or a value that is not in the contract.
-        FileError: An input cannot be read (DamagedFileError: is no audio), or the output cannot
-            be created (OpenFileError).
+        FileError: An input cannot be read (DamagedFileError: is no audio, or has none in it), or
+            the output cannot be created (OpenFileError).
         OSError: Writing failed; nothing has changed at ``output``.
     """
+    config = _config(inputs, output, sample_rate, quality)
+    if config.path.is_dir():
+        # A file there would be moved aside; moving a whole directory away is nobody's wish.
+        raise OpenFileError(f"cannot write {config.path}: a directory stands there")
+    encoder = make_encoder(config.format, sample_rate, AudioRecordingQuality(quality))
+    sink_format = SinkFormat(
+        audio_format=config.format,
+        rate_hz=sample_rate,
+        unit_samples=encoder.unit_samples,
+        most_unit_bytes=encoder.most_unit_bytes,
+        cycle_s=0,
+        started_at=datetime.fromtimestamp(0, UTC),  # a mix began at no moment; no file says one
+    )
+    with _opened(inputs) as voices:
+        mix = _Mix(voices, sample_rate, encoder, on_progress)
+        try:
+            finished = write_finished(
+                config.path,
+                sink_format,
+                mix.units(),
+                skip_samples=0,
+                first_unit=0,
+                disk=disk or Disk(),
+            )
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OpenFileError(f"cannot write {config.path}: {reason}") from None
+        return mix.result(finished.path, finished.samples / sample_rate)
+
+
+def mix_to_stream(
+    inputs: Sequence[MixInput],
+    stream: BinaryIO,
+    *,
+    sample_rate: int = 32000,
+    on_progress: Progress | None = None,
+) -> MixResult:
+    """Mix files into a stream: WAV with an open length.
+
+    Args:
+        inputs, sample_rate, on_progress: As for :func:`mix_files`.
+        stream: Where to; need not be seekable.
+
+    Raises:
+        ConfigurationError, FileError: As for :func:`mix_files`.
+        OSError: The stream takes no more.
+    """
+    _config(inputs, "stream.wav", sample_rate, AudioRecordingQuality.MEDIUM)
+    with _opened(inputs) as voices:
+        mix = _Mix(voices, sample_rate, PcmEncoder(sample_rate), on_progress)
+        stream.write(streamed_wav_header(sample_rate))
+        data_bytes = 0
+        for unit in mix.units():
+            stream.write(unit)
+            data_bytes += len(unit)
+        stream.flush()
+        return mix.result(Path("-"), data_bytes / 2 / sample_rate)
+
+
+def _config(
+    inputs: Sequence[MixInput],
+    output: str | Path,
+    sample_rate: int,
+    quality: AudioRecordingQuality,
+) -> AudioRecordingConfiguration:
     config = AudioRecordingConfiguration(
         output,
         sample_rate=sample_rate,
@@ -107,72 +209,26 @@ def mix_files(
     for each in inputs:
         if each.start_ns < 0:
             raise ConfigurationError(f"{each.path}: the start must not be negative")
-    if config.path.is_dir():
-        # A file there would be moved aside; moving a whole directory away is nobody's wish.
-        raise OpenFileError(f"cannot write {config.path}: a directory stands there")
-    voices = [_FileVoice(open_audio(each.path), each.start_ns) for each in inputs]
-    encoder = make_encoder(config.format, sample_rate, AudioRecordingQuality(quality))
-    mix = _Mix(voices, sample_rate, encoder, on_progress)
-    sink_format = SinkFormat(
-        audio_format=config.format,
-        rate_hz=sample_rate,
-        unit_samples=encoder.unit_samples,
-        most_unit_bytes=encoder.most_unit_bytes,
-        cycle_s=0,
-        started_at=datetime.fromtimestamp(0, UTC),  # a mix began at no moment; no file says one
-    )
-    try:
-        finished = write_finished(
-            config.path, sink_format, mix.units(), skip_samples=0, first_unit=0, disk=disk or Disk()
-        )
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OpenFileError(f"cannot write {config.path}: {reason}") from None
-    return MixResult(
-        path=finished.path,
-        duration_s=finished.samples / sample_rate,
-        limited_s=mix.limiter.limited_samples / sample_rate,
-        damage=tuple(words for voice in voices for words in voice.damage),
-    )
+    return config
 
 
-class _FileVoice:
-    """A file as a voice of the mixer."""
+@contextlib.contextmanager
+def _opened(inputs: Sequence[MixInput]) -> Iterator[list[FileVoice]]:
+    """The inputs as voices. Those that need a decoder start it, a few at once."""
+    with contextlib.ExitStack() as stack:
+        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+            opening = [pool.submit(_open, each) for each in inputs]
+        for each in opening:
+            if each.exception() is None:
+                stack.callback(each.result().close)
+        readers = [each.result() for each in opening]
+        yield [
+            FileVoice(reader, each.start_ns) for reader, each in zip(readers, inputs, strict=True)
+        ]
 
-    def __init__(self, reader: AudioReader, start_ns: int) -> None:
-        self.rate_hz = reader.sample_rate
-        self._reader = reader
-        self._blocks: Iterator[Pcm] = reader.pcm_blocks()
-        self._start = round(start_ns * self.rate_hz / NS_PER_S)
-        self._head = 0
-        self._block: Pcm = np.zeros(0, np.int16)
-        self._ended = False
-        self.end = self._start
-        """Behind the last sample read so far."""
 
-    @property
-    def done(self) -> bool:
-        return self._ended
-
-    @property
-    def damage(self) -> list[str]:
-        return [f"{self._reader.path}: {words}" for words in self._reader.damage]
-
-    def add_to(self, total: Samples, stop: int) -> None:
-        at, self._head = max(0, self._start - self._head), stop
-        while at < len(total) and not self._ended:
-            if not len(self._block):
-                self._reader.block_frames = len(total) - at  # then nothing is left over
-                block = next(self._blocks, None)
-                self._ended = block is None
-                if block is not None:
-                    self._block = mixed_down(block)
-                continue
-            wanted = len(total) - at
-            piece, self._block = self._block[:wanted], self._block[wanted:]
-            add(total[at : at + len(piece)], piece)
-            at += len(piece)
-            self.end += len(piece)
+def _open(each: MixInput) -> AudioReader:
+    return open_audio(each.path) if each.file is None else read_audio(each.path, each.file)
 
 
 class _Mix:
@@ -180,7 +236,7 @@ class _Mix:
 
     def __init__(
         self,
-        voices: Sequence[_FileVoice],
+        voices: Sequence[FileVoice],
         rate_hz: int,
         encoder: Encoder,
         on_progress: Progress | None,
@@ -188,9 +244,12 @@ class _Mix:
         self._voices = voices
         self._mixer = Mixer()
         self._bus = self._mixer.add_bus(rate_hz)
-        self.limiter = Limiter(rate_hz)
+        self._limiter = Limiter(rate_hz)
         self._encoder = encoder
         self._on_progress = on_progress
+        ends_s = [voice.expected_end_s for voice in voices]
+        known_s = [end_s for end_s in ends_s if end_s is not None]
+        self._total_s = max(known_s) if len(known_s) == len(ends_s) else None
         for voice in voices:
             self._mixer.add(voice, (self._bus,))
 
@@ -200,8 +259,31 @@ class _Mix:
             for samples in batch:
                 yield from self._encoder.encode(samples)
             if self._on_progress is not None:
-                self._on_progress(self._bus.head / self._bus.rate_hz)
+                self._on_progress(self._bus.head / self._bus.rate_hz, self._total_s)
         yield from self._encoder.finish()
+
+    def result(self, path: Path, duration_s: float) -> MixResult:
+        inputs = tuple(
+            MixedInput(
+                path=str(voice.reader.path),
+                format=voice.reader.format,
+                sample_rate=voice.reader.sample_rate,
+                channels=voice.reader.channels,
+                start_s=voice.start_s,
+                duration_s=voice.duration_s,
+                over_db=max(0.0, voice.reader.peak_db),
+                damage=tuple(voice.reader.damage),
+                notes=tuple(voice.reader.notes),
+            )
+            for voice in self._voices
+        )
+        return MixResult(
+            path=path,
+            duration_s=duration_s,
+            limited_s=self._limiter.limited_samples / self._bus.rate_hz,
+            damage=tuple(f"{each.path}: {words}" for each in inputs for words in each.damage),
+            inputs=inputs,
+        )
 
     def _blocks(self) -> Iterator[Samples]:
         bus, rate_hz = self._bus, self._bus.rate_hz
@@ -213,5 +295,5 @@ class _Mix:
                 # The last block was asked for before anybody knew that it was the last.
                 end = max(-(-voice.end * rate_hz // voice.rate_hz) for voice in self._voices)
                 samples = samples[: len(samples) - max(0, bus.head - end)]
-            yield self.limiter.process(samples)
-        yield self.limiter.flush()
+            yield self._limiter.process(samples)
+        yield self._limiter.flush()

@@ -1,8 +1,11 @@
-"""Just enough of ADTS (ISO/IEC 13818-7, 6.2) to find where frames end, and to say nothing."""
+"""Just enough of ADTS (ISO/IEC 13818-7, 6.2) to find where frames end, to know our own files, and
+to say nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from ..types import SAMPLE_RATES_HZ
 
 ADTS_HEADER_BYTES = 7
 ADTS_FRAME_SAMPLES = 1024
@@ -14,6 +17,14 @@ _RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 1200
 # pulses, TNS or gain control: 29 zero bits. Then the END element, three ones. It decodes to silence
 # at every rate, and takes the same time as the frame that it stands for.
 _SILENCE = bytes.fromhex("00000007")
+
+# A data_stream_element, which every decoder skips: 100 (what it is), tag 0, not aligned, 16 bytes.
+# That these are whole bytes is why it can stand in front of what an encoder gave.
+_MARK = b"\x80\x10ROOMTAPE LIVE 1\n"
+_MOST_TURNED_BITS = 8
+
+# Of the seven bytes of a header, the bits that hold the length.
+_LENGTH_BITS = 0x1FFF << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,46 @@ def frame_at(data: bytes | memoryview, start: int) -> AdtsFrame | None:
 
 def silent_frame(rate_hz: int) -> bytes:
     """A mono AAC-LC frame of 1024 samples of silence."""
-    length = ADTS_HEADER_BYTES + len(_SILENCE)
-    header = (
+    return _header(rate_hz, 1, ADTS_HEADER_BYTES + len(_SILENCE)) + _SILENCE
+
+
+def with_mark(frame: bytes) -> bytes:
+    """A frame, header included, that tells whose file it begins, and sounds as it did."""
+    length = len(frame) + len(_MARK)
+    fixed = int.from_bytes(frame[:ADTS_HEADER_BYTES], "big") & ~_LENGTH_BITS
+    header = (fixed | length << 13).to_bytes(ADTS_HEADER_BYTES, "big")
+    return header + _MARK + frame[ADTS_HEADER_BYTES:]
+
+
+def has_mark(head: bytes) -> bool:
+    """Whether the file that begins so is one of ours, but for a few bits that a bad disk may have
+    turned."""
+    mark = head[ADTS_HEADER_BYTES : ADTS_HEADER_BYTES + len(_MARK)]
+    difference = int.from_bytes(mark, "big") ^ int.from_bytes(_MARK, "big")
+    return len(mark) == len(_MARK) and difference.bit_count() <= _MOST_TURNED_BITS
+
+
+def is_our_frame(head: bytes, rate_hz: int) -> bool:
+    """Whether a header, or what is left of it, is one that we write: AAC-LC of one or two
+    channels at a rate of the contract, in MPEG-4, without a checksum, one block a frame."""
+    if rate_hz not in SAMPLE_RATES_HZ:
+        return False
+    count = min(len(head), ADTS_HEADER_BYTES)
+    length_bits = _LENGTH_BITS.to_bytes(ADTS_HEADER_BYTES, "big")
+    return any(
+        all(
+            (found ^ wanted) & ~ignored & 0xFF == 0
+            for found, wanted, ignored in zip(
+                head[:count], _header(rate_hz, channels, 0), length_bits, strict=False
+            )
+        )
+        for channels in (1, 2)
+    )
+
+
+def _header(rate_hz: int, channels: int, length: int) -> bytes:
+    return (
         b"\xff\xf1"  # syncword, MPEG-4, no checksum
         + bytes([1 << 6 | _RATES_HZ.index(rate_hz) << 2])  # AAC-LC
-        + (1 << 30 | length << 13 | 0x7FF << 2).to_bytes(4, "big")  # one channel, variable rate
+        + (channels << 30 | length << 13 | 0x7FF << 2).to_bytes(4, "big")  # variable rate
     )
-    return header + _SILENCE

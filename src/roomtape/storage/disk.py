@@ -35,7 +35,8 @@ class Disk:
         return self.call("open", os.open, path, flags, 0o600)
 
     def open_existing(self, path: Path) -> int:
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        """Open for reading: nobody writes into what is there already."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         return self.call("open", os.open, path, flags)
 
     def open_to_follow(self, path: Path) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..types import AudioFormat
 from .disk import Disk
 from .naming import create_part, put_in_place
+from .read_back import check_written
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
@@ -23,6 +25,7 @@ def write_finished(
     skip_samples: int,
     first_unit: int,
     disk: Disk,
+    read_back: bool = False,
 ) -> Finished:
     """Write ``units`` to a file that appears at ``path`` complete, or not at all.
 
@@ -33,24 +36,31 @@ def write_finished(
         skip_samples: How many samples of the first unit to leave out (WAV; a frame of AAC
             cannot be cut).
         first_unit: The first one's number in the recording.
+        disk: Where the file goes.
+        read_back: Read it from the disk before it appears, since what it is made from will go.
 
     Raises:
         OSError: Nothing has changed at ``path`` then, and the half-written file is gone.
     """
     wav = sink_format.audio_format is AudioFormat.WAV
     skipped = skip_samples if wav else 0
-    count, last_bytes = 0, 0
+    count, last_bytes, crc = 0, 0, 0
 
     def cut() -> Iterator[bytes | memoryview]:
-        nonlocal count, last_bytes
+        nonlocal count, last_bytes, crc
         for unit in units:
-            yield unit[skipped * 2 :] if count == 0 else unit
+            piece = unit[skipped * 2 :] if count == 0 else unit
+            if read_back:
+                crc = zlib.crc32(piece, crc)
+            yield piece
             count, last_bytes = count + 1, len(unit)
 
     with new_file(path, disk) as fd:
         end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk)
-        if wav:
-            disk.write_at(fd, wav_header(sink_format.rate_hz, end - HEADER_BYTES), 0)
+        header = wav_header(sink_format.rate_hz, end - HEADER_BYTES) if wav else b""
+        disk.write_at(fd, header, 0)
+        if read_back:
+            check_written(fd, header, end, crc, disk)
     return Finished(
         path=path,
         samples=sink_format.samples_in(count, last_bytes) - skipped,

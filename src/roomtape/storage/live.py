@@ -17,6 +17,7 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from .adts import with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
@@ -218,6 +219,11 @@ class LiveAdts(_LiveFile):
         # A disk that takes no byte at all is found now, not at the first frame.
         self._disk.allocate(self._fd, self._format.most_unit_bytes)
         self._disk.truncate(self._fd, 0)
+
+    def write(self, units: list[bytes]) -> None:
+        # A crash can leave half a frame at the end: the first one says who may cut it off.
+        begins = self._end == 0 and units
+        super().write([with_mark(units[0]), *units[1:]] if begins else units)
 
     def _before_write(self, end: int) -> None:
         del end

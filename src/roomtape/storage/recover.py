@@ -3,11 +3,14 @@
 Three things can be left: the ring of a cyclic recording, a live WAV whose header is ahead of its
 data, and a live AAC whose last frame is cut. A ring is copied slot by slot; what a power cut tore
 out of its middle keeps its place, as silence, so that everything after it stays where it was.
-A live file is put right where it stands.
+
+Nothing that is recovered is ever written into. A new file is made, read back from the disk, and put
+in place by rename; only then does a ring go, and what stood at the name is moved aside.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +23,10 @@ from ..types import AudioFormat
 from .adts import silent_frame
 from .disk import Disk
 from .finishing import write_finished
-from .naming import lock, rings_beside
+from .naming import RING_SUFFIX, lock, rings_beside
 from .recover_live import Repaired, repair_aac, repair_wav
-from .ring import MAGIC, RING_HEADER_BYTES, RingLayout, read_slots, written_slots
+from .ring import read_slots, written_slots
+from .ring_head import RING_HEADER_BYTES, RingLayout, is_ring, layouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,11 @@ class Recovered:
         sample_rate: Hz.
         duration_s: Its length.
         start_s: Where in the recording it begins (cyclic: not 0 once the cycle was full).
-        started_at: The UTC time of its first sample; None where nothing tells (a live file).
+        started_at: The UTC time of its first sample; None where nothing tells (a live file, a ring
+            without a whole head).
         missing: What is silence because it was torn; in order.
-        cut_bytes: What was cut off a live file's end: half a sample, half a frame.
+        cut_bytes: What was left out at a live file's end: half a sample, half a frame.
+        aside: Where the live file is now that the finished one took the place of.
         left: The ring, where it could not be removed after all was done.
     """
 
@@ -57,6 +63,7 @@ class Recovered:
     started_at: datetime | None = None
     missing: tuple[Missing, ...] = ()
     cut_bytes: int = 0
+    aside: Path | None = None
     left: Path | None = None
 
     @property
@@ -77,28 +84,28 @@ def recover(
         path: The ring (``call.wav.ring``), the live file itself, or the file that a cyclic
             recording would have become, where only its ring is there.
         output: Where to; None is where the recording was meant to go. What stands there is moved
-            aside. A live file is then put right in place, and otherwise copied.
+            aside, the live file itself too, if it needs anything.
         disk: Where the files are.
 
     Raises:
         FileError: There is nothing to recover, it is still being recorded, or the finished file
-            cannot be written. DamagedFileError: It is not what a recording leaves. SuffixError:
-            ``output`` is named as another format. In each case nothing was changed.
+            cannot be written. DamagedFileError: It is not what one of our recordings leaves.
+            SuffixError: ``output`` is named as another format. In each case nothing was changed.
     """
     disk = disk or Disk()
     source = Path(os.path.realpath(_left_by(Path(os.path.abspath(path)))))  # noqa: PTH100
     target = None if output is None else Path(os.path.abspath(output))  # noqa: PTH100
     try:
         with _locked(source, disk) as fd:
-            head = disk.read_at(fd, RING_HEADER_BYTES, 0)
-            if head.startswith(MAGIC):
-                return _recover_ring(fd, source, RingLayout.unpacked(head, source), target, disk)
+            layout = _ring_layout(fd, source, disk)
+            if layout is not None:
+                return _recover_ring(fd, source, layout, target, disk)
             if source.suffix.lower() == ".wav":
                 _check_suffix(target, AudioFormat.WAV)
-                return _told(repair_wav(fd, source, target, disk), AudioFormat.WAV)
+                return _told(fd, source, repair_wav(fd, source, target, disk), AudioFormat.WAV)
             if source.suffix.lower() == ".aac":
                 _check_suffix(target, AudioFormat.AAC)
-                return _told(repair_aac(fd, source, target, disk), AudioFormat.AAC)
+                return _told(fd, source, repair_aac(fd, source, target, disk), AudioFormat.AAC)
     except OSError as error:
         raise FileError(f"{source}: cannot be recovered: {_in_words(error, source)}") from None
     raise DamagedFileError(
@@ -133,12 +140,46 @@ def _locked(source: Path, disk: Disk) -> Iterator[int]:
         disk.close(fd)
 
 
+def _ring_layout(fd: int, source: Path, disk: Disk) -> RingLayout | None:
+    """The layout of a ring; None for what is none.
+
+    Raises:
+        DamagedFileError: It is a ring, and nothing tells how to read it.
+    """
+    size = disk.size(fd)
+    head = disk.read_at(fd, RING_HEADER_BYTES, 0)
+    ring = is_ring(head)
+    if not ring and source.suffix != RING_SUFFIX:
+        return None
+    best, most = None, 0
+    for layout in layouts(head, size, source):
+        if layout.certain:
+            return layout
+        if best is not None and best.file_bytes == size != layout.file_bytes:
+            break
+        slots = sum(1 for _ in written_slots(fd, layout, disk))
+        if slots > most:
+            best, most = layout, slots
+    if best is None and ring:
+        raise DamagedFileError(
+            f"{source}: nothing in this ring is whole: nothing had been recorded, or the head of "
+            "the ring and all that it holds are damaged"
+        )
+    return best
+
+
 def _recover_ring(
     fd: int, ring: Path, layout: RingLayout, target: Path | None, disk: Disk
 ) -> Recovered:
     sink_format = layout.sink_format
     _check_suffix(target, sink_format.audio_format)
-    target = target or layout.path
+    if target is None:
+        target = layout.path
+        if not target.parent.is_dir():
+            raise FileError(
+                f"{ring}: it was to become {target}, and there is no directory {target.parent} "
+                "here; say with -o where the finished file should go"
+            )
     newest = max(written_slots(fd, layout, disk), default=None)
     if newest is None:
         raise DamagedFileError(
@@ -156,6 +197,7 @@ def _recover_ring(
         skip_samples=skip,
         first_unit=first_unit,
         disk=disk,
+        read_back=True,
     )
     left = None
     try:
@@ -170,7 +212,7 @@ def _recover_ring(
         sample_rate=rate_hz,
         duration_s=finished.samples / rate_hz,
         start_s=start_s,
-        started_at=sink_format.started_at + timedelta(seconds=start_s),
+        started_at=layout.started_at and layout.started_at + timedelta(seconds=start_s),
         missing=_stretches(torn, sink_format.unit_samples, finished.first_sample, rate_hz),
         left=left,
     )
@@ -209,14 +251,26 @@ def _stretches(
     )
 
 
-def _told(repaired: Repaired, audio_format: AudioFormat) -> Recovered:
+def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) -> Recovered:
     return Recovered(
         path=repaired.path,
         format=audio_format,
         sample_rate=repaired.rate_hz,
         duration_s=repaired.samples / repaired.rate_hz,
         cut_bytes=repaired.cut_bytes,
+        aside=_aside(fd, source) if repaired.replaced and repaired.path == source else None,
     )
+
+
+def _aside(fd: int, source: Path) -> Path | None:
+    """Where the file that is open as ``fd`` is, now that another has its name."""
+    for number in itertools.count(1):
+        aside = source.with_name(f"{source.stem}.{number}{source.suffix}")
+        if not os.path.lexists(aside):
+            return None
+        if os.path.samestat(os.fstat(fd), os.lstat(aside)):
+            return aside
+    raise AssertionError("the numbers do not end")
 
 
 def _check_suffix(target: Path | None, audio_format: AudioFormat) -> None:

@@ -1,102 +1,169 @@
-"""Putting right what a crash left of a live file: a header that is ahead, a frame that is cut."""
+"""Putting right what a crash left of a live file: a header that is ahead, a frame that is cut.
+
+The file that is there is only read. Where something must change, a new one is made, read back from
+the disk, and takes the name; the old one is moved aside as any other that stands in the way.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DamagedFileError
-from .adts import ADTS_FRAME_SAMPLES, MOST_FRAME_BYTES, frame_at
+from .adts import ADTS_FRAME_SAMPLES, MOST_FRAME_BYTES, frame_at, has_mark, is_our_frame
+from .chunks import chunk_bytes
 from .disk import Disk
 from .finishing import new_file
-from .wav import HEADER_BYTES, header_rate_hz, is_our_wav, wav_header
+from .live import AHEAD_S
+from .read_back import check_written
+from .wav import HEADER_BYTES, OurHeader, our_header, wav_header
 
 _PIECE = 1 << 20
+_HEAD = 64
+_TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI")
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A live file that was put right: where, at which rate, how long, and what was cut off."""
+    """A live file that was put right: where, at which rate, how long, what was cut off, and
+    whether the file that was there is not the one that is there now."""
 
     path: Path
     rate_hz: int
     samples: int
     cut_bytes: int
+    replaced: bool
 
 
 def repair_wav(fd: int, source: Path, target: Path | None, disk: Disk) -> Repaired:
-    """Have the header say what is there, and cut half a sample.
+    """Have the header say what is there, and leave half a sample out.
 
     Args:
-        fd: ``source``, open for reading and writing.
+        fd: ``source``, open for reading.
         source: The file that a crash left.
-        target: Where to put a copy; None puts the file itself right.
+        target: Where the new file goes; None is where ``source`` is, if it needs one.
         disk: Where they are.
 
     Raises:
         DamagedFileError: It is no WAV file of ours, or there are no samples in it.
-        OSError: It cannot be read or written.
+        OSError: It cannot be read, or the new one cannot be written.
     """
     head = disk.read_at(fd, HEADER_BYTES, 0)
-    if not is_our_wav(head):
-        raise DamagedFileError(f"{source}: not a WAV file that Roomtape wrote")
+    header = our_header(head)
+    if header is None:
+        raise DamagedFileError(f"{source}: not a WAV file that Roomtape wrote; nothing was changed")
     size = disk.size(fd)
-    data_bytes = (size - HEADER_BYTES) // 2 * 2
+    there = size - HEADER_BYTES
+    data_bytes = _closed_bytes(fd, head, header, size, disk)
+    closed = data_bytes is not None
+    if data_bytes is None:
+        _check_live(header, there, source)
+        data_bytes = there // header.frame_bytes * header.frame_bytes
     if data_bytes == 0:
         raise DamagedFileError(f"{source}: there are no samples in it")
-    rate_hz = header_rate_hz(head)
-    header = wav_header(rate_hz, data_bytes)
+    replaced = target is not None or not (closed and header.whole)
+    if replaced:
+        new_head = wav_header(header.rate_hz, data_bytes, channels=header.channels)
+        _copy(fd, target or source, new_head, HEADER_BYTES + data_bytes, disk)
+    return Repaired(
+        target or source,
+        header.rate_hz,
+        data_bytes // header.frame_bytes,
+        0 if closed else there - data_bytes,
+        replaced,
+    )
+
+
+def _closed_bytes(fd: int, head: bytes, header: OurHeader, size: int, disk: Disk) -> int | None:
+    """How many bytes of samples a file has that was finished; None for one that was not.
+
+    What stands behind the samples of a finished file is not ours: an editor put it there.
+    """
+    there, declared = size - HEADER_BYTES, header.declared_bytes
+    if declared is not None:
+        return declared if declared <= there else None
+    # An editor that appends something corrects one of the sizes.
+    data_bytes = int.from_bytes(head[-4:], "little")
     end = HEADER_BYTES + data_bytes
-    if target is not None:
-        with new_file(target, disk) as copy:
-            _copy(fd, copy, end, disk)
-            disk.write_at(copy, header, 0)
-    elif header != head or end != size:
-        disk.truncate(fd, end)
-        disk.sync(fd)
-        disk.write_at(fd, header, 0)
-        disk.sync(fd)
-    return Repaired(target or source, rate_hz, data_bytes // 2, size - end)
+    behind = size - end
+    if behind <= 0:
+        return None
+    chunks = chunk_bytes(lambda at, count: disk.read_at(fd, count, at), end, size)
+    tagged = disk.read_at(fd, _HEAD, end).startswith(_TAGS)
+    return data_bytes if tagged or chunks == behind else None
+
+
+def _check_live(header: OurHeader, there: int, source: Path) -> None:
+    """Without our mark, a file is taken for one that was still growing only where it looks it."""
+    if header.marked:
+        return
+    ahead_bytes = AHEAD_S * header.rate_hz * header.frame_bytes
+    declared = header.declared_bytes
+    if declared is None or declared - there > ahead_bytes:
+        raise DamagedFileError(
+            f"{source}: its header is not one that a recording which was killed leaves: it may be "
+            "another program's; nothing was changed"
+        )
 
 
 def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repaired:
-    """Cut what is no whole frame off the end.
+    """Leave out what is no whole frame at the end.
 
     Args, Raises:
         As for :func:`repair_wav`.
     """
     size = disk.size(fd)
     rate_hz, frames, end = 0, 0, 0
-    for frame_rate_hz, stop in _frames(fd, size, disk):
+    for frame_rate_hz, stop in _our_frames(fd, size, disk):
         rate_hz = rate_hz or frame_rate_hz
         if frame_rate_hz != rate_hz:
             break
         frames, end = frames + 1, stop
     if not frames:
-        raise DamagedFileError(f"{source}: there is no whole AAC frame at its beginning")
+        raise DamagedFileError(
+            f"{source}: not an AAC file that Roomtape wrote: there is no whole AAC frame of its "
+            "kind at its beginning; nothing was changed"
+        )
     if _frame_follows(fd, end, size, disk):
         raise DamagedFileError(
             f"{source}: damaged in its middle, at byte {end}; nothing was cut, since players "
             "find the frames behind that by themselves"
         )
-    if target is not None:
-        with new_file(target, disk) as copy:
-            _copy(fd, copy, end, disk)
-    elif end != size:
-        disk.truncate(fd, end)
-        disk.sync(fd)
-    return Repaired(target or source, rate_hz, frames * ADTS_FRAME_SAMPLES, size - end)
+    rest = disk.read_at(fd, _HEAD, end)
+    tagged = rest.startswith(_TAGS)
+    if (
+        rest
+        and not tagged
+        and not (has_mark(disk.read_at(fd, _HEAD, 0)) or _is_cut_frame(rest, rate_hz, size - end))
+    ):
+        raise DamagedFileError(
+            f"{source}: what stands behind its last frame, at byte {end}, is not Roomtape's; "
+            "nothing was cut"
+        )
+    cut_bytes = 0 if tagged else size - end
+    replaced = target is not None or cut_bytes > 0
+    if replaced:
+        _copy(fd, target or source, b"", end, disk)
+    return Repaired(target or source, rate_hz, frames * ADTS_FRAME_SAMPLES, cut_bytes, replaced)
 
 
-def _frames(fd: int, size: int, disk: Disk) -> Iterator[tuple[int, int]]:
-    """Rate and end of each whole frame, as long as one follows the other."""
+def _is_cut_frame(rest: bytes, rate_hz: int, rest_bytes: int) -> bool:
+    frame = frame_at(rest, 0)
+    return is_our_frame(rest, rate_hz) and (frame is None or frame.stop > rest_bytes)
+
+
+def _our_frames(fd: int, size: int, disk: Disk) -> Iterator[tuple[int, int]]:
+    """Rate and end of each whole frame, as long as one of ours follows the other."""
     base, at, data = 0, 0, b""
     while True:
         if len(data) - at < MOST_FRAME_BYTES and base + len(data) < size:
             base, at, data = base + at, 0, disk.read_at(fd, _PIECE, base + at)
         frame = frame_at(data, at)
         if frame is None or frame.stop > len(data):
+            return
+        if not is_our_frame(data[at : at + _HEAD], frame.rate_hz):
             return
         at = frame.stop
         yield frame.rate_hz, base + at
@@ -118,6 +185,13 @@ def _frame_follows(fd: int, end: int, size: int, disk: Disk) -> bool:
     return False
 
 
-def _copy(fd: int, copy: int, end: int, disk: Disk) -> None:
-    for offset in range(0, end, _PIECE):
-        disk.write_at(copy, disk.read_at(fd, min(_PIECE, end - offset), offset), offset)
+def _copy(fd: int, target: Path, head: bytes, end: int, disk: Disk) -> None:
+    """A new file at ``target``: ``head`` in place of as many bytes, and the rest up to ``end``."""
+    with new_file(target, disk) as copy:
+        crc = 0
+        for offset in range(len(head), end, _PIECE):
+            piece = disk.read_at(fd, min(_PIECE, end - offset), offset)
+            crc = zlib.crc32(piece, crc)
+            disk.write_at(copy, piece, offset)
+        disk.write_at(copy, head, 0)
+        check_written(copy, head, end, crc, disk)

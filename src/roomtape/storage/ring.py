@@ -3,7 +3,7 @@
 It lies beside the target as ``name.ext.ring`` and is allocated whole at the start, so that a full
 disk shows at once, and so that a crash leaves it behind. Layout::
 
-    4096 bytes   "ROOMTAPE RING 1\\n", then JSON (format, rate, target, ...), zero-padded
+    8192 bytes   the head, twice (see ring_head): format, rate, target, ...
     slot 0       number (u64), bytes (u32), CRC-32 (u32) of number, bytes and payload; payload
     slot 1       ...
 
@@ -15,103 +15,37 @@ slot that a power cut tore in two is known.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from ..errors import DamagedFileError, FileError
-from ..types import AudioFormat, AudioRecordingCycleTime
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
+from .ring_head import RING_HEADER_BYTES, SLOT_HEAD_BYTES, RingLayout
 from .sink import Finished, SinkFormat
+
+__all__ = [
+    "RING_HEADER_BYTES",
+    "Ring",
+    "RingLayout",
+    "pack_slot",
+    "read_slots",
+    "unpack_slot",
+    "written_slots",
+]
 
 logger = logging.getLogger(__name__)
 
-RING_HEADER_BYTES = 4096
-MAGIC = b"ROOMTAPE RING 1\n"
 _AT_ONCE = 1 << 18
 _SLOT_HEAD = struct.Struct("<QII")
-
-
-@dataclass(frozen=True, slots=True)
-class RingLayout:
-    """What the head of a ring says."""
-
-    path: Path
-    """The target."""
-    sink_format: SinkFormat
-
-    @property
-    def slot_bytes(self) -> int:
-        return _SLOT_HEAD.size + self.sink_format.most_unit_bytes
-
-    @property
-    def slots(self) -> int:
-        # The window, and one more: it rarely begins and ends at the border of a unit.
-        return -(-self.window_samples // self.sink_format.unit_samples) + 1
-
-    @property
-    def window_samples(self) -> int:
-        return self.sink_format.cycle_s * self.sink_format.rate_hz
-
-    @property
-    def file_bytes(self) -> int:
-        return RING_HEADER_BYTES + self.slots * self.slot_bytes
-
-    def offset(self, number: int) -> int:
-        return RING_HEADER_BYTES + number % self.slots * self.slot_bytes
-
-    def packed(self) -> bytes:
-        head = MAGIC + json.dumps(
-            {
-                "path": str(self.path),
-                "format": self.sink_format.audio_format.value,
-                "rate_hz": self.sink_format.rate_hz,
-                "unit_samples": self.sink_format.unit_samples,
-                "most_unit_bytes": self.sink_format.most_unit_bytes,
-                "cycle_s": self.sink_format.cycle_s,
-                "started_at": self.sink_format.started_at.isoformat(),
-            }
-        ).encode("utf-8", "surrogateescape")
-        if len(head) > RING_HEADER_BYTES:
-            raise FileError(f"{self.path}: the path is too long for a cyclic recording")
-        return head.ljust(RING_HEADER_BYTES, b"\0")
-
-    @classmethod
-    def unpacked(cls, head: bytes, ring: Path) -> RingLayout:
-        """Read the first 4096 bytes of a ring.
-
-        Raises:
-            DamagedFileError: They are not such a head.
-        """
-        if not head.startswith(MAGIC):
-            raise DamagedFileError(f"{ring}: not what a cyclic recording leaves behind")
-        try:
-            said = json.loads(head[len(MAGIC) :].rstrip(b"\0").decode("utf-8", "surrogateescape"))
-            sink_format = SinkFormat(
-                audio_format=AudioFormat(said["format"]),
-                rate_hz=int(said["rate_hz"]),
-                unit_samples=int(said["unit_samples"]),
-                most_unit_bytes=int(said["most_unit_bytes"]),
-                cycle_s=int(said["cycle_s"]),
-                started_at=datetime.fromisoformat(said["started_at"]),
-            )
-            layout = cls(Path(said["path"]), sink_format)
-        except (ValueError, KeyError, TypeError):
-            raise DamagedFileError(f"{ring}: the head of the ring is damaged") from None
-        sizes = (sink_format.rate_hz, sink_format.unit_samples, sink_format.most_unit_bytes)
-        possible = 0 < sink_format.cycle_s <= max(AudioRecordingCycleTime)
-        if not possible or min(sizes) <= 0 or max(sizes) > 1 << 20:
-            raise DamagedFileError(f"{ring}: the head of the ring is damaged")
-        return layout
+assert _SLOT_HEAD.size == SLOT_HEAD_BYTES
+_MOST_S = 10 * 366 * 24 * 3600
+"""No recording lasts ten years: the number of a slot that says so is damaged, or a stranger's."""
 
 
 def pack_slot(number: int, unit: bytes) -> bytes:
@@ -241,12 +175,16 @@ class Ring:
 def written_slots(fd: int, layout: RingLayout, disk: Disk) -> Iterator[tuple[int, int]]:
     """The number and the length of every unit that is whole, wherever the ring begins."""
     at_once = max(1, _AT_ONCE // layout.slot_bytes)
+    most = _MOST_S * layout.sink_format.rate_hz // layout.sink_format.unit_samples
     for first in range(0, layout.slots, at_once):
         data = memoryview(disk.read_at(fd, at_once * layout.slot_bytes, layout.offset(first)))
+        if not data:
+            return  # the ring was cut
         for index in range(min(at_once, layout.slots - first)):
             found = _unit_in(data, index, layout)
-            if found is not None and found[0] % layout.slots == first + index:
-                yield found[0], len(found[1])
+            if found is None or found[0] % layout.slots != first + index or found[0] > most:
+                continue
+            yield found[0], len(found[1])
 
 
 def read_slots(

@@ -1,0 +1,1 @@
+"""Files as strangers write them, by recipe."""
