@@ -41,8 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("realtime"):
             tried_again = partial(_machine_was_busy, item)
             item.add_marker(pytest.mark.flaky(reruns=TRIES - 1, condition=tried_again))
-    if "PYTEST_XDIST_WORKER" in os.environ:  # what takes long must not begin last
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # what computes for long must not begin last
+        items.sort(key=lambda item: not _is(item, "slow") or _is(item, "realtime"))
+
+
+def _is(item: pytest.Item, marker: str) -> bool:
+    return item.get_closest_marker(marker) is not None
 
 
 def _machine_was_busy(item: pytest.Item) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..types import NS_PER_S, Interval, IntervalKind
 from .intervals import Intervals
 from .mutes import Mutes
@@ -30,7 +28,7 @@ class Total:
 
     def __init__(self) -> None:
         self._sum_ns = 0
-        self._earlier: deque[tuple[int, int]] = deque(maxlen=_MOST_CUT)
+        self._earlier: list[tuple[int, int]] = []
         self._start_ns = self._end_ns = 0  # of the last one
 
     def add(self, start_ns: int, end_ns: int, ns: int) -> None:
@@ -38,10 +36,11 @@ class Total:
         counts as ``ns``."""
         self._sum_ns += ns
         if start_ns != self._end_ns:
-            earlier = self._earlier
-            earlier.append((self._start_ns, self._end_ns))
-            while earlier and earlier[0][1] < start_ns - _CUT_NS:
-                earlier.popleft()
+            self._earlier.append((self._start_ns, self._end_ns))
+            if len(self._earlier) > _MOST_CUT:
+                del self._earlier[: _MOST_CUT // 2]
+            if self._earlier[0][1] < start_ns - 2 * _CUT_NS:
+                self._earlier = [each for each in self._earlier if each[1] >= start_ns - _CUT_NS]
             self._start_ns = start_ns
         self._end_ns = end_ns
 
@@ -60,7 +59,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._intervals = {kind: Intervals(join_ns) for kind, join_ns in _JOIN_NS.items()}
+        self._intervals: dict[IntervalKind, Intervals] = {}  # of what there was
         self._mutes = Mutes()
         self.received = Total()
         self._lost = Total()
@@ -78,7 +77,11 @@ class Ledger:
         """Until when something else than digital silence was mixed, or came too late for it."""
 
     def note(self, kind: IntervalKind, start_ns: int, end_ns: int) -> None:
-        self._intervals[kind].add(start_ns, end_ns)
+        """``[start_ns, end_ns)`` was of this kind."""
+        intervals = self._intervals.get(kind)
+        if intervals is None:
+            intervals = self._intervals.setdefault(kind, Intervals(_JOIN_NS[kind]))
+        intervals.add(start_ns, end_ns)
 
     def heard(self, rate_hz: int, start: int, blocks: list[tuple[int, int]]) -> None:
         """Write down how loud it was.
@@ -144,7 +147,7 @@ class Ledger:
     @property
     def unlisted_ns(self) -> int:
         """What :meth:`intervals` leaves out because there was too much of it."""
-        return sum(each.left_out_ns for each in self._intervals.values())
+        return sum(each.left_out_ns for each in tuple(self._intervals.values()))
 
     def intervals(self, *, start_ns: int, end_ns: int) -> tuple[Interval, ...]:
         """All of them, cut to ``[start_ns, end_ns)`` and counted from ``start_ns``."""
@@ -158,6 +161,7 @@ class Ledger:
                 (min(stop, end_ns) - start_ns) / NS_PER_S,
             )
             for kind in IntervalKind
+            if kind in self._intervals
             for begin, stop in self._intervals[kind].listed()
             if stop > start_ns and begin < end_ns
         )
