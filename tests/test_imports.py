@@ -163,3 +163,28 @@ def test_only_storage_creates_recordings():
             ):
                 writers.add(unit_of(name))
     assert writers <= {"storage"}
+
+
+INTERNALS = {"rooms.webrtc.aiortc_internals", "rooms.webrtc.aioice_internals"}
+"""Where this package reaches into those that it stands on; nowhere else."""
+
+
+def private_reaches(path: Path) -> set[str]:
+    """``x._name``, where ``_name`` is nothing of this file's own."""
+    tree = ast.parse(path.read_text())
+    reached, own = set(), {"_replace"}  # which named tuples have
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr[0] == "_" and node.attr[:2] != "__":
+            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                own.add(node.attr)
+            else:
+                reached.add(node.attr)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            own.add(node.name)
+    return reached - own
+
+
+def test_no_module_reaches_into_the_private_names_of_another():
+    for name, path in modules().items():
+        if name not in INTERNALS:
+            assert not private_reaches(path), name

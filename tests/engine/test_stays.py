@@ -157,7 +157,7 @@ class _OddPath:
         (None, ErrorCode.INVALID_PARAM),
         ("a\0.wav", ErrorCode.INVALID_PARAM),
     ],
-    ids=repr,
+    ids=["surrogate", "bytes path", "bytes", "raising path", "number", "none", "nul"],
 )
 async def test_a_path_that_is_none_is_a_return_code(path: object, code: ErrorCode, tmp_path: Path):
     async with joined_call() as call:

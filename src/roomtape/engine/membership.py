@@ -21,6 +21,7 @@ class _Member:
         self.lanes: list[str | None] = [None]  # the track in each; None: free
         self.muted: dict[str, bool] = {}
         self.sources: list[Source] = []  # one a lane, while a recording runs
+        self.refused = 0  # frames that could not be taken
 
     def lane(self, track: str) -> int:
         """The lane of ``track``, a new one if need be."""
@@ -130,7 +131,9 @@ class Membership:
                     frame.origin, len(frame.pcm), frame.sample_rate, left_out=frame.left_out
                 )
         except ValueError as error:  # whose audio is odd harms nobody else's
-            logger.warning("a frame is left out: %s", error)
+            member.refused += 1
+            if member.refused == 1:
+                logger.warning("a frame is left out, and so may others be: %s", error)
 
     def _mute(self, member: _Member, track: str, muted: bool) -> None:
         member.muted[track] = muted

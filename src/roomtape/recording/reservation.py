@@ -130,6 +130,7 @@ class Reservation:
             raise StateError(
                 f"{self._path}: what is {self._state.value} cannot be {state.value} now"
             )
+        logger.debug("%s: %s, then %s", self._path, self._state.value, state.value)
         self._state = state
 
     async def _do(self, work: Callable[[], None]) -> None:
