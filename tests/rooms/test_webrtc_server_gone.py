@@ -9,6 +9,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from roomtape.rooms.webrtc import room as room_module
 from roomtape.rooms.webrtc import signalling
 from roomtape.server import token as token_module
 from roomtape.server.app import RoomServer
@@ -114,3 +115,62 @@ async def test_who_lost_its_name_to_another_is_told_so(meeting: Meeting) -> None
             await alice.ear.until_event("closed")
             assert "somebody called 'alice' is in room 'standup'" in str(alice.ear.events[-1][1])
         await alice.room.leave()
+
+
+async def test_who_may_come_back_keeps_the_call_with_who_may_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signalling, "RECONNECT_FOR_S", GIVE_UP_S)
+    monkeypatch.setattr(room_module, "REAPPEAR_WITHIN_S", GIVE_UP_S)
+    monkeypatch.setattr(token_module, "RESUME_FOR_S", 0)
+    monkeypatch.setattr(token_module, "LEEWAY_S", 0)
+    async with AsyncExitStack() as stack:
+        server = RoomServer("127.0.0.1", 0, secret=SECRET)
+        await server.start()
+        meeting = Meeting(server, stack)
+        alice, bob = [
+            await meeting.join(uid, token=make_token(SECRET, room="standup", uid=uid, ttl_s=ttl_s))
+            for uid, ttl_s in (("alice", 2), ("bob", 3600))
+        ]
+        await bob.ear.until_heard("alice", 2.5)
+        port = meeting.port
+        await server.stop()
+        async with RoomServer("127.0.0.1", port, secret=SECRET) as again:
+            meeting.server = again
+            token = make_token(SECRET, room="standup", uid="carol")
+            carol = await meeting.join("carol", token=token)
+            await carol.ear.until_event("joined", "bob")
+            await bob.ear.until_heard("alice", 4 * GIVE_UP_S)
+            await assert_hears(carol, "bob")
+            for member, other in ((alice, "bob"), (bob, "alice")):
+                assert [event for event in member.ear.events if event[1] == other] == [
+                    ("joined", other)
+                ]
+                assert set(np.diff([frame.pts for frame in member.ear.frames[other]])) == {960}
+            await alice.room.leave()
+            await bob.ear.until_event("left", "alice")
+            for member in (bob, carol):
+                await member.room.leave()
+
+
+async def test_whoever_takes_the_name_of_somebody_who_is_heard_waits(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without tokens anybody may take it, once the server has forgotten who was there."""
+    monkeypatch.setattr(room_module, "REAPPEAR_WITHIN_S", GIVE_UP_S)
+    alice, bob = [await meeting.join(uid) for uid in ("alice", "bob")]
+    await bob.ear.until_heard("alice", 0.5)
+    port = meeting.port
+    await meeting.server.stop()
+    async with RoomServer("127.0.0.1", port) as server, aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{server.url}/ws") as thief:
+            join = {"type": "join", "room": "standup", "uid": "alice", "session": "thief"}
+            await thief.send_json(join)
+            assert (await thief.receive_json())["type"] == "welcome"
+            await bob.ear.until_heard("alice", 4 * GIVE_UP_S)
+            assert bob.ear.events == [("joined", "alice")]
+            assert set(np.diff([frame.pts for frame in bob.ear.frames["alice"]])) == {960}
+            await alice.room.leave()
+            await bob.ear.until(lambda: bob.ear.events.count(("joined", "alice")) == 2)
+        await bob.ear.until(lambda: bob.ear.events[-1][:2] == ("left", "alice"))
+        await bob.room.leave()

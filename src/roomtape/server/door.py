@@ -25,7 +25,7 @@ ENTER_WITHIN_S = 15.0
 """A page asks for its three files within a second; a join must come 10 s after its WebSocket."""
 MAX_PER_ADDRESS = 256
 """Eight full rooms. A proxy in front of the server is one address for all: it needs more."""
-_BACKLOG = 128
+_BACKLOG = 1024
 _RETRY_S = 0.5
 
 

@@ -71,7 +71,7 @@ class Signalling:
         try:
             await ws.prepare(request)
         except ConnectionError:
-            return ws  # The client has gone already.
+            return web.Response()  # The client has gone already, and will not see it.
         link = Link(ws, request.transport)
         self._links.add(link)
         seat: Seat | None = None

@@ -27,7 +27,8 @@ from .signalling import Signalling, signalling_url
 logger = logging.getLogger(__name__)
 
 REAPPEAR_WITHIN_S = 6.0
-"""How long a participant is kept that a restarted server does not know yet."""
+"""How long a participant is kept that a restarted server does not know yet; longer while we are
+connected to it, since the call does not need the server."""
 
 
 class WebRtcRoom(Room):
@@ -54,6 +55,8 @@ class WebRtcRoom(Room):
         self._publisher = Publisher(self._published_muted)
         self._context: PeerContext | None = None
         self._peers: dict[str, Peer] = {}
+        # Who has the name of somebody to whom we are still connected, from before a restart.
+        self._claims: dict[str, Message] = {}
         self._number = 0
         self._server: str | None = None
         self._joining: dict[str, Any] = {}
@@ -143,8 +146,9 @@ class WebRtcRoom(Room):
                 self._remove(peer, "connection lost")
         self._server = welcome["server"]
         self._number = welcome["number"]
-        present = {participant["uid"] for participant in welcome["participants"]}
-        missing = [peer for uid, peer in self._peers.items() if uid not in present]
+        self._claims.clear()
+        present = {participant["session"] for participant in welcome["participants"]}
+        missing = [peer for peer in self._peers.values() if peer.session not in present]
         if restarted and missing:
             # They have to find the server again, as we had; the audio flows meanwhile.
             loop = asyncio.get_running_loop()
@@ -160,12 +164,15 @@ class WebRtcRoom(Room):
             case "joined":
                 self._admit(message["participant"])
             case "left":
+                claim = self._claims.get(message["uid"])
+                if claim is not None and claim["session"] == message["session"]:
+                    del self._claims[message["uid"]]
                 peer = self._peers.get(message["uid"])
                 if peer is not None and peer.session == message["session"]:
                     self._remove(peer, message["reason"])
             case "state":
                 peer = self._peers.get(message["participant"]["uid"])
-                if peer is not None:
+                if peer is not None and peer.session == message["participant"]["session"]:
                     peer.update(message["participant"])
             case "offer" | "answer" | "candidate":
                 peer = self._peers.get(message["from"])
@@ -183,6 +190,10 @@ class WebRtcRoom(Room):
         offers = self._number > participant["number"]
         peer = self._peers.get(uid)
         if peer is not None and peer.session != participant["session"]:
+            if peer.connected and peer.server != self._server:
+                # It has not found the server again yet, or may not; and we hear it.
+                self._claims[uid] = participant
+                return
             self._remove(peer, "replaced")
             peer = None
         if peer is None:
@@ -205,11 +216,22 @@ class WebRtcRoom(Room):
         del self._peers[peer.uid]
         peer.close()
         self._listener.on_participant_left(peer.uid, reason)
+        claim = self._claims.pop(peer.uid, None)
+        if claim is not None:
+            self._admit(claim)
 
     def _remove_missing(self, missing: list[Peer]) -> None:
+        kept = []
         for peer in missing:
-            if peer.server != self._server:
+            if self._peers.get(peer.uid) is not peer or peer.server == self._server:
+                continue  # It has left, or it is back.
+            if peer.connected:
+                kept.append(peer)
+            else:
                 self._remove(peer, "connection lost")
+        if kept:
+            loop = asyncio.get_running_loop()
+            loop.call_later(REAPPEAR_WITHIN_S, self._remove_missing, kept)
 
     def _lost(self, reason: str) -> None:
         self._closing = asyncio.get_running_loop().create_task(self._close(reason))
@@ -221,6 +243,7 @@ class WebRtcRoom(Room):
         listener = self._listener
         assert listener is not None
         self._publisher.publish(None)
+        self._claims.clear()
         for peer in tuple(self._peers.values()):
             self._remove(peer, reason)
         await signalling.leave()

@@ -28,6 +28,8 @@ ALONE_AFTER_S = 5.0
 RECONNECT_DELAYS_S = (0.1, 0.2, 0.5, 1.0)
 """The last one goes on. The server holds a seat for 5 s, and a restarted server's other
 clients wait for 6 s: a longer delay would miss both."""
+ATTEMPT_AT_LEAST_S = 2.0
+"""For the last attempt to come back, however little time is left."""
 HEARTBEAT_S = 10.0
 MAX_MESSAGE_BYTES = 1024 * 1024
 """A welcome names 32 participants; the server is trusted, and yet not without bounds."""
@@ -234,7 +236,7 @@ class Signalling:
         """
         left_s = deadline_s - time.monotonic()
         try:
-            async with asyncio.timeout(min(max(left_s, RECONNECT_DELAYS_S[0]), JOIN_TIMEOUT_S)):
+            async with asyncio.timeout(min(max(left_s, ATTEMPT_AT_LEAST_S), JOIN_TIMEOUT_S)):
                 await self._connect()
         except RoomRefusedError as error:
             # It may pass: a name is free again, a room empties, somebody renews a token.

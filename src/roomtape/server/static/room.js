@@ -185,7 +185,7 @@ class Room {
     for (const peer of [...this.peers.values()]) {
       if (restarted) {
         // Everybody has to come back now, and media flows meanwhile.
-        setTimeout(() => { if (peer.server !== this.server) this.forget(peer); }, REAPPEAR_WITHIN_MS);
+        this.forgetUnlessBack(peer);
       } else if (!message.resumed || !present.has(peer.state.session)) {
         // Whom the server gave up, the others gave up, too.
         this.forget(peer);
@@ -207,6 +207,14 @@ class Room {
     peer.update(participant);
     if (peer.offers && !peer.connection) peer.offer();
     this.show();
+  }
+
+  // The call does not need the server: who is connected stays, back or not.
+  forgetUnlessBack(peer) {
+    setTimeout(() => {
+      if (this.peers.get(peer.state.uid) !== peer || peer.server === this.server) return;
+      if (peer.alive) this.forgetUnlessBack(peer); else this.forget(peer);
+    }, REAPPEAR_WITHIN_MS);
   }
 
   forget(peer) {
