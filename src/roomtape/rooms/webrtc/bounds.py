@@ -107,5 +107,5 @@ class Excess:
     def add(self, what: str, number: int = 1) -> None:
         """Count what was left out; ``what`` is in the plural, with its bound."""
         if what not in self.counts:
-            logger.warning("%r sends what is left out: %s", self._name, what)
+            logger.warning("left out of what %r sends, and only counted: %s", self._name, what)
         self.counts[what] += number
