@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 import secrets
 import sys
@@ -248,3 +249,4 @@ async def attack_all(url: str, channel: str, victim: str, names: str, seconds: s
 
 if __name__ == "__main__":
     asyncio.run(attack_all(*sys.argv[1:]))
+    os._exit(0)  # aiortc's threads may not have ended, and nobody here needs them to
