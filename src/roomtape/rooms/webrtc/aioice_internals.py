@@ -89,13 +89,15 @@ class Door:
         return sum(map(_drops, self._sockets))
 
     async def watch_path(self) -> None:
-        """Return when nothing has come over the connected path for :data:`DEAD_AFTER_NS`, having
-        closed the connection. Cancel it when the call ends."""
+        """Close the connection when nothing has come over its path for :data:`DEAD_AFTER_NS`. Begin
+        when it is connected; returns when it is closed."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + _ASK_EACH_S
             await asyncio.sleep(_ASK_EACH_S)
-            if loop.time() - due > 1.0 or not self._ice._nominated:
+            if not self._ice._nominated:
+                return  # the other side has closed it
+            if loop.time() - due > 1.0:
                 self._heard_ns = time.monotonic_ns()  # it was this process that was away
             self._count_dropped()
             quiet_ns = time.monotonic_ns() - self._heard_ns
