@@ -9,8 +9,9 @@ from aiortc.rtp import RtpPacket
 from roomtape.rooms.webrtc.aioice_internals import GATHER, Door
 from roomtape.rooms.webrtc.aiortc_internals import (
     CONNECT,
-    HANDLE_DATA,
     HANDLE_RTCP,
+    HANDLE_RTCP_DATA,
+    HANDLE_RTP,
     JITTER_BUFFER,
     RETRANSMIT,
     RUN_RTCP,
@@ -64,7 +65,7 @@ async def test_aiortc_still_has_what_is_guarded() -> None:
     transceiver = connection.addTransceiver("audio")
     transport = transceiver.receiver.transport
     assert hasattr(connection, CONNECT)
-    assert all(hasattr(transport, name) for name in (*HANDLE_DATA, "_rtp_router"))
+    assert all(hasattr(transport, name) for name in (HANDLE_RTP, HANDLE_RTCP_DATA, "_rtp_router"))
     for end in (transceiver.sender, transceiver.receiver):
         assert hasattr(end, RUN_RTCP)
         assert hasattr(end, HANDLE_RTCP)

@@ -8,41 +8,65 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from roomtape.server.app import RoomServer
+from roomtape.types import NS_PER_S
 from support.hostile import ATTACKS
 from support.processes import SUPPORT, python_process
 from support.recorded_call import Recorded, RecordingClient
 
 pytestmark = pytest.mark.network
 
-SECONDS = 6.0
+SECONDS = float(os.environ.get("ROOMTAPE_ATTACK_SECONDS", "3"))
+PEERS_EACH = int(os.environ.get("ROOMTAPE_ATTACK_PEERS", "1"))
+"""By default little, so that the tests stay short: 60 and 4 are twenty peers for a minute."""
 SETTLE_S = 10.0
+BUSY = 0.1
+"""Whoever waits for a processor for so much of the time hears late, attacked or not."""
+_warm: list[bool] = []
 
 
-async def record(directory: Path, attacks: list[str]) -> Recorded:
-    """A recording of bob, a process of its own, while others attack who records him."""
+async def record(directory: Path, attacks: Sequence[str]) -> tuple[Recorded, bool]:
+    """A recording of bob, a process of its own, while others attack who records him, and whether
+    other work on this machine kept the two of them waiting."""
     program = str(SUPPORT / "room_client.py")
     async with (
         RoomServer("127.0.0.1", 0) as server,
         RecordingClient(server.url, "x") as client,
-        python_process(program, server.url, "x", "bob", "60", ready="joined"),
+        python_process(program, server.url, "x", "bob", "60", ready="joined") as bob,
     ):
         await client.told.until("joined", "bob")
         await asyncio.sleep(1.0)
         await client.start(directory / "x.wav")
-        await asyncio.gather(*(attacked(server.url, name) for name in attacks))
-        await asyncio.sleep(0.0 if attacks else SECONDS)
-        return await client.stop()
+        waited_s, began_s = waited(bob.pid), time.monotonic()
+        await attacked(server.url, attacks)
+        recorded = await client.stop()
+        busy = waited(bob.pid) - waited_s > BUSY * (time.monotonic() - began_s)
+        return recorded, busy
 
 
-async def attacked(url: str, name: str) -> None:
+def waited(other: int) -> float:
+    """How long this process and another have waited for a processor, in seconds."""
+    stats = [Path(f"/proc/{each}/schedstat").read_text() for each in ("self", other)]
+    return sum(int(each.split()[1]) for each in stats) / NS_PER_S
+
+
+def skip_busy() -> None:
+    reason = "other work on this machine keeps these processes waiting"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+async def attacked(url: str, attacks: Sequence[str]) -> None:
+    names = ",".join(attacks)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SUPPORT / "hostile.py"), url, "x", "x-recorder", name, str(SECONDS)),
+        *(sys.executable, str(SUPPORT / "hostile.py"), url, "x", "x-recorder", names, str(SECONDS)),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(SUPPORT.parent)},
     )
@@ -63,19 +87,29 @@ async def settled(was: int, count: Callable[[], int]) -> int:
     return count()
 
 
+def decoders() -> int:
+    """Threads that decode a track, of aiortc; pools of threads come and go as they like."""
+    return sum("decoder" in thread.name for thread in threading.enumerate())
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def assert_unharmed(directory: Path, attacks: list[str]) -> None:
-    await record(directory, [])  # what the first call of a process keeps
-    before = descriptors(), threading.active_count()
-    recorded = await record(directory, attacks)
+async def assert_unharmed(directory: Path, attacks: Sequence[str]) -> None:
+    if not _warm:
+        await record(directory, ["ssrcs"])  # what the first call of a process keeps
+        _warm.append(True)
+    before = descriptors()
+    recorded, busy = await record(directory, attacks)
+    assert await settled(before, descriptors) <= before
+    assert await settled(0, decoders) == 0
     (bob,) = recorded.stays("bob")
+    whole = bob.received_s == pytest.approx(recorded.report.duration_s, abs=0.1)
+    if busy and not (whole and bob.lost_s == bob.late_s == 0):
+        skip_busy()
     assert bob.lost_s == bob.late_s == 0
-    assert bob.received_s == pytest.approx(recorded.report.duration_s, abs=0.1)
-    assert await settled(before[0], descriptors) <= before[0]
-    assert await settled(before[1], threading.active_count) <= before[1]
+    assert whole
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -90,4 +124,5 @@ async def test_one_peer_that_does_its_worst_harms_nobody_else(
 
 
 async def test_several_that_do_their_worst_at_once_harm_nobody_else(tmp_path: Path) -> None:
-    await assert_unharmed(tmp_path, ["candidates", "offers", "sections", "ssrcs", "flood"])
+    worst = ("candidates", "offers", "sections", "ssrcs", "flood")
+    await assert_unharmed(tmp_path, worst * PEERS_EACH)

@@ -1,7 +1,7 @@
-"""A participant that does its worst: ``python hostile.py URL ROOM VICTIM ATTACK SECONDS``.
+"""Participants that do their worst: ``python hostile.py URL ROOM VICTIM ATTACK,... SECONDS``.
 
-It joins, attacks the participant VICTIM for so long, prints ``done`` and leaves. It speaks the
-protocol by itself, since our own client would not do any of this.
+One for each attack joins, attacks the participant VICTIM for so long, and leaves; then ``done`` is
+printed. They speak the protocol by themselves, since our own client would not do any of this.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 import secrets
 import sys
@@ -231,14 +232,21 @@ async def attack(url: str, channel: str, victim: str, name: str, seconds: str) -
         uid = f"{name}-{secrets.token_hex(3)}"
         await ws.send_json({"type": "join", "room": channel, "uid": uid, "session": uid})
         assert (await ws.receive_json())["type"] == "welcome"
-        print("joined", uid, flush=True)  # noqa: T201 (the test waits for it)
         me = Hostile(ws, victim)
         listener = asyncio.create_task(me.listen())
         with contextlib.suppress(ConnectionError):  # the others need not put up with it
             await ATTACKS[name](me, float(seconds))
         listener.cancel()
+
+
+async def attack_all(url: str, channel: str, victim: str, names: str, seconds: str) -> None:
+    each = (attack(url, channel, victim, name, seconds) for name in names.split(","))
+    for ended in await asyncio.gather(*each, return_exceptions=True):
+        if ended is not None:
+            print(f"{ended!r}", file=sys.stderr)  # noqa: T201
     print("done", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    asyncio.run(attack(*sys.argv[1:]))
+    asyncio.run(attack_all(*sys.argv[1:]))
+    os._exit(0)  # aiortc's threads may not have ended, and nobody here needs them to

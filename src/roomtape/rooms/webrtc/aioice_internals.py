@@ -67,6 +67,7 @@ class Door:
         self._strangers = TokenBucket(*_STRANGERS)
         self._heard_ns = time.monotonic_ns()
         self._sockets: list[Any] = []
+        self._dropped = 0
 
     def open(self) -> None:
         gather = getattr(self._ice, GATHER)
@@ -88,18 +89,17 @@ class Door:
         return sum(map(_drops, self._sockets))
 
     async def watch_path(self) -> None:
-        """Return when nothing has come over the connected path for :data:`DEAD_AFTER_NS`, having
-        closed the connection. Cancel it when the call ends."""
+        """Close the connection when nothing has come over its path for :data:`DEAD_AFTER_NS`. Begin
+        when it is connected; returns when it is closed."""
         loop = asyncio.get_running_loop()
-        dropped = 0
         while True:
             due = loop.time() + _ASK_EACH_S
             await asyncio.sleep(_ASK_EACH_S)
-            if loop.time() - due > 1.0 or not self._ice._nominated:
+            if not self._ice._nominated:
+                return  # the other side has closed it
+            if loop.time() - due > 1.0:
                 self._heard_ns = time.monotonic_ns()  # it was this process that was away
-            if self.dropped > dropped:
-                dropped = self.dropped
-                logger.warning("this machine was too busy to take %d datagrams", dropped)
+            self._count_dropped()
             quiet_ns = time.monotonic_ns() - self._heard_ns
             if quiet_ns >= DEAD_AFTER_NS:
                 logger.info("nothing has come for %.1f s: this path is dead", quiet_ns / NS_PER_S)
@@ -112,6 +112,13 @@ class Door:
         """Close the sockets at once."""
         for protocol in self._ice._protocols:
             protocol.transport.abort()
+
+    def _count_dropped(self) -> None:
+        dropped = self.dropped
+        if dropped > self._dropped:
+            what = "datagrams, more than this machine had the time to take"
+            self._excess.add(what, dropped - self._dropped)
+            self._dropped = dropped
 
     def _ask(self) -> None:
         for pair in self._ice._nominated.values():

@@ -49,7 +49,8 @@ RUN_RTCP = "_run_rtcp"
 HANDLE_RTCP = "_handle_rtcp_packet"
 RETRANSMIT = "_retransmit"
 _CONNECTING = "addresses to which there is no way"
-HANDLE_DATA = ("_handle_rtp_data", "_handle_rtcp_data")
+HANDLE_RTP = "_handle_rtp_data"
+HANDLE_RTCP_DATA = "_handle_rtcp_data"
 
 PacketListener = Callable[[RtpPacket], None]
 _Method = Callable[..., Awaitable[None]]
@@ -124,15 +125,12 @@ def guard(connection: RTCPeerConnection, bounds: MediaBounds, excess: Excess) ->
     description is set."""
     transport = connection.getTransceivers()[0].receiver.transport
     transport._rtp_router = _Router(bounds.ssrcs, excess)
-    rtcp = TokenBucket(2 * bounds.rtcp_a_second, bounds.rtcp_a_second)
+    rtcp = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
     setattr(connection, CONNECT, _caught(getattr(connection, CONNECT), excess, _CONNECTING))
-    for name in HANDLE_DATA:
-        handle = _caught(getattr(transport, name), excess, "packets that are broken")
-        setattr(
-            transport,
-            name,
-            _paced(handle, rtcp, excess, "RTCP packets") if "rtcp" in name else handle,
-        )
+    broken = "packets that are broken"
+    setattr(transport, HANDLE_RTP, _caught(getattr(transport, HANDLE_RTP), excess, broken))
+    handle_rtcp = _caught(getattr(transport, HANDLE_RTCP_DATA), excess, broken)
+    setattr(transport, HANDLE_RTCP_DATA, _paced(handle_rtcp, rtcp, excess, "RTCP"))
     for transceiver in connection.getTransceivers():
         for end in (transceiver.sender, transceiver.receiver):
             setattr(end, RUN_RTCP, _again(getattr(end, RUN_RTCP), excess))
@@ -212,9 +210,12 @@ def _caught(method: _Method, excess: Excess, what: str) -> _Method:
 
 
 def _paced(method: _Method, bucket: TokenBucket, excess: Excess, what: str) -> _Method:
-    async def paced(*args: Any, **keywords: Any) -> None:
-        if bucket.take(time.monotonic_ns()):
-            await method(*args, **keywords)
+    """Take one token for a number, and as many as there are bytes for a packet."""
+
+    async def paced(packet: bytes | int) -> None:
+        cost = len(packet) if isinstance(packet, bytes) else 1
+        if bucket.take(time.monotonic_ns(), cost):
+            await method(packet)
         else:
             excess.add(what)
 

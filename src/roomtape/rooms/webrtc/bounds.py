@@ -47,7 +47,8 @@ class MediaBounds:
         ssrcs: Streams of one track, over the call's whole life.
         datagrams: That may come at once ...
         datagrams_a_second: ... and in the long run: four tracks of 10 ms packets.
-        rtcp_a_second: RTCP packets; a stream sends one or two, and a NACK with each loss.
+        rtcp_bytes_a_second: Of RTCP. A stream sends one or two reports of 100 bytes, and a NACK of
+            16 with each loss; what it costs to read goes with the bytes.
         resends_a_second: Packets that are sent again because the peer asks for it.
     """
 
@@ -55,7 +56,7 @@ class MediaBounds:
     ssrcs: int = 16
     datagrams: int = 1500
     datagrams_a_second: float = 400.0
-    rtcp_a_second: float = 60.0
+    rtcp_bytes_a_second: float = 4000.0
     resends_a_second: float = 60.0
 
 
@@ -107,5 +108,5 @@ class Excess:
     def add(self, what: str, number: int = 1) -> None:
         """Count what was left out; ``what`` is in the plural, with its bound."""
         if what not in self.counts:
-            logger.warning("%r sends what is left out: %s", self._name, what)
+            logger.warning("left out of what %r sends, and only counted: %s", self._name, what)
         self.counts[what] += number

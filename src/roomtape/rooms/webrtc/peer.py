@@ -102,6 +102,8 @@ class Peer:
         self._excess = Excess(self.uid)
         self._timer: asyncio.TimerHandle | None = None
         self._retries = iter(RETRY_DELAYS_S)
+        self._failed = False
+        """Connecting has failed since it worked last, which is told once."""
         self._worker = self._loop.create_task(self._work())
 
     @property
@@ -161,9 +163,9 @@ class Peer:
                     await self._handle(message)
             except Exception as error:
                 # aiortc's parser raises whatever it runs into on a broken description.
-                logger.warning(
-                    "connecting to %r failed: %s: %s", self.uid, type(error).__name__, error
-                )
+                level = logging.DEBUG if self._failed else logging.WARNING
+                self._failed = True
+                logger.log(level, "connecting to %r failed: %r", self.uid, error)
                 self._end_call()
                 self._retry_later()
 
@@ -230,6 +232,7 @@ class Peer:
         if call.connected:
             self._set_timer(None)
             self._retries = iter(RETRY_DELAYS_S)
+            self._failed = False
         elif call.over:
             logger.info("the call with %r broke off", self.uid)
             for name in tuple(self._tracks):
