@@ -226,6 +226,27 @@ async def test_streams_are_bounded_and_the_call_closes_at_once(
     assert descriptors() == before
 
 
+async def test_a_call_that_is_given_up_at_any_moment_leaves_nothing_open() -> None:
+    far = RTCPeerConnection(
+        RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+    )
+    far.addTransceiver("audio")
+    await far.setLocalDescription()
+    before = descriptors()
+    for turns in range(25):
+        near = Answered(far, MediaBounds())
+        answering = asyncio.create_task(near.call.answer(far.localDescription.sdp))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+        await near.call.close()
+    async with asyncio.timeout(10):
+        while descriptors() > before:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await far.close()
+
+
 async def test_a_report_that_cannot_be_sent_does_not_hang_the_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -67,6 +67,7 @@ class Door:
         self._strangers = TokenBucket(*_STRANGERS)
         self._heard_ns = time.monotonic_ns()
         self._sockets: list[Any] = []
+        self._gathering: asyncio.Task[list[Candidate]] | None = None
         self._dropped = 0
 
     def open(self) -> None:
@@ -81,7 +82,17 @@ class Door:
                 self._watch(protocol)
             return candidates
 
-        setattr(self._ice, GATHER, gather_and_watch)
+        async def gather_to_the_end(component: int, addresses: list[str]) -> list[Candidate]:
+            # aioice knows of its sockets when it has all of them: cancelled, it would lose them.
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.create_task(gather_and_watch(component, addresses))
+            try:
+                return await asyncio.shield(self._gathering)
+            except asyncio.CancelledError:
+                self._gathering.add_done_callback(self._gathered_in_vain)
+                raise
+
+        setattr(self._ice, GATHER, gather_to_the_end)
 
     @property
     def dropped(self) -> int:
@@ -119,6 +130,11 @@ class Door:
             what = "datagrams, more than this machine had the time to take"
             self._excess.add(what, dropped - self._dropped)
             self._dropped = dropped
+
+    def _gathered_in_vain(self, gathering: asyncio.Task[list[Candidate]]) -> None:
+        if not gathering.cancelled() and gathering.exception() is not None:
+            logger.debug("no addresses: %r", gathering.exception())
+        self.abandon()
 
     def _ask(self) -> None:
         for pair in self._ice._nominated.values():
