@@ -10,7 +10,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from roomtape.rooms.webrtc import send
+from roomtape.rooms.rtp import send
 from roomtape.server.app import RoomServer
 from roomtape.types import AudioRecordingWarning, IntervalKind
 from support.lag import Lag

@@ -1,4 +1,4 @@
-"""rooms/webrtc/aiortc_internals.py: what it needs of aiortc and aioice is there."""
+"""rooms/rtp/aiortc_internals.py: what it needs of aiortc and aioice is there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
-from roomtape.rooms.webrtc.aioice_internals import GATHER, Door
-from roomtape.rooms.webrtc.aiortc_internals import (
+from roomtape.rooms.rtp.aioice_internals import GATHER, Door
+from roomtape.rooms.rtp.aiortc_internals import (
     CONNECT,
     HANDLE_RTCP,
     HANDLE_RTCP_DATA,
@@ -18,7 +18,7 @@ from roomtape.rooms.webrtc.aiortc_internals import (
     ice_of,
     tap_packets,
 )
-from roomtape.rooms.webrtc.bounds import Excess, MediaBounds
+from roomtape.rooms.rtp.bounds import Excess, MediaBounds
 
 
 async def test_aiortc_still_has_the_jitter_buffer_that_is_replaced() -> None:

@@ -22,10 +22,10 @@ from aiortc import (
 )
 from aiortc.rtp import RtcpByePacket, RtpPacket
 
-from roomtape.rooms.webrtc.bounds import Excess, MediaBounds
+from roomtape.rooms.rtp.bounds import Excess, MediaBounds
+from roomtape.rooms.rtp.receive import Incoming, RemoteAudio
+from roomtape.rooms.rtp.send import PacketTrack
 from roomtape.rooms.webrtc.call import Call
-from roomtape.rooms.webrtc.receive import Incoming, RemoteAudio
-from roomtape.rooms.webrtc.send import PacketTrack
 from roomtape.types import AudioFrame
 
 pytestmark = pytest.mark.network

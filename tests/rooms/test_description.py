@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtape.rooms.webrtc.bounds import MAX_SECTIONS
+from roomtape.rooms.rtp.bounds import MAX_SECTIONS
 from roomtape.rooms.webrtc.description import Description, DescriptionError, spoken
 
 HEAD = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0"]

@@ -1,4 +1,4 @@
-"""rooms/webrtc/jitter_buffer.py: the order of RTP packets."""
+"""rooms/rtp/jitter_buffer.py: the order of RTP packets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtape.rooms.webrtc.jitter_buffer import MAX_HELD, MAX_WAIT_NS, JitterBuffer, Ordered
+from roomtape.rooms.rtp.jitter_buffer import MAX_HELD, MAX_WAIT_NS, JitterBuffer, Ordered
 
 STEP = 960
 PACKET_NS = 20_000_000

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from aioice.ice import StunProtocol
 
-from roomtape.rooms.webrtc import receive
+from roomtape.rooms.rtp import receive
 from roomtape.server.app import RoomServer
 from roomtape.types import SourceReport
 from support.browser import chromium

@@ -1,4 +1,4 @@
-"""rooms/webrtc/opus.py and codecs.py: decoding, and what a packet says of the one before it."""
+"""rooms/rtp/opus.py and codecs.py: decoding, and what a packet says of the one before it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtape.rooms.webrtc import opus
-from roomtape.rooms.webrtc.codecs import decoder_for
-from roomtape.rooms.webrtc.opus import UndecodableError, opus_decoder, opus_encoder, packet_samples
+from roomtape.rooms.rtp import opus
+from roomtape.rooms.rtp.codecs import decoder_for
+from roomtape.rooms.rtp.opus import UndecodableError, opus_decoder, opus_encoder, packet_samples
 from support.signals import speech
 
 PACKETS = 200

@@ -1,9 +1,9 @@
-"""rooms/webrtc/retransmission.py and jitter_buffer.py: what is asked for again, and when."""
+"""rooms/rtp/retransmission.py and jitter_buffer.py: what is asked for again, and when."""
 
 from __future__ import annotations
 
-from roomtape.rooms.webrtc.jitter_buffer import MAX_ASKED_WAIT_NS, JitterBuffer
-from roomtape.rooms.webrtc.retransmission import MAX_ASKS, MAX_MISSING, MS_NS, REORDERING_NS
+from roomtape.rooms.rtp.jitter_buffer import MAX_ASKED_WAIT_NS, JitterBuffer
+from roomtape.rooms.rtp.retransmission import MAX_ASKS, MAX_MISSING, MS_NS, REORDERING_NS
 
 STEP = 960
 

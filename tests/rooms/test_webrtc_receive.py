@@ -1,4 +1,4 @@
-"""rooms/webrtc/receive.py: every packet that arrives becomes audio, whatever happens on the way."""
+"""rooms/rtp/receive.py: every packet that arrives becomes audio, whatever happens on the way."""
 
 from __future__ import annotations
 

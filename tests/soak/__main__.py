@@ -28,7 +28,7 @@ from roomtape import RtcEngine
 from roomtape.media.local_audio import FileAudio
 from roomtape.media.voices import voice_path
 from roomtape.rooms import WebRtcRoom
-from roomtape.rooms.webrtc.receive import RemoteAudio
+from roomtape.rooms.rtp.receive import RemoteAudio
 from roomtape.server.app import RoomServer
 from support.relay import Relay
 

@@ -19,12 +19,12 @@ from aiortc import (
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.sdp import candidate_from_sdp
 
-from .aioice_internals import Door
-from .aiortc_internals import abandon, codecs_of, guard, ice_of, tell_loss
-from .bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
+from ..rtp.aioice_internals import Door
+from ..rtp.aiortc_internals import abandon, codecs_of, guard, ice_of, tell_loss
+from ..rtp.bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
+from ..rtp.receive import Incoming
+from ..rtp.send import PacketTrack
 from .description import CODECS, Description, Section, spoken
-from .receive import Incoming
-from .send import PacketTrack
 
 logger = logging.getLogger(__name__)
 

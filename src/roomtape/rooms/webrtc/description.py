@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .bounds import (
+from ..rtp.bounds import (
     MAX_CANDIDATE_BYTES,
     MAX_LINE_BYTES,
     MAX_SDP_BYTES,

@@ -16,10 +16,10 @@ from aiortc import RTCIceServer
 
 from ...types import NS_PER_S, AudioFrame
 from ..base import RoomListener
-from .bounds import MAX_OFFERS, OFFERS_A_SECOND, Excess, TokenBucket
+from ..rtp.bounds import MAX_OFFERS, OFFERS_A_SECOND, Excess, TokenBucket
+from ..rtp.receive import Incoming, RemoteAudio
+from ..rtp.send import Publisher
 from .call import Call
-from .receive import Incoming, RemoteAudio
-from .send import Publisher
 
 logger = logging.getLogger(__name__)
 

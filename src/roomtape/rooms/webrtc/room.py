@@ -19,9 +19,9 @@ from ...media.local_audio import LocalAudio
 from ...server.addresses import is_loopback
 from ...types import AudioFrame
 from ..base import Room, RoomListener
+from ..rtp.send import Publisher
 from .messages import Message, ice_servers_of
 from .peer import Peer, PeerContext
-from .send import Publisher
 from .signalling import Signalling, signalling_url
 
 logger = logging.getLogger(__name__)
