@@ -49,8 +49,7 @@ def try_parsers(data: bytes) -> None:
     assert ogg_links(file, len(data))[-1][1] == len(data)
     leading_tags_bytes(lambda at, count: data[at : at + count], len(data))
     holds_no_audio(data)
-    is_ring(data)
-    for name in _NAMES:
+    for name in _NAMES if is_ring(data) else ():
         for layout_found in layouts(data[:RING_HEADER_BYTES], len(data), name):
             assert layout_found.slots > 0
             assert layout_found.file_bytes > 0

@@ -15,6 +15,7 @@ from roomtape.storage.live import AHEAD_S
 from roomtape.storage.recover import recover
 from roomtape.storage.wav import HEADER_BYTES, our_header, wav_header
 from support.damage import write_aac
+from support.program import assert_one_line_error, run_roomtape
 from support.readers import read_all, read_ffmpeg, run
 from support.scripted_recording import listing, record_scripted
 from support.signals import noise
@@ -133,7 +134,7 @@ async def test_a_tag_behind_an_aac_stays(name: str, tmp_path: Path):
 
 
 def test_aac_of_another_kind_is_left_alone(tmp_path: Path):
-    for options in (("-ac", "6"), ("-ar", "22050"), ("-profile:a", "aac_main")):
+    for options in (("-ac", "6"), ("-ac", "2"), ("-ar", "22050"), ("-profile:a", "aac_main")):
         path = by_ffmpeg(tmp_path / "s.aac", "-c:a", "aac", "-strict", "-2", *options)
         data = path.read_bytes()[:-5]
         path.write_bytes(data)
@@ -251,3 +252,19 @@ async def test_the_mark_of_an_aac_is_not_heard(tmp_path: Path):
     await record_scripted(cyclic, cycle_time=10)
     assert path.read_bytes() != cyclic.read_bytes()
     assert np.array_equal(read_ffmpeg(path)[0], read_ffmpeg(cyclic)[0])
+
+
+async def test_the_command_says_that_there_is_nothing_to_recover(tmp_path: Path):
+    path = tmp_path / "a.wav"
+    before = await recorded(path)
+    done = run_roomtape("recover", path)
+    assert done.returncode == 0
+    assert done.stdout == (
+        f"{path}: nothing to recover: 0:01.600 (wav, 32000 Hz) are whole; nothing was changed\n"
+    )
+    assert path.read_bytes() == before
+
+
+def test_a_stereo_file_of_another_program_is_said_to_be_none_of_ours(tmp_path: Path):
+    path = by_ffmpeg(tmp_path / "s.wav", "-ac", "2", "-rf64", "auto", "-bitexact")
+    assert_one_line_error(run_roomtape("recover", path), 1, "not a WAV file that Roomtape wrote")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .levels import Levels, Silence
 from .reader import open_audio
+
+Progress = Callable[[float, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,12 @@ class Inspection:
         return plain
 
 
-def inspect_file(path: str | Path) -> Inspection:
+def inspect_file(path: str | Path, *, on_progress: Progress | None = None) -> Inspection:
     """Read a whole audio file, in bounded memory, and say what is in it.
+
+    Args:
+        path: The file.
+        on_progress: Called now and then with the seconds read so far, and what the file claims.
 
     Raises:
         FileError: The file is missing, or cannot be read.
@@ -76,6 +83,8 @@ def inspect_file(path: str | Path) -> Inspection:
         levels = Levels(reader.sample_rate)
         for block in reader.blocks():
             levels.add(block)
+            if on_progress is not None:
+                on_progress(levels.frames / reader.sample_rate, reader.declared_s)
         levels.finish()
         return Inspection(
             path=str(path),

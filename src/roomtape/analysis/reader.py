@@ -22,7 +22,6 @@ from .wav_walk import begins_as_wav, walk_wav
 
 __all__ = ["AudioReader", "open_audio", "read_audio"]
 
-_READ_BUFFER_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
 
 
@@ -40,7 +39,8 @@ def open_audio(path: str | Path) -> AudioReader:
             raise FileError(f"{path}: this is a directory; name an audio file")
         if not stat.S_ISREG(status.st_mode):
             raise FileError(f"{path}: this is no regular file; name an audio file")
-        return read_audio(path, path.open("rb", buffering=_READ_BUFFER_BYTES))
+        # A larger buffer would only be in the way: blocks of samples are read past it.
+        return read_audio(path, path.open("rb"))
     except FileNotFoundError:
         raise FileError(f"{path}: no such file") from None
     except ValueError:

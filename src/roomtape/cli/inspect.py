@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..analysis.timecode import timecode
+from .progress import Progress
 
 if TYPE_CHECKING:
     from ..analysis.inspect import Inspection
@@ -30,7 +31,8 @@ def inspect(
     """
     from ..analysis.inspect import inspect_file  # noqa: PLC0415 (quick --help)
 
-    inspection = inspect_file(file)
+    with Progress("read") as show:
+        inspection = inspect_file(file, on_progress=show)
     if as_json:
         print(json.dumps(inspection.as_dict(), ensure_ascii=False, allow_nan=False))
     else:

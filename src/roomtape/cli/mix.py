@@ -7,16 +7,15 @@ import math
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from ..analysis.timecode import timecode
 from ..errors import ConfigurationError
 from ..types import NS_PER_S
 from .choices import Quality
+from .progress import Progress
 from .termination import undone_when_told_to_end
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 _MOST_START_S = 604800
 """A week: what is meant as seconds and is more is a mistake that would fill the disk."""
 _STREAM = "-"
-_SHOWN_EVERY_S = 0.2
 
 
 def mix(
@@ -56,10 +54,8 @@ def mix(
     """
     from ..media.offline import mix_files, mix_to_stream  # noqa: PLC0415 (quick --help)
 
-    progress = _Progress()
-    with undone_when_told_to_end(), progress:
+    with undone_when_told_to_end(), Progress("mixed") as show:
         parsed = [parse_input(each) for each in inputs]
-        show = progress.show if progress.terminal else None
         if output == _STREAM:
             result = mix_to_stream(
                 parsed, sys.stdout.buffer, sample_rate=sample_rate, on_progress=show
@@ -96,30 +92,6 @@ def _tell(result: MixResult, *, as_json: bool) -> None:
     limited = f", turned down for {result.limited_s:.1f} s" if result.limited_s else ""
     files = f"{count} file{'s' * (count != 1)}"
     print(f"{result.path}: {result.duration_s:.3f} s from {files}{limited}", file=out)
-
-
-class _Progress:
-    """How far it is, on a terminal."""
-
-    def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
-        self._shown_at = -math.inf
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        if self._shown_at > 0:
-            print("\r\033[K", end="", file=sys.stderr)
-
-    def show(self, seconds: float, total_s: float | None) -> None:
-        """Tell it, a few times a second."""
-        now = time.monotonic()
-        if now - self._shown_at < _SHOWN_EVERY_S:
-            return
-        self._shown_at = now
-        total = "" if total_s is None else f" of {timecode(total_s, 0)}"
-        print(f"\r\033[Kmixed {timecode(seconds, 0)}{total}", end="", file=sys.stderr, flush=True)
 
 
 def parse_input(text: str) -> MixInput:

@@ -49,6 +49,11 @@ def recover(
 
 
 def _lines(found: Recovered) -> list[str]:
+    if found.unchanged:
+        return [
+            f"{found.path}: nothing to recover: {timecode(found.duration_s, 3)} "
+            f"({found.format.value}, {found.sample_rate} Hz) are whole; nothing was changed"
+        ]
     lines = [
         f"{found.path}: recovered {timecode(found.duration_s, 3)} "
         f"({found.format.value}, {found.sample_rate} Hz)"

@@ -4,6 +4,7 @@ to say nothing."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..types import SAMPLE_RATES_HZ
 
@@ -73,22 +74,22 @@ def has_mark(head: bytes) -> bool:
     return len(mark) == len(_MARK) and difference.bit_count() <= _MOST_TURNED_BITS
 
 
-def is_our_frame(head: bytes, rate_hz: int) -> bool:
+def is_our_frame(head: bytes, rate_hz: int, *, most_channels: int = 2) -> bool:
     """Whether a header, or what is left of it, is one that we write: AAC-LC of one or two
     channels at a rate of the contract, in MPEG-4, without a checksum, one block a frame."""
     if rate_hz not in SAMPLE_RATES_HZ:
         return False
     count = min(len(head), ADTS_HEADER_BYTES)
-    length_bits = _LENGTH_BITS.to_bytes(ADTS_HEADER_BYTES, "big")
-    return any(
-        all(
-            (found ^ wanted) & ~ignored & 0xFF == 0
-            for found, wanted, ignored in zip(
-                head[:count], _header(rate_hz, channels, 0), length_bits, strict=False
-            )
-        )
-        for channels in (1, 2)
-    )
+    missing = 8 * (ADTS_HEADER_BYTES - count)
+    found = int.from_bytes(head[:count], "big") & ~(_LENGTH_BITS >> missing)
+    return any(found == fixed >> missing for fixed in _fixed_bits(rate_hz)[:most_channels])
+
+
+@lru_cache(maxsize=8)
+def _fixed_bits(rate_hz: int) -> tuple[int, int]:
+    """Our headers of one and of two channels, without their length."""
+    one, two = (int.from_bytes(_header(rate_hz, channels, 0), "big") for channels in (1, 2))
+    return one, two
 
 
 def _header(rate_hz: int, channels: int, length: int) -> bytes:

@@ -51,6 +51,7 @@ class Recovered:
             without a whole head).
         missing: What is silence because it was torn; in order.
         cut_bytes: What was left out at a live file's end: half a sample, half a frame.
+        unchanged: The live file needed nothing: it is as it was.
         aside: Where the live file is now that the finished one took the place of.
         left: The ring, where it could not be removed after all was done.
     """
@@ -63,6 +64,7 @@ class Recovered:
     started_at: datetime | None = None
     missing: tuple[Missing, ...] = ()
     cut_bytes: int = 0
+    unchanged: bool = False
     aside: Path | None = None
     left: Path | None = None
 
@@ -258,6 +260,7 @@ def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) 
         sample_rate=repaired.rate_hz,
         duration_s=repaired.samples / repaired.rate_hz,
         cut_bytes=repaired.cut_bytes,
+        unchanged=not repaired.replaced,
         aside=_aside(fd, source) if repaired.replaced and repaired.path == source else None,
     )
 

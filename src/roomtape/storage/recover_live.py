@@ -121,7 +121,10 @@ def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
         if frame_rate_hz != rate_hz:
             break
         frames, end = frames + 1, stop
-    if not frames:
+    head = disk.read_at(fd, _HEAD, 0)
+    marked = has_mark(head)
+    # The first version set no mark, and recorded one channel.
+    if not frames or not (marked or is_our_frame(head, rate_hz, most_channels=1)):
         raise DamagedFileError(
             f"{source}: not an AAC file that Roomtape wrote: there is no whole AAC frame of its "
             "kind at its beginning; nothing was changed"
@@ -133,11 +136,7 @@ def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
         )
     rest = disk.read_at(fd, _HEAD, end)
     tagged = rest.startswith(_TAGS)
-    if (
-        rest
-        and not tagged
-        and not (has_mark(disk.read_at(fd, _HEAD, 0)) or _is_cut_frame(rest, rate_hz, size - end))
-    ):
+    if rest and not (tagged or marked or _is_cut_frame(rest, rate_hz, size - end)):
         raise DamagedFileError(
             f"{source}: what stands behind its last frame, at byte {end}, is not Roomtape's; "
             "nothing was cut"

@@ -77,6 +77,7 @@ def our_header(head: bytes) -> OurHeader | None:
             for rate_hz in SAMPLE_RATES_HZ
             for channels in _CHANNELS
             for form in _FORMS
+            if channels <= form.most_channels
         ),
         key=lambda each: each[0],
     )
@@ -106,10 +107,11 @@ class _Form:
     rf64: bool
     marked: bool
     most_turned_bits: int
+    most_channels: int = 2
 
 
 _MARKED = _Form(rf64=False, marked=True, most_turned_bits=_MOST_TURNED_BITS)
-_FIRST_VERSION = _Form(rf64=False, marked=False, most_turned_bits=0)
+_FIRST_VERSION = _Form(rf64=False, marked=False, most_turned_bits=0, most_channels=1)
 _PAST_4_GIB = _Form(rf64=True, marked=False, most_turned_bits=1)
 _FORMS = (_MARKED, _FIRST_VERSION, _PAST_4_GIB)
 
