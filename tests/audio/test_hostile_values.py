@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomtape.audio import arrays
-from roomtape.audio.session import RecordingSession
 from roomtape.audio.timing.fast_path import fast_path
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality
-from support.scripted import Frame, Part, pcm_of, play, run
+from support.scripted import Frame, Part, SoloSession, pcm_of, play, run
 from support.signals import noise
 
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ def test_an_arrival_out_of_all_time_is_no_error() -> None:
         track.report(start_ns=0, end_ns=NS_PER_S)
 
 
-def new_session() -> RecordingSession:
-    return RecordingSession(
+def new_session() -> SoloSession:
+    return SoloSession(
         rate_hz=RATE, audio_format=AudioFormat.WAV, quality=AudioRecordingQuality.LOW
     )
 
