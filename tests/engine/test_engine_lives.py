@@ -1,0 +1,152 @@
+"""Engines in every order of calls: see ``support/lives.py`` for what holds always."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from roomtape import (
+    AudioRecordingConfiguration,
+    ChannelEventCallback,
+    ErrorCode,
+    PushedAudio,
+    RtcEngine,
+)
+from roomtape.rooms import MemoryRoom
+from support.examples import examples
+from support.lives import (
+    ERROR,
+    FINISH,
+    FRAME,
+    NAMES,
+    RATE,
+    Machine,
+    Told,
+    World,
+    faults,
+    few,
+    habits,
+)
+
+
+class Engines(Machine):
+    """Engines in rooms, which are lost at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engines: list[tuple[RtcEngine, MemoryRoom, World, Told]] = []
+
+    @initialize(habit=habits, fault=faults)
+    def two_engines(self, habit, fault):
+        for world in self.worlds:
+            told = Told(habit)
+            room = MemoryRoom(world.clock)
+            room.enter("bob")
+            engine = RtcEngine(room, clock=world.clock, disk=self.disk(fault))
+
+            class Ear(ChannelEventCallback):
+                def on_audio_recording(self, code, file_path, told=told):
+                    return told(code, file_path)
+
+            def act(engine=engine, told=told) -> None:  # a callback calls back in
+                told.habit = ""
+                task = asyncio.ensure_future(engine.stop_audio_recording())
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+            told.act = act
+            engine.set_event_callback(Ear())
+            self.told.append(told)
+            self.engines.append((engine, room, world, told))
+
+    @rule(index=st.integers(0, 1), cancelled_after=few)
+    def join(self, index, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        world.run(engine.join_channel(None, "standup", "me"), cancelled_after)
+
+    @rule(
+        index=st.integers(0, 1),
+        name=st.sampled_from([*NAMES, "a.mp3", "missing/a.wav", "\ud800.wav"]),
+        cycle_time=st.sampled_from([0, 10, 7]),
+        cancelled_after=few,
+    )
+    def start(self, index, name, cycle_time, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        config = AudioRecordingConfiguration(
+            f"{self.directory}/{index}{name}", sample_rate=RATE, cycle_time=cycle_time, report=True
+        )
+        code = world.run(engine.start_audio_recording_with_config(config), cancelled_after)
+        assert isinstance(code, ErrorCode | asyncio.CancelledError)
+        if code is ErrorCode.OK and not self.harmed:
+            assert engine.recorder is not None or self.told[index].codes[-1] in (FINISH, ERROR)
+
+    @rule(index=st.integers(0, 1), cancelled_after=few)
+    def stop(self, index, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        world.run(engine.stop_audio_recording(), cancelled_after)
+
+    @rule(index=st.integers(0, 1), cancelled_after=few)
+    def leave(self, index, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        world.run(engine.leave_channel(), cancelled_after)
+
+    @rule(index=st.integers(0, 1), cancelled_after=few)
+    def the_room_is_lost_while_other_calls_wait(self, index, cancelled_after):
+        engine, room, world, _ = self.engines[index]
+
+        async def at_once() -> None:
+            calls = asyncio.gather(
+                engine.stop_audio_recording(),
+                engine.join_channel(None, "standup", "me"),
+                return_exceptions=True,
+            )
+            await asyncio.sleep(0)
+            room.lose()
+            await calls
+
+        world.run(at_once(), cancelled_after)
+
+    @rule(index=st.integers(0, 1))
+    def somebody_speaks(self, index):
+        _, room, world, _ = self.engines[index]
+
+        async def speak() -> None:
+            room.speak("bob", np.tile(FRAME, 25), RATE)
+
+        world.run(speak())
+
+    @rule(index=st.integers(0, 1), cancelled_after=few, nothing=st.booleans())
+    def publish(self, index, cancelled_after, nothing):
+        engine, _, world, _ = self.engines[index]
+        world.run(engine.set_local_audio(None if nothing else PushedAudio()), cancelled_after)
+
+    @rule(index=st.integers(0, 1), cancelled_after=few)
+    def release(self, index, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        world.run(engine.release(), cancelled_after)
+
+    def teardown(self):
+        try:
+            for engine, room, world, told in self.engines:
+                world.run(engine.release())
+                world.run(world.clock.advance(0.1))
+                assert engine.recorder is None
+                assert room._listener is None
+                assert not told.codes or told.codes[-1] in (FINISH, ERROR)
+                told.check()
+                report = engine.last_recording_report
+                if told.codes and report is not None:
+                    self.check_report(report, told, path_told=told.paths[-1])
+            for world in self.worlds:
+                world.end(politely=True)
+            self.settle()
+            self.check_no_lock()
+            self.nobody_elses_file_is_touched()
+        finally:
+            self.tidy()
+
+
+TestEngines = Engines.TestCase
+TestEngines.settings = examples(150)

@@ -1,0 +1,201 @@
+"""Recorders in every order of calls: see ``support/lives.py`` for what holds always."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, consumes, initialize, multiple, rule
+
+from roomtape import (
+    AudioRecorder,
+    AudioRecordingConfiguration,
+)
+from roomtape.errors import RoomtapeError
+from roomtape.recording.life import RecorderState
+from roomtape.recording.process_end import running
+from support.examples import examples
+from support.lives import (
+    ERROR,
+    FINISH,
+    FOREIGN,
+    FRAME,
+    NAMES,
+    RATE,
+    Machine,
+    Told,
+    World,
+    faults,
+    few,
+    habits,
+)
+
+
+class Recorders(Machine):
+    """Recorders, without a room."""
+
+    recorders = Bundle("recorders")
+    sources = Bundle("sources")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[AudioRecorder, World, Told]] = []
+
+    @initialize(target=recorders)
+    def nothing_yet(self):
+        return multiple()
+
+    @rule(
+        target=recorders,
+        index=st.integers(0, 1),
+        name=st.sampled_from(NAMES),
+        cycle_time=st.sampled_from([0, 10]),
+        report=st.booleans(),
+        habit=habits,
+        fault=faults,
+    )
+    def make(self, index, name, cycle_time, report, habit, fault):
+        world, told = self.world(index), Told(habit)
+        config = AudioRecordingConfiguration(
+            self.directory / name, sample_rate=RATE, cycle_time=cycle_time, report=report
+        )
+        recorder = AudioRecorder(
+            config,
+            on_event=lambda event: told(event.code, event.file_path),
+            clock=world.clock,
+            disk=self.disk(fault),
+        )
+
+        def act() -> None:  # a callback calls back in
+            recorder.add_source("called back").push(FRAME, RATE)
+            if world.loop.is_running():
+                told.habit = ""
+                task = asyncio.ensure_future(recorder.stop())
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+        told.act = act
+        self.told.append(told)
+        self.made.append((recorder, world, told))
+        return recorder, world
+
+    @rule(which=recorders, cancelled_after=few)
+    def start(self, which, cancelled_after):
+        recorder, world = which
+        if not world.over:
+            world.run(recorder.start(), cancelled_after)
+
+    @rule(which=recorders, cancelled_after=few, take_name=st.booleans())
+    def prepare(self, which, cancelled_after, take_name):
+        recorder, world = which
+        if not world.over:
+            world.run(recorder.prepare(take_name=take_name), cancelled_after)
+
+    @rule(which=recorders, cancelled_after=few)
+    def begin(self, which, cancelled_after):
+        recorder, world = which
+        if not world.over:
+            world.run(recorder.begin(), cancelled_after)
+
+    @rule(which=recorders, cancelled_after=few)
+    def discard(self, which, cancelled_after):
+        recorder, world = which
+        if not world.over:
+            world.run(recorder.discard(), cancelled_after)
+
+    @rule(which=recorders, cancelled_after=few)
+    def stop(self, which, cancelled_after):
+        recorder, world = which
+        if not world.over:
+            world.run(recorder.stop(), cancelled_after)
+
+    @rule(which=recorders, cancelled_after=few)
+    def two_things_at_once(self, which, cancelled_after):
+        recorder, world = which
+        if not world.over:
+
+            async def both() -> None:
+                await asyncio.gather(
+                    recorder.start(), recorder.discard(), recorder.begin(), return_exceptions=True
+                )
+
+            world.run(both(), cancelled_after)
+
+    @rule(target=sources, which=recorders, local=st.booleans())
+    def add_source(self, which, local):
+        recorder, _ = which
+        try:
+            return recorder.add_source("alice", local=local)
+        except RoomtapeError:
+            return None  # the disk has a thread of its own: in another run this may be a source
+
+    @rule(
+        source=sources,
+        rate=st.sampled_from([RATE, RATE, 48000, np.int32(RATE), 7, "x"]),
+        pts=st.sampled_from([None, None, 0, 320, np.uint32(640), 2**63, 1.5]),
+    )
+    def push(self, source, rate, pts):
+        with suppress(ValueError):
+            if source is not None:
+                source.push(FRAME, rate, pts)
+
+    @rule(source=sources, muted=st.booleans())
+    def mute(self, source, muted):
+        if source is not None:
+            source.set_muted(muted)
+
+    @rule(source=consumes(sources))
+    def close(self, source):
+        if source is not None:
+            source.close()
+            source.close()
+
+    @rule(source=sources)
+    def something_in_a_source_fails(self, source):
+        if source is not None and source._track is not None:
+            source._track.ingest = lambda *args, **kwargs: 1 / 0
+
+    @rule(index=st.integers(0, 1), politely=st.booleans())
+    def the_loop_ends(self, index, politely):
+        self.worlds[index].end(politely=politely)
+
+    def teardown(self):
+        try:
+            for recorder, world, told in self.made:
+                if recorder._run is None:  # it never began
+                    if world.over:
+                        world = World()  # noqa: PLW2901
+                    world.run(recorder.discard())
+                    assert told.codes == []
+                elif world.over:
+                    recorder._run.end_with_program()
+                    recorder._run.end_with_program()
+                else:
+                    world.run(recorder.stop())
+                    world.run(recorder.stop())
+                assert recorder.state in (RecorderState.OVER, RecorderState.NEW)
+                told.check()
+                if told.codes:
+                    assert told.codes[-1] in (FINISH, ERROR)
+                    assert recorder.report is not None
+                    assert bool(recorder.report.error) == (told.codes[-1] is ERROR)
+                    self.check_report(recorder.report, told, path_told=told.paths[-1])
+                if not world.over and world not in self.worlds:
+                    world.end(politely=True)
+            for world in self.worlds:
+                world.end(politely=True)
+            self.settle()
+            assert not [each for each in running if each in {r._run for r, _, _ in self.made}]
+            self.check_no_lock()
+            self.nobody_elses_file_is_touched()
+            if not self.harmed:
+                assert not [
+                    each for each in self.directory.glob(".roomtape-*") if each.name not in FOREIGN
+                ]
+        finally:
+            self.tidy()
+
+
+TestRecorders = Recorders.TestCase
+TestRecorders.settings = examples(150)
