@@ -21,6 +21,7 @@ from .read_back import check_written
 from .wav import HEADER_BYTES, OurHeader, our_header, wav_header
 
 _PIECE = 1 << 20
+_NOTHING = bytes(_PIECE)
 _HEAD = 64
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI")
 
@@ -191,6 +192,8 @@ def _copy(fd: int, target: Path, head: bytes, end: int, disk: Disk) -> None:
         for offset in range(len(head), end, _PIECE):
             piece = disk.read_at(fd, min(_PIECE, end - offset), offset)
             crc = zlib.crc32(piece, crc)
-            disk.write_at(copy, piece, offset)
+            if piece != _NOTHING[: len(piece)]:  # hours of silence take no disk, nor time to write
+                disk.write_at(copy, piece, offset)
+        disk.truncate(copy, end)
         disk.write_at(copy, head, 0)
         check_written(copy, head, end, crc, disk)
