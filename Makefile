@@ -21,8 +21,9 @@ demo: $(READY)
 
 test: lint
 	@failed=0; \
-	echo "Tests, 1 of 2: what waits for no clock"; $(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' || failed=1; \
-	echo "Tests, 2 of 2: what runs in real time"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '$(OUTSIDE)' || failed=1; \
+	echo "Tests, 1 of 3: what waits for no clock"; $(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' || failed=1; \
+	echo "Tests, 2 of 3: what runs in real time"; $(BIN)/pytest -n $(SIDE_BY_SIDE) -m '($(OUTSIDE)) and not alone' || failed=1; \
+	echo "Tests, 3 of 3: what takes the machine for itself"; $(BIN)/pytest -m alone || failed=1; \
 	exit $$failed
 
 check: lint

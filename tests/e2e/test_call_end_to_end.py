@@ -197,6 +197,7 @@ async def test_a_browser_whose_microphone_is_a_file_is_recorded(tmp_path: Path, 
             started = time.time()
             query = urlencode({"room": "standup", "uid": "chrome", "autojoin": "", "raw": ""})
             async with chromium(f"{url}/?{query}", microphone=microphone) as page:
+                await page.press_join()
                 await page.until("document.querySelectorAll('#people li').length > 1")
                 state = "document.querySelectorAll('#people li')[1].dataset.state"
                 await page.until(f"{state} === 'connected'")

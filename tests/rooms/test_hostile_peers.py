@@ -20,7 +20,7 @@ from support.hostile import ATTACKS
 from support.processes import SUPPORT, python_process
 from support.recorded_call import Recorded, RecordingClient
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.alone]
 
 SECONDS = float(os.environ.get("ROOMTAPE_ATTACK_SECONDS", "3"))
 PEERS_EACH = int(os.environ.get("ROOMTAPE_ATTACK_PEERS", "1"))
@@ -31,9 +31,9 @@ BUSY = 0.1
 _warm: list[bool] = []
 
 
-async def record(directory: Path, attacks: Sequence[str]) -> tuple[Recorded, bool]:
-    """A recording of bob, a process of its own, while others attack who records him, and whether
-    other work on this machine kept the two of them waiting."""
+async def record(directory: Path, attacks: Sequence[str]) -> tuple[Recorded, float]:
+    """A recording of bob, a process of its own, while others attack who records him, and for how
+    long other work on this machine kept the two of them from a processor."""
     program = str(SUPPORT / "room_client.py")
     async with (
         RoomServer("127.0.0.1", 0) as server,
@@ -46,21 +46,15 @@ async def record(directory: Path, attacks: Sequence[str]) -> tuple[Recorded, boo
         waited_s, began_s = waited(bob.pid), time.monotonic()
         await attacked(server.url, attacks)
         recorded = await client.stop()
-        busy = waited(bob.pid) - waited_s > BUSY * (time.monotonic() - began_s)
-        return recorded, busy
+        waited_s = waited(bob.pid) - waited_s
+        busy = waited_s > BUSY * (time.monotonic() - began_s)
+        return recorded, waited_s if busy else 0.0
 
 
 def waited(other: int) -> float:
     """How long this process and another have waited for a processor, in seconds."""
     stats = [Path(f"/proc/{each}/schedstat").read_text() for each in ("self", other)]
     return sum(int(each.split()[1]) for each in stats) / NS_PER_S
-
-
-def skip_busy() -> None:
-    reason = "other work on this machine keeps these processes waiting"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 async def attacked(url: str, attacks: Sequence[str]) -> None:
@@ -101,15 +95,14 @@ async def assert_unharmed(directory: Path, attacks: Sequence[str]) -> None:
         await record(directory, ["ssrcs"])  # what the first call of a process keeps
         _warm.append(True)
     before = descriptors()
-    recorded, busy = await record(directory, attacks)
+    recorded, kept_waiting_s = await record(directory, attacks)
     assert await settled(before, descriptors) <= before
     assert await settled(0, decoders) == 0
     (bob,) = recorded.stays("bob")
-    whole = bob.received_s == pytest.approx(recorded.report.duration_s, abs=0.1)
-    if busy and not (whole and bob.lost_s == bob.late_s == 0):
-        skip_busy()
-    assert bob.lost_s == bob.late_s == 0
-    assert whole
+    # Other work on this machine may have kept the recorder or bob from a processor: no attack did.
+    assert bob.lost_s + bob.late_s <= kept_waiting_s
+    missing_s = recorded.report.duration_s - bob.received_s
+    assert missing_s <= 0.1 + kept_waiting_s
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -24,7 +24,6 @@ from support.relay import PACKET_S, Way
 pytestmark = [pytest.mark.network, pytest.mark.browser]
 
 LOSSY_S = 8.0
-BUSY_S = 0.1
 
 
 class Network:
@@ -74,8 +73,6 @@ class Call:
         dropped = self._network.inward.total("dropped") - before
         await asyncio.sleep(1.0)
         recording = await self._client.stop()
-        if recording.lag_s > BUSY_S:
-            pytest.skip(f"this machine is too busy: {recording.lag_s:.2f} s late")
         (stay,) = recording.stays("carol")
         return stay, dropped * PACKET_S
 
@@ -90,7 +87,8 @@ async def calling(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         file.writeframes(np.concatenate([talk()] * 2).astype("<i2").tobytes())
     async with RoomServer("127.0.0.1", 0) as server, RecordingClient(server.url, "x") as client:
         query = urlencode({"room": "x", "uid": "carol", "autojoin": "", "raw": ""})
-        async with chromium(f"{server.url}/?{query}", microphone=microphone):
+        async with chromium(f"{server.url}/?{query}", microphone=microphone) as page:
+            await page.press_join()
             await client.told.until("joined", "carol")
             async with asyncio.timeout(30):
                 while network.inward.total("came") < 100:  # noqa: ASYNC110

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roomtape.rooms.rtp import bounds, peer
+from roomtape.rooms.rtp import bounds
 from roomtape.rooms.rtp.send import Publisher
+from roomtape.rooms.webrtc import peer
 from roomtape.rooms.webrtc.peer import MAX_INBOX, Peer, PeerContext
 from support.hostile import candidate, offer
 from support.room_listener import RoomEar

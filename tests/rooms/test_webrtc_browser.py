@@ -12,7 +12,7 @@ import pytest
 from roomtape.clock import SystemClock
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
-from support.browser import Page, chromium
+from support.browser import chromium
 from support.room_listener import RoomEar, likeness, speaking, voice
 
 pytestmark = [pytest.mark.network, pytest.mark.browser]
@@ -29,11 +29,6 @@ def write_wav(path: Path, pcm: np.ndarray) -> Path:
     return path
 
 
-async def press_join(page: Page) -> None:
-    await page.until("document.getElementById('status').innerText.includes('microphone')")
-    await page.evaluate("document.querySelector('#join button').click()")
-
-
 async def test_a_link_alone_opens_no_microphone(tmp_path: Path) -> None:
     microphone = write_wav(tmp_path / "carol.wav", voice("carol", 5))
     ear = RoomEar()
@@ -46,7 +41,7 @@ async def test_a_link_alone_opens_no_microphone(tmp_path: Path) -> None:
             assert await page.evaluate("document.getElementById('call').hidden")
             assert ear.events == []
             # Chromium allows it at once here, as it does to who has allowed it once.
-            await press_join(page)
+            await page.press_join()
             await ear.until_event("joined", "carol")
         await room.leave()
 
@@ -61,7 +56,7 @@ async def test_chromium_and_a_room_hear_each_other(tmp_path: Path) -> None:
         await room.set_recording(True)
         query = urlencode({"room": "standup", "uid": "carol", "autojoin": "", "raw": ""})
         async with chromium(f"{server.url}/?{query}", microphone=microphone) as page:
-            await press_join(page)
+            await page.press_join()
             other = "document.querySelectorAll('#people li')[1]"
             await page.until(f"{other}.dataset.state === 'connected'")
             await ear.until_heard("carol", 2.0)
@@ -92,7 +87,7 @@ async def test_a_newcomer_reaches_a_page_that_was_there_before(tmp_path: Path) -
     async with RoomServer("127.0.0.1", 0) as server:
         query = urlencode({"room": "standup", "uid": "carol", "autojoin": "", "raw": ""})
         async with chromium(f"{server.url}/?{query}", microphone=microphone) as page:
-            await press_join(page)
+            await page.press_join()
             await page.until("document.getElementById('people').innerText.includes('carol')")
             await page.until("document.getElementById('status').innerText === ''")
             room = WebRtcRoom(server.url)

@@ -14,7 +14,7 @@ from support.room_attack import descriptors, resident_mib
 from support.room_listener import RoomEar
 from support.serving import serving
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.alone]
 
 FRAME = 960
 

@@ -60,6 +60,11 @@ class Page:
         assert "exceptionDetails" not in answer["result"], answer["result"]
         return answer["result"]["result"].get("value")
 
+    async def press_join(self) -> None:
+        """Click where the page asks for it before it opens the microphone."""
+        await self.until("document.getElementById('status').innerText.includes('microphone')")
+        await self.evaluate("document.querySelector('#join button').click()")
+
     async def until(self, expression: str, *, within_s: float = 120.0) -> None:
         """Wait until a JavaScript expression is true; until then it may throw."""
         attempt = f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
