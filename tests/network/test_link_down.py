@@ -103,7 +103,9 @@ async def test_a_call_and_its_recording_survive_a_pulled_cable(
 ) -> None:
     file = tmp_path / "call.wav"
     told = await record(*machines, file)
-    assert [event["event"] for event in told][:2] == ["finish", "left"], "bob was there to the end"
+    names = [event["event"] for event in told]
+    assert names[0] == "finish"
+    assert "left" not in names, "bob was there to the end"
     pcm, rate_hz = read_all(file)
     assert rate_hz == 48000
     assert len(pcm) / rate_hz == pytest.approx(DURATION_S, abs=0.1 + lag.worst_s)

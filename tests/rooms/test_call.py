@@ -7,7 +7,6 @@ import fractions
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import av
 import numpy as np
@@ -27,6 +26,7 @@ from roomtape.rooms.rtp.receive import Incoming, RemoteAudio
 from roomtape.rooms.rtp.send import PacketTrack
 from roomtape.rooms.webrtc.call import Call
 from roomtape.types import AudioFrame
+from support.processes import descriptors
 
 pytestmark = pytest.mark.network
 
@@ -136,10 +136,6 @@ def pitch(frames: list[AudioFrame]) -> tuple[float, float]:
     peak = int(power.argmax())
     around = power[max(0, peak - 3) : peak + 4].sum() / power.sum()
     return peak * frames[0].sample_rate / len(pcm), float(around)
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 RATES_HZ = {"opus": 48000, "g722": 16000, "pcmu": 8000, "pcma": 8000}

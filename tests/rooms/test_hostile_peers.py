@@ -17,7 +17,7 @@ import pytest
 from roomtape.server.app import RoomServer
 from roomtape.types import NS_PER_S
 from support.hostile import ATTACKS
-from support.processes import SUPPORT, python_process
+from support.processes import SUPPORT, descriptors, python_process
 from support.recorded_call import Recorded, RecordingClient
 
 pytestmark = [pytest.mark.network, pytest.mark.alone]
@@ -84,10 +84,6 @@ async def settled(was: int, count: Callable[[], int]) -> int:
 def decoders() -> int:
     """Threads that decode a track, of aiortc; pools of threads come and go as they like."""
     return sum("decoder" in thread.name for thread in threading.enumerate())
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def assert_unharmed(directory: Path, attacks: Sequence[str]) -> None:

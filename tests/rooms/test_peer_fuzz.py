@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from roomtape.rooms.rtp.send import Publisher
 from roomtape.rooms.webrtc import peer
 from roomtape.rooms.webrtc.peer import MAX_INBOX, Peer, PeerContext
 from support.hostile import candidate, offer
+from support.processes import descriptors
 from support.room_listener import RoomEar
 
 pytestmark = pytest.mark.network
@@ -117,11 +117,11 @@ def test_whatever_a_participant_tells_nothing_is_raised_and_nothing_stays(
     logging.getLogger("roomtape.rooms.webrtc.peer").disabled = True
     raised: list[dict[str, Any]] = []
     threads = threading.active_count()
-    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    open_before = descriptors()
     asyncio.run(told(messages, raised))
     assert raised == []
     assert threading.active_count() <= threads
-    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
+    assert descriptors() <= open_before
 
 
 def test_candidates_that_are_nested_deeply_are_left_out() -> None:

@@ -35,6 +35,7 @@ from roomtape.clock import ScriptedClock
 from roomtape.errors import RoomtapeError
 
 from .faulty_disk import Fault, FaultyDisk
+from .processes import descriptors
 
 START, FINISH, ERROR = (
     AudioRecordingCode.START,
@@ -137,7 +138,7 @@ class Machine(RuleBasedStateMachine):
         for name, content in FOREIGN.items():
             (self.directory / name).write_bytes(content)
         self.threads = self._threads()
-        self.descriptors = self._descriptors()
+        self.descriptors = descriptors()
         self.worlds = [World(), World()]
         self.told: list[Told] = []
         self.moved = False
@@ -146,10 +147,6 @@ class Machine(RuleBasedStateMachine):
     @staticmethod
     def _threads() -> int:
         return sum(each.name.startswith("roomtape") for each in threading.enumerate())
-
-    @staticmethod
-    def _descriptors() -> int:
-        return len([*Path("/proc/self/fd").iterdir()])
 
     def world(self, index: int) -> World:
         """A world that is alive."""
@@ -191,11 +188,11 @@ class Machine(RuleBasedStateMachine):
         """Threads of undo, and of freeing, end by themselves."""
         ends = time.monotonic() + 30
         while (
-            self._threads() > self.threads or self._descriptors() > self.descriptors
+            self._threads() > self.threads or descriptors() > self.descriptors
         ) and time.monotonic() < ends:
             time.sleep(0.001)
         assert self._threads() <= self.threads, [each.name for each in threading.enumerate()]
-        assert self._descriptors() <= self.descriptors
+        assert descriptors() <= self.descriptors
 
     def check_report(self, report: Any, told: Told, *, path_told: str) -> None:
         assert report.file_path == path_told

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 SUPPORT = Path(__file__).parent
@@ -67,3 +67,13 @@ def kill(process: subprocess.Popen[str]) -> None:
     """End a process as a crash or the kernel would: it says no goodbye."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def descriptors() -> int:
+    """How many this process has open, but for what is just being looked up in /proc: whoever
+    measures the lag of the machine does that all the time, on a thread of its own."""
+    count = 0
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            count += not each.readlink().is_relative_to("/proc")
+    return count
