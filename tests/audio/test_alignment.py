@@ -9,6 +9,8 @@ import pytest
 from roomtape.types import AudioFormat
 from support.scripted import Part, decoded_aac, pcm_of, run, spoken
 
+pytestmark = pytest.mark.slow
+
 MINUTES = 30
 
 

@@ -15,6 +15,8 @@ from support.examples import examples
 from support.scripted import Frame, play, shifts_of, spoken, uniform
 from support.signals import noise
 
+pytestmark = pytest.mark.slow
+
 RATE = 8000
 FRAME_S = 0.02
 START_S = 1.0

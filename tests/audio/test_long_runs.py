@@ -12,6 +12,8 @@ from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, Interva
 from support.scripted import Frame, SoloSession, pcm_of, play, shifts_of, spans, spoken, uniform
 from support.signals import noise
 
+pytestmark = pytest.mark.slow
+
 RATE = 8000
 
 

@@ -14,6 +14,8 @@ from support.program import Cli
 from support.readers import read_all, read_ffmpeg, run
 from support.signals import noise, offset_of, snr_db, speech
 
+pytestmark = pytest.mark.slow
+
 
 def converted(source: Path, target: Path, *options: str) -> Path:
     """``source`` in another format, by the ffmpeg program."""

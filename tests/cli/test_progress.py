@@ -13,6 +13,8 @@ import pytest
 from roomtape.storage.wav import wav_header
 from support.program import roomtape_environment, run_roomtape
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def long_wav(tmp_path: Path) -> Path:

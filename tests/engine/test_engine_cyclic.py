@@ -14,6 +14,8 @@ from support.readers import read_all, read_ffmpeg
 from support.scripted_call import FINISH, START, ScriptedCall, joined_call
 from support.signals import noise
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 AAC_FRAME = 1024
 _FRAME_S = 0.1

@@ -13,6 +13,8 @@ from support.readers import read_all, read_ffmpeg, read_libsndfile, read_sox, ru
 from support.scripted_call import FINISH, START, joined_call
 from support.signals import noise, offset_of, speech
 
+pytestmark = pytest.mark.slow
+
 AAC_FRAME = 1024
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
@@ -30,6 +31,8 @@ from support.lives import (
     few,
     habits,
 )
+
+pytestmark = pytest.mark.slow
 
 
 class Engines(Machine):

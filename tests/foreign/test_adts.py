@@ -13,6 +13,8 @@ from support.readers import read_ffmpeg
 from .adts_recipes import ADTS, FRAME, Adts
 from .test_wav import ours
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ADTS)
 def test_every_frame_is_read_and_damage_is_what_is_missing(name: str, tmp_path: Path):

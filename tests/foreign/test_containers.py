@@ -13,6 +13,8 @@ from support.readers import read_ffmpeg
 from .container_recipes import CONTAINERS, Container
 from .test_wav import ours
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_second_is_read_and_damage_is_what_is_missing(name: str, tmp_path: Path):

@@ -24,6 +24,8 @@ from support.readers import run
 from .container_recipes import made, sine
 from .wav_recipes import data, floats, fmt, riff, signal
 
+pytestmark = pytest.mark.slow
+
 
 def mutated(path: Path, at: int, value: bytes) -> Path:
     content = bytearray(path.read_bytes())

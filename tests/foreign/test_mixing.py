@@ -23,6 +23,8 @@ from support.signals import noise, snr_db, speech
 from .container_recipes import CONTAINERS
 from .wav_recipes import WAVS, data, extensible, floats, fmt, riff, signal
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 48000
 
 

@@ -27,6 +27,8 @@ from support.scripted import without_accelerator
 from support.scripted_call import FINISH, START, joined_call
 from support.signals import noise
 
+pytestmark = pytest.mark.slow
+
 RATE = 48000
 STEP = RATE // 50
 

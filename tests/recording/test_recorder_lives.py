@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, consumes, initialize, multiple, rule
 
@@ -31,6 +32,8 @@ from support.lives import (
     few,
     habits,
 )
+
+pytestmark = pytest.mark.slow
 
 
 class Recorders(Machine):

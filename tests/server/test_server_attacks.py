@@ -24,6 +24,8 @@ from support.room_attack import (
 )
 from support.serving import serving
 
+pytestmark = pytest.mark.realtime
+
 Server = tuple[subprocess.Popen[str], str]
 
 

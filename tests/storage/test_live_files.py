@@ -23,6 +23,8 @@ from support.faulty_disk import NotingDisk
 from support.readers import read_all, run
 from support.scripted_recording import record_scripted
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 48000
 UNIT = RATE_HZ // 10
 FOUR_GIB = 1 << 32

@@ -23,6 +23,8 @@ from support.readers import read_all
 from support.scripted_recording import listing, record_scripted
 from support.signals import noise
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 32000
 
 

@@ -20,6 +20,8 @@ from support.readers import read_all, read_ffmpeg, run
 from support.scripted_recording import listing, record_scripted
 from support.signals import noise
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 32000
 SINE = ("-f", "lavfi", "-i", "sine=d=2:r=32000")
 

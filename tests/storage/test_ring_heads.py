@@ -24,6 +24,8 @@ from support.rings import (
     ring_units,
 )
 
+pytestmark = pytest.mark.slow
+
 UNITS = 30
 
 
