@@ -36,7 +36,8 @@ MuteListener = Callable[[bool], None]
 
 
 class LocalAudio(ABC):
-    """Audio to publish. See the module's text for the contract."""
+    """Audio to publish: frames of :data:`FRAME_SAMPLES` at 48 kHz mono, in real time, from
+    :meth:`start` to :meth:`stop`, to everybody who subscribed. On the event loop's thread."""
 
     def __init__(self) -> None:
         self._frame_listeners: list[FrameListener] = []

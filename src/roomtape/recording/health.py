@@ -54,7 +54,8 @@ class Snapshot:
 
 
 class HealthCheck:
-    """See the module's text."""
+    """Is shown one recording about once a second; gives each warning once, and again only after
+    what it tells of had gone away."""
 
     def __init__(self) -> None:
         self._standing: set[tuple[AudioRecordingWarning, int]] = set()

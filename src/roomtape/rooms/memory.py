@@ -26,7 +26,7 @@ _FRAME_NS = NS_PER_S // 50
 
 
 class MemoryRoom(Room):
-    """See the module's text.
+    """Participants enter, speak and go as the script says; nothing is sent anywhere.
 
     Args:
         clock: Sets the pace at which participants speak.
