@@ -88,7 +88,7 @@ class RecordingSession:
     def finish(self, now_ns: int) -> None:
         """Mix everything up to ``now_ns``; nothing follows."""
         self._ingest(now_ns)
-        for source in tuple(self._open):
+        for source in list(self._open):
             try:
                 source.close(now_ns)
             except Exception as error:
@@ -119,9 +119,10 @@ class RecordingSession:
 
     def _ingest(self, now_ns: int) -> None:
         self._now_ns = now_ns
-        for source, buses in tuple(self._open.items()):
+        # Somebody may come in meanwhile, on another thread: list() takes the keys in one step.
+        for source in list(self._open):
             try:
-                self._ingest_one(source, buses, now_ns)
+                self._ingest_one(source, self._open[source], now_ns)
             except Exception as error:
                 self._source_failed(source, error)
 
