@@ -19,9 +19,9 @@ from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.audio.encoder import PcmEncoder
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.source_track import SourceTrack
-from roomtape.clock import ScriptedClock
 from roomtape.storage.disk import Disk
 from roomtape.types import NS_PER_S, Pcm
+from roomtape.types.clock import ScriptedClock
 
 MOST_GROWTH_MB = 10
 MOST_CYCLIC_MB = 16

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common import Row, folder, speech
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
+from roomtape.types.clock import ScriptedClock
 
 BAR = 2.0
 

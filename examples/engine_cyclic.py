@@ -14,9 +14,9 @@ from roomtape import (
     ChannelEventCallback,
     RtcEngine,
 )
-from roomtape.clock import ScriptedClock
 from roomtape.media.voices import load_voice
 from roomtape.rooms import MemoryRoom
+from roomtape.types.clock import ScriptedClock
 
 
 class Events(ChannelEventCallback):

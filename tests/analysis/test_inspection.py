@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from roomtape.analysis.inspect import inspect_file
-from roomtape.errors import DamagedFileError, FileError
 from roomtape.storage.live import AHEAD_S
 from roomtape.storage.wav import wav_header
+from roomtape.types.errors import DamagedFileError, FileError
 from support.damage import adts_offsets, declare_data_bytes, write_aac, write_wav
 from support.readers import read_ffmpeg, run
 from support.signals import noise, silence, speech, tone

@@ -12,8 +12,8 @@ from matplotlib.image import imread
 from roomtape.analysis.peaks import Envelope, Spectrum
 from roomtape.analysis.plot import Lane, plot_file, plot_lanes
 from roomtape.analysis.timecode import timecode
-from roomtape.errors import FileError
 from roomtape.types import Interval, IntervalKind
+from roomtape.types.errors import FileError
 from support.damage import write_wav
 from support.signals import silence, speech, tone
 

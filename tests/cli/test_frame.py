@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from roomtape import cli
-from roomtape.errors import ConfigurationError, RoomError
+from roomtape.types.errors import ConfigurationError, RoomError
 from support.program import assert_one_line_error, run_python, run_roomtape, start_roomtape
 
 

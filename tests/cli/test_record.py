@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from roomtape.cli.record import parse_room
-from roomtape.errors import ConfigurationError
 from roomtape.media.voices import voice_path
+from roomtape.types.errors import ConfigurationError
 from support.lag import Lag
 from support.processes import stop
 from support.program import (

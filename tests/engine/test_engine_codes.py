@@ -19,9 +19,9 @@ from roomtape import (
     ErrorCode,
     RtcEngine,
 )
-from roomtape.clock import ScriptedClock
 from roomtape.rooms import MemoryRoom
 from roomtape.storage.disk import Disk
+from roomtape.types.clock import ScriptedClock
 from support.damage import names_in
 from support.readers import read_all
 from support.scripted_call import (

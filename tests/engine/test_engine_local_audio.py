@@ -22,9 +22,9 @@ from roomtape import (
     PushedAudio,
     TrackAudio,
 )
-from roomtape.errors import DamagedFileError, FileError
 from roomtape.media.voices import voice_path
 from roomtape.types import IntervalKind, Pcm
+from roomtape.types.errors import DamagedFileError, FileError
 from support.damage import write_wav
 from support.readers import read_all
 from support.scripted_call import ScriptedCall, joined_call

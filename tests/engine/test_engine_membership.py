@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from roomtape import AudioFrame, AudioRecordingConfiguration, ErrorCode, PushedAudio, RtcEngine
-from roomtape.clock import ScriptedClock
 from roomtape.rooms import MemoryRoom
+from roomtape.types.clock import ScriptedClock
 from support.damage import names_in
 from support.readers import read_all
 from support.scripted_call import FINISH, START, joined_call

@@ -15,10 +15,10 @@ from roomtape import (
     ChannelEventCallback,
     RtcEngine,
 )
-from roomtape.clock import ScriptedClock
 from roomtape.rooms import MemoryRoom
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode, AudioRecordingWarning, ErrorCode
+from roomtape.types.clock import ScriptedClock
 from support.disks import need_root, tmpfs
 from support.program import run_python
 from support.readers import read_all

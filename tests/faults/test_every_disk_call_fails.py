@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from roomtape.errors import FileError
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode
+from roomtape.types.errors import FileError
 from support.damage import adts_offsets
 from support.faulty_disk import SHORT, Fault, FaultyDisk
 from support.readers import read_all

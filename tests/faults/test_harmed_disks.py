@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode
-from roomtape.clock import ScriptedClock
-from roomtape.errors import FileError
 from roomtape.recording import reservation as target
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode, RecordingEvent
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import FileError
 from support.disks import LoopDisk, immutable, loop_disk, need_root, run_as_root, tmpfs
 from support.lag import Lag
 from support.readers import read_all

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode
-from roomtape.errors import OpenFileError
 from roomtape.recording import reservation as target
+from roomtape.types.errors import OpenFileError
 from support.faulty_disk import HangingDisk
 from support.scripted_call import OPEN_FILE_FAILED, START, joined_call
 from support.scripted_recording import listing, until

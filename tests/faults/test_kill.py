@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from roomtape.errors import DamagedFileError
 from roomtape.storage.recover import Recovered, recover
 from roomtape.types import AudioRecordingWarning
+from roomtape.types.errors import DamagedFileError
 from support.crash import OLDER, crash_program
 from support.damage import adts_offsets
 from support.lag import Lag

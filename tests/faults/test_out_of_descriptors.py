@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
-from roomtape.errors import FileError, OpenFileError
 from roomtape.storage.recover import recover
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import FileError, OpenFileError
 from support.readers import read_all
 from support.scripted_recording import listing
 from support.signals import noise

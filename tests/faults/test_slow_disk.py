@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.errors import FileError
 from roomtape.recording import pump, run
 from roomtape.types import AudioRecordingCode, RecordingEvent
+from roomtape.types.errors import FileError
 from support.faulty_disk import HangingDisk
 from support.lag import Lag
 from support.readers import read_all

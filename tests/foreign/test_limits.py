@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from roomtape.analysis.inspect import inspect_file
-from roomtape.errors import DamagedFileError, FileError
+from roomtape.types.errors import DamagedFileError, FileError
 from support.program import (
     assert_one_line_error,
     run_python,

@@ -16,12 +16,12 @@ from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfigurat
 from roomtape.audio.encoder import AacEncoder, PcmEncoder
 from roomtape.audio.limiter import Limiter
 from roomtape.audio.mixer import Mixer
-from roomtape.clock import ScriptedClock
-from roomtape.errors import FileError
 from roomtape.recording import disk_writer
 from roomtape.storage.live import LiveWav
 from roomtape.storage.ring import Ring
 from roomtape.types import RecordingEvent
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import FileError
 from support.damage import names_in
 from support.readers import read_all
 from support.scripted_recording import until

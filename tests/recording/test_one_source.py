@@ -20,8 +20,8 @@ from roomtape import (
 )
 from roomtape.audio.timing.placing.placement import Placement
 from roomtape.audio.timing.timeline import Timeline
-from roomtape.clock import ScriptedClock
 from roomtape.types import RecordingEvent
+from roomtape.types.clock import ScriptedClock
 from support.readers import read_all
 from support.scripted import without_accelerator
 from support.scripted_call import FINISH, START, joined_call

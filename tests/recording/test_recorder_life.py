@@ -18,10 +18,16 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
-from roomtape.errors import ConfigurationError, FileError, OpenFileError, StateError, SuffixError
 from roomtape.storage.disk import Disk
 from roomtape.types import RecordingEvent
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import (
+    ConfigurationError,
+    FileError,
+    OpenFileError,
+    StateError,
+    SuffixError,
+)
 from support.damage import names_in
 from support.faulty_disk import HangingDisk
 from support.lag import Lag

@@ -14,9 +14,9 @@ from roomtape import (
     AudioRecorder,
     AudioRecordingConfiguration,
 )
-from roomtape.errors import RoomtapeError
 from roomtape.recording.life import RecorderState
 from roomtape.recording.process_end import running
+from roomtape.types.errors import RoomtapeError
 from support.examples import examples
 from support.lives import (
     ERROR,

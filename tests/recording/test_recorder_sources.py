@@ -15,9 +15,9 @@ from aiortc import AudioStreamTrack, MediaStreamTrack, RTCPeerConnection, VideoS
 from aiortc.mediastreams import MediaStreamError
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
 from roomtape.media.tracks import pcm_of
 from roomtape.types import AudioRecordingPosition, IntervalKind, Pcm
+from roomtape.types.clock import ScriptedClock
 from support.lag import Lag
 from support.readers import read_all
 from support.signals import noise, offset_of, silence, speech

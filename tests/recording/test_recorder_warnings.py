@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration, AudioRecordingWarning
-from roomtape.clock import ScriptedClock
 from roomtape.recording.health import HealthCheck, Snapshot
 from roomtape.storage.disk import Disk
 from roomtape.types import RecordingEvent
+from roomtape.types.clock import ScriptedClock
 from support.signals import noise, silence, tone
 
 Warn = AudioRecordingWarning

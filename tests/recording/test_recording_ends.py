@@ -18,10 +18,10 @@ from roomtape import (
     AudioRecordingConfiguration,
     AudioRecordingWarning,
 )
-from roomtape.clock import SYSTEM_CLOCK, ScriptedClock
-from roomtape.errors import OpenFileError
 from roomtape.recording.life import MAY_FOLLOW, Life, RecorderState
 from roomtape.types import RecordingEvent
+from roomtape.types.clock import SYSTEM_CLOCK, ScriptedClock
+from roomtape.types.errors import OpenFileError
 from support.damage import names_in
 from support.processes import descriptors
 from support.program import roomtape_environment
@@ -149,7 +149,7 @@ def test_a_fork_records_by_itself_and_leaves_its_parents_recording_alone(
 import asyncio, multiprocessing, os, sys, warnings
 warnings.simplefilter("ignore")
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.errors import StateError
+from roomtape.types.errors import StateError
 def recorder(name):
     config = AudioRecordingConfiguration({str(tmp_path)!r} + "/" + name, cycle_time={cycle_time})
     return AudioRecorder(config)

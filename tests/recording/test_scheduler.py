@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from roomtape.clock import SYSTEM_CLOCK, ScriptedClock
 from roomtape.recording.scheduler import TICK_NS, Scheduler
 from roomtape.types import NS_PER_S
+from roomtape.types.clock import SYSTEM_CLOCK, ScriptedClock
 
 STEP_S = TICK_NS / NS_PER_S
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
+from roomtape.types.clock import ScriptedClock
 from support.signals import noise
 
 RATE = 16000

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
-from roomtape.errors import OpenFileError, RoomtapeError, StateError
 from roomtape.storage import create_sink
 from roomtape.storage.disk import Disk
 from roomtape.storage.sink import SinkFormat
 from roomtape.types import AudioFormat, RecordingEvent
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import OpenFileError, RoomtapeError, StateError
 from support.damage import names_in
 from support.faulty_disk import HangingDisk
 from support.readers import read_all

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from roomtape.clock import SystemClock
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
+from roomtape.types.clock import SystemClock
 from support.browser import chromium
 from support.room_listener import RoomEar, likeness, speaking, voice
 

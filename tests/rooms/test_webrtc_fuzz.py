@@ -14,8 +14,8 @@ from aiohttp import web
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from roomtape.errors import RoomError
 from roomtape.rooms.webrtc.room import WebRtcRoom
+from roomtape.types.errors import RoomError
 from support.protocol_grammar import NAMES, ODD_TEXT, messages
 from support.room_listener import RoomEar
 

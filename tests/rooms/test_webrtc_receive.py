@@ -10,10 +10,10 @@ import pytest
 from aiortc import RTCDtlsTransport
 from aiortc.rtp import RtpPacket
 
-from roomtape.clock import SystemClock
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.types import NS_PER_S, FrameOrigin
+from roomtape.types.clock import SystemClock
 from support.lag import Lag
 from support.room_listener import RoomEar, likeness, speaking, voice
 

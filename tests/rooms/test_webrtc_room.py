@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from roomtape.clock import SystemClock
-from roomtape.errors import (
-    ConfigurationError,
-    RoomRefusedError,
-    RoomUnreachableError,
-    StateError,
-)
 from roomtape.media.local_audio import PushedAudio
 from roomtape.rooms.webrtc import signalling
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.server.token import make_token
+from roomtape.types.clock import SystemClock
+from roomtape.types.errors import (
+    ConfigurationError,
+    RoomRefusedError,
+    RoomUnreachableError,
+    StateError,
+)
 from support.lag import Lag
 from support.meeting import Meeting, assert_hears
 from support.processes import SUPPORT, kill, python_process

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from roomtape.errors import RoomtapeError
 from roomtape.server.addresses import host_of, household, is_loopback, same_site
 from roomtape.server.app import RoomServer
+from roomtape.types.errors import RoomtapeError
 
 
 @pytest.mark.parametrize(

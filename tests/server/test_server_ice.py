@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from roomtape.errors import ConfigurationError
 from roomtape.server.ice import IceServer, IceServers, parse_ice_server
+from roomtape.types.errors import ConfigurationError
 from support.program import assert_one_line_error, run_roomtape
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from roomtape.errors import ConfigurationError, RoomtapeError
 from roomtape.server import rooms as rooms_module
 from roomtape.server.app import RoomServer
 from roomtape.server.protocol import MAX_MESSAGE_BYTES, MAX_PARTICIPANTS
 from roomtape.server.token import make_token
+from roomtape.types.errors import ConfigurationError, RoomtapeError
 
 SECRET = "correct horse battery staple, twice over"
 _sessions = itertools.count(1)

@@ -8,8 +8,8 @@ import warnings
 import jwt
 import pytest
 
-from roomtape.errors import ConfigurationError, RoomRefusedError
 from roomtape.server.token import RESUME_FOR_S, ResumeKeys, make_token, verify_token
+from roomtape.types.errors import ConfigurationError, RoomRefusedError
 
 SECRET = "correct horse battery staple, twice over"
 

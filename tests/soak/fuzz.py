@@ -30,11 +30,11 @@ from foreign.adts_recipes import ADTS
 from foreign.container_recipes import CONTAINERS
 from foreign.wav_recipes import WAVS
 from roomtape.analysis.inspect import inspect_file
-from roomtape.errors import RoomtapeError
 from roomtape.media.offline import MixInput, mix_files
 from roomtape.storage.adts import with_mark
 from roomtape.storage.recover import recover
 from roomtape.storage.wav import wav_header
+from roomtape.types.errors import RoomtapeError
 from support.rings import first_version_ring, left_ring
 
 MOST_MIB = 300

@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["roomtape.analysis", "roomtape.storage"
     from roomtape.storage.ring_head import RING_HEADER_BYTES, is_ring, layouts
     from roomtape.storage.wav import our_header
 
-from roomtape.errors import RoomtapeError
+from roomtape.types.errors import RoomtapeError
 
 _NAMES = (Path("a.wav.ring"), Path("a.aac.1.ring"), Path("a.ring"))
 

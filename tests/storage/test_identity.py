@@ -15,8 +15,8 @@ from roomtape import (
     AudioRecordingConfiguration,
     AudioRecordingWarning,
 )
-from roomtape.clock import ScriptedClock
 from roomtape.types import RecordingEvent, RecordingReport
+from roomtape.types.clock import ScriptedClock
 from support.damage import names_in
 from support.readers import read_all
 from support.signals import noise

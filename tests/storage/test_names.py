@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
-from roomtape.errors import FileError
 from roomtape.storage.disk import Disk
 from roomtape.storage.naming import move_aside, put_in_place
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import FileError
 from support.disks import need_root, tmpfs
 from support.readers import read_all
 from support.scripted_recording import listing, record_scripted

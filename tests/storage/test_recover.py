@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
-from roomtape.errors import DamagedFileError, FileError, SuffixError
 from roomtape.storage.disk import Disk
 from roomtape.storage.recover import recover
 from roomtape.storage.ring import RING_HEADER_BYTES
 from roomtape.storage.wav import wav_header
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import DamagedFileError, FileError, SuffixError
 from support.damage import adts_offsets, write_wav
 from support.faulty_disk import Fault, FaultyDisk
 from support.program import assert_one_line_error, run_roomtape

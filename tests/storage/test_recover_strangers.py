@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roomtape.errors import DamagedFileError
 from roomtape.storage.adts import has_mark
 from roomtape.storage.live import AHEAD_S
 from roomtape.storage.recover import recover
 from roomtape.storage.wav import HEADER_BYTES, our_header, wav_header
+from roomtape.types.errors import DamagedFileError
 from support.damage import write_aac
 from support.program import assert_one_line_error, run_roomtape
 from support.readers import read_all, read_ffmpeg, run

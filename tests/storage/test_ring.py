@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtape.errors import DamagedFileError, FileError
 from roomtape.storage.adts import frame_at, silent_frame
 from roomtape.storage.disk import Disk
 from roomtape.storage.recover import Missing, recover
@@ -24,6 +23,7 @@ from roomtape.storage.ring import (
 )
 from roomtape.storage.sink import SinkFormat
 from roomtape.types import AudioFormat
+from roomtape.types.errors import DamagedFileError, FileError
 from support.examples import examples
 from support.readers import read_ffmpeg
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from roomtape.errors import DamagedFileError, FileError
 from roomtape.storage.disk import Disk
 from roomtape.storage.recover import recover
 from roomtape.storage.ring_head import HEAD_BYTES
+from roomtape.types.errors import DamagedFileError, FileError
 from support.program import assert_one_line_error, run_roomtape
 from support.rings import (
     RATE_HZ,

@@ -31,8 +31,8 @@ from hypothesis.stateful import (
 from roomtape import (
     AudioRecordingCode,
 )
-from roomtape.clock import ScriptedClock
-from roomtape.errors import RoomtapeError
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import RoomtapeError
 
 from .faulty_disk import Fault, FaultyDisk
 from .processes import descriptors

@@ -6,10 +6,10 @@ import asyncio
 import socket
 from contextlib import AsyncExitStack
 
-from roomtape.clock import SystemClock
 from roomtape.media.local_audio import LocalAudio
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
+from roomtape.types.clock import SystemClock
 from support.room_listener import RoomEar, likeness, speaking, voice
 
 

@@ -24,11 +24,11 @@ from roomtape import (
     RtcEngine,
     SourceReport,
 )
-from roomtape.clock import SystemClock
 from roomtape.media.local_audio import PushedAudio
 from roomtape.media.voices import VOICES
 from roomtape.rooms import WebRtcRoom
 from roomtape.types import NS_PER_S, AudioRecordingWarning, IntervalKind, Pcm
+from roomtape.types.clock import SystemClock
 
 from .lag import Lag, measured_lag
 from .readers import read_all

@@ -11,8 +11,8 @@ import asyncio
 import sys
 import time
 
-from roomtape.clock import SystemClock
 from roomtape.rooms.webrtc.room import WebRtcRoom
+from roomtape.types.clock import SystemClock
 from support.room_listener import RoomEar, speaking
 
 

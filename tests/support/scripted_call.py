@@ -14,9 +14,9 @@ from roomtape import (
     LocalAudio,
     RtcEngine,
 )
-from roomtape.clock import ScriptedClock
 from roomtape.rooms import MemoryRoom
 from roomtape.storage.disk import Disk
+from roomtape.types.clock import ScriptedClock
 
 START = AudioRecordingCode.START
 FINISH = AudioRecordingCode.FINISH

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.clock import ScriptedClock
-from roomtape.errors import FileError, OpenFileError, StateError
 from roomtape.storage.disk import Disk
 from roomtape.types import (
     AudioRecordingCode,
@@ -18,6 +16,8 @@ from roomtape.types import (
     RecordingEvent,
     RecordingReport,
 )
+from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import FileError, OpenFileError, StateError
 
 from .signals import noise
 

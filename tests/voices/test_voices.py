@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from roomtape.errors import ConfigurationError
 from roomtape.media.voices import VOICES, load_voice, voice_path
+from roomtape.types.errors import ConfigurationError
 from support.readers import read_libsndfile
 from support.signals import offset_of
 

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ..errors import DamagedFileError
 from ..types import Block, Pcm
+from ..types.errors import DamagedFileError
 from .audio_reader import AudioReader
 from .decoding import messages
 from .decoding.limits import MOST_CPU_S

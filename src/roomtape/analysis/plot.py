@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FileError
 from ..types import Interval, IntervalKind, Pcm
+from ..types.errors import FileError
 from .peaks import Envelope, Outline, Spectrum
 from .reader import open_audio
 from .timecode import timecode

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import DamagedFileError, FileError
+from ..types.errors import DamagedFileError, FileError
 from .audio_reader import AudioReader
 from .decoded_reader import DecodedReader
 from .decoding.adts_walk import AdtsWalk

@@ -11,10 +11,10 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..errors import DamagedFileError
 from ..storage.chunks import CHUNK_HEAD_BYTES, MOST_CHUNKS, chunk_bytes
 from ..storage.live import AHEAD_S
 from ..storage.wav import HEADER_BYTES, is_our_wav
+from ..types.errors import DamagedFileError
 from .wav_format import WavFormat, parse_format
 
 _CONTAINERS = {b"RIFF": "wav", b"RF64": "rf64", b"BW64": "bw64", b"RIFX": "rifx"}

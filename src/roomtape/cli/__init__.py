@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigurationError, RoomtapeError
+from ..types.errors import ConfigurationError, RoomtapeError
 from . import demo, inspect, mix, record, recover, serve, token
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..analysis.timecode import timecode
-from ..errors import RoomtapeError
+from ..types.errors import RoomtapeError
 
 if TYPE_CHECKING:
     from .demo_call import SceneResult

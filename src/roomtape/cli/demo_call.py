@@ -15,9 +15,7 @@ from pathlib import Path
 from ..analysis.alignment import Match, find_voice
 from ..analysis.inspect import inspect_file
 from ..analysis.plot import Lane, plot_lanes
-from ..clock import Clock, SystemClock
 from ..engine import RtcEngine
-from ..errors import RoomtapeError
 from ..media.local_audio import PushedAudio, decode_mono
 from ..media.voices import VOICE_RATE_HZ, VOICES, load_voice
 from ..rooms import WebRtcRoom
@@ -29,6 +27,8 @@ from ..types import (
     ErrorCode,
     RecordingReport,
 )
+from ..types.clock import Clock, SystemClock
+from ..types.errors import RoomtapeError
 
 RECORDER = "dave"
 """Who records; the other voices only talk."""

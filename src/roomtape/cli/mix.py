@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from ..errors import ConfigurationError
 from ..types import NS_PER_S
+from ..types.errors import ConfigurationError
 from .choices import Quality
 from .progress import Progress
 from .termination import undone_when_told_to_end

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
-from ..errors import ConfigurationError, RoomError, RoomtapeError
 from ..types import AudioRecordingConfiguration, ErrorCode
+from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ConfigurationError
+from ..types.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ..server.app import RoomServer

@@ -13,8 +13,6 @@ from types import TracebackType
 
 from aiortc import MediaStreamTrack
 
-from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
 from ..media.local_audio import LocalAudio, TrackAudio
 from ..recording.events import call_listener
 from ..recording.recorder import AudioRecorder
@@ -30,6 +28,8 @@ from ..types import (
     RecordingEvent,
     RecordingReport,
 )
+from ..types.clock import SYSTEM_CLOCK, Clock
+from ..types.errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
 from .callback import ChannelEventCallback
 from .stay import Stay
 

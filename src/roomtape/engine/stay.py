@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..clock import Clock
 from ..media.local_audio import LocalAudio
 from ..types import AudioFrame
+from ..types.clock import Clock
 from .callback import ChannelEventCallback
 from .membership import Membership
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..analysis.reader import AudioReader
 from ..audio.arrays import Samples, add
-from ..errors import DamagedFileError, FileError
 from ..types import NS_PER_S, Block, Pcm
+from ..types.errors import DamagedFileError, FileError
 from .mono import mono, mono_weights
 
 _LEAST_RATE_HZ, _MOST_RATE_HZ = 1000, 768000

@@ -22,9 +22,9 @@ import numpy as np
 from aiortc import MediaStreamTrack
 
 from ..audio.downmix import mixed_down
-from ..clock import Clock
-from ..errors import DamagedFileError, FileError
 from ..types import NS_PER_S, AudioFrame, Pcm
+from ..types.clock import Clock
+from ..types.errors import DamagedFileError, FileError
 from .tracks import frames_of, pcm_of
 
 LOCAL_RATE_HZ = 48000

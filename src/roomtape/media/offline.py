@@ -17,7 +17,6 @@ from ..audio.arrays import Samples
 from ..audio.encoder import Encoder, PcmEncoder, make_encoder
 from ..audio.limiter import Limiter
 from ..audio.mixer import Mixer
-from ..errors import ConfigurationError, OpenFileError
 from ..storage.disk import Disk
 from ..storage.finishing import write_finished
 from ..storage.sink import SinkFormat
@@ -28,6 +27,7 @@ from ..types import (
     AudioRecordingPosition,
     AudioRecordingQuality,
 )
+from ..types.errors import ConfigurationError, OpenFileError
 from .file_voice import FileVoice
 
 # What is read and summed together stays in a core's own cache, and so do the encoder's tables while

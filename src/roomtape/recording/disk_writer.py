@@ -17,10 +17,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from ..clock import Clock
 from ..storage.disk import Disk
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..types import NS_PER_S
+from ..types.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from threading import Lock
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
-from ..clock import Clock
 from ..types import NS_PER_S, AudioRecordingWarning
+from ..types.clock import Clock
 from .disk_writer import DiskWriter
 from .health import HealthCheck, Snapshot, Warnings
 from .scheduler import Stage

@@ -25,8 +25,6 @@ from aiortc import MediaStreamTrack
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
-from ..clock import SYSTEM_CLOCK, Clock
-from ..errors import FileError, OpenFileError, StateError
 from ..storage.disk import Disk
 from ..storage.sink import SinkFormat
 from ..types import (
@@ -38,6 +36,8 @@ from ..types import (
     AudioRecordingWarning,
     RecordingReport,
 )
+from ..types.clock import SYSTEM_CLOCK, Clock
+from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
 from .life import Life, RecorderState
 from .reservation import Reservation, in_words

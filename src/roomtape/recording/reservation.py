@@ -12,11 +12,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import FileError, OpenFileError, StateError
 from ..storage import create_sink
 from ..storage.disk import Disk
 from ..storage.naming import unrecovered_rings
 from ..storage.sink import Sink, SinkFormat
+from ..types.errors import FileError, OpenFileError, StateError
 
 logger = logging.getLogger(__name__)
 

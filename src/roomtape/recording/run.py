@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
-from ..clock import Clock
 from ..storage.disk import Disk
 from ..storage.report_file import write_report_file
 from ..storage.sink import Finished, Sink, SinkFormat
@@ -24,6 +23,7 @@ from ..types import (
     AudioRecordingWarning,
     RecordingReport,
 )
+from ..types.clock import Clock
 from .disk_writer import DiskWriter
 from .events import EventFeed
 from .health import Warnings

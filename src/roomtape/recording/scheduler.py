@@ -18,8 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-from ..clock import Clock, usable_cores
 from ..types import NS_PER_S
+from ..types.clock import Clock, usable_cores
 
 logger = logging.getLogger(__name__)
 

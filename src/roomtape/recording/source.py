@@ -8,9 +8,9 @@ from aiortc import MediaStreamTrack
 
 from ..audio.inbox import Inbox
 from ..audio.source_track import SourceTrack
-from ..clock import Clock
 from ..media.tracks import frames_of
 from ..types import NS_PER_S, FrameOrigin, Pcm
+from ..types.clock import Clock
 from .door import checked_frame
 
 logger = logging.getLogger(__name__)

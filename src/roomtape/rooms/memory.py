@@ -1,7 +1,7 @@
 """A room without a network: scripted participants on whatever clock there is.
 
-For tests, examples and dry runs. With a :class:`~roomtape.clock.ScriptedClock` an hour passes in
-seconds, and the same each time::
+For tests, examples and dry runs. With a :class:`~roomtape.types.clock.ScriptedClock` an hour passes
+in seconds, and the same each time::
 
     clock = ScriptedClock()
     room = MemoryRoom(clock)
@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import asyncio
 
-from ..clock import Clock
-from ..errors import RoomRefusedError
 from ..media.local_audio import LocalAudio
 from ..types import NS_PER_S, AudioFrame, Pcm
+from ..types.clock import Clock
+from ..types.errors import RoomRefusedError
 from .base import Room, RoomListener
 
 _FRAME_NS = NS_PER_S // 50

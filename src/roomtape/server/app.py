@@ -12,7 +12,7 @@ from typing import Self
 
 from aiohttp import web
 
-from ..errors import ConfigurationError, RoomtapeError
+from ..types.errors import ConfigurationError, RoomtapeError
 from .addresses import is_loopback
 from .door import ENTER_WITHIN_S, MAX_PER_ADDRESS, Door
 from .ice import IceServers

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..errors import ConfigurationError
+from ..types.errors import ConfigurationError
 
 MAX_ICE_SERVERS = 8
 """Clients probe each of them, whenever they connect."""

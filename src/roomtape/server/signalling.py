@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from ..errors import RoomRefusedError
+from ..types.errors import RoomRefusedError
 from .addresses import host_of, household, is_loopback, same_site
 from .flow import Pace
 from .ice import IceServers

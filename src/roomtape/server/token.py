@@ -15,7 +15,7 @@ import warnings
 
 import jwt
 
-from ..errors import ConfigurationError, RoomRefusedError
+from ..types.errors import ConfigurationError, RoomRefusedError
 from .names import normal
 
 ALGORITHM = "HS256"

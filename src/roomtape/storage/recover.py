@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ..errors import DamagedFileError, FileError, SuffixError
 from ..types import AudioFormat
+from ..types.errors import DamagedFileError, FileError, SuffixError
 from .adts import silent_frame
 from .disk import Disk
 from .finishing import write_finished

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DamagedFileError
+from ..types.errors import DamagedFileError
 from .adts import ADTS_FRAME_SAMPLES, MOST_FRAME_BYTES, frame_at, has_mark, is_our_frame
 from .chunks import chunk_bytes
 from .disk import Disk

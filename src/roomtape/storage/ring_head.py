@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError
 from ..types import SAMPLE_RATES_HZ, AudioFormat, AudioRecordingCycleTime
+from ..types.errors import FileError
 from .sink import SinkFormat
 
 HEAD_BYTES = 4096

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigurationError, SuffixError
+from .errors import ConfigurationError, SuffixError
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import ConfigurationError
 from ...types import Pcm
+from ...types.errors import ConfigurationError
 
 VOICES: tuple[str, ...] = ("alice", "bob", "carol", "dave")
 """The names; each voice is 7 to 9 s of speech, 48 kHz mono, its peak at -6 dBFS."""

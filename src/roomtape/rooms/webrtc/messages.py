@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 from aiortc import RTCIceServer
 
-from ...errors import ConfigurationError
 from ...server.ice import MAX_ICE_SERVERS, parse_ice_server
+from ...types.errors import ConfigurationError
 
 Message = dict[str, Any]
 

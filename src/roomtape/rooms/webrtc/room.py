@@ -14,10 +14,10 @@ from typing import Any
 
 from aiortc import RTCIceServer
 
-from ...errors import StateError
 from ...media.local_audio import LocalAudio
 from ...server.addresses import is_loopback
 from ...types import AudioFrame
+from ...types.errors import StateError
 from ..base import Room, RoomListener
 from ..rtp.send import Publisher
 from .messages import Message, ice_servers_of

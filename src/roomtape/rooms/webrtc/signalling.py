@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from ...errors import ConfigurationError, RoomRefusedError, RoomUnreachableError
+from ...types.errors import ConfigurationError, RoomRefusedError, RoomUnreachableError
 from .messages import Message, parse
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-from .types import NS_PER_S
+from .audio import NS_PER_S
 
 
 class Clock(Protocol):
