@@ -46,6 +46,7 @@ def test_sigusr1_saves_the_last_seconds_and_the_recording_goes_on(tmp_path: Path
         recording.send_signal(signal.SIGUSR1)
         lines += read_until(recording, '"saved"')
         recording.send_signal(signal.SIGUSR1)  # what is not there yet is ended with the recording
+        time.sleep(0.2)  # of two signals that wait, a process may see the second one first
         recording.terminate()
         rest, errors = recording.communicate(timeout=120)
     finally:
@@ -53,7 +54,10 @@ def test_sigusr1_saves_the_last_seconds_and_the_recording_goes_on(tmp_path: Path
     assert (recording.returncode, errors) == (0, "")
     events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     saved = [event["report"] for event in events if event["event"] == "saved"]
-    assert [Path(each["file_path"]).name for each in saved] == ["a.saved-2.wav", "a.saved-3.wav"]
+    told = [(event["event"], event.get("detail")) for event in events]
+    assert [Path(each["file_path"]).name for each in saved] == ["a.saved-2.wav", "a.saved-3.wav"], (
+        told
+    )
     assert saved[0]["duration_s"] == 1.5
     for each in saved:
         assert len(read_all(each["file_path"])[0]) == round(each["duration_s"] * 32000)
