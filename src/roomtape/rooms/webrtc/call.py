@@ -199,7 +199,10 @@ class Call:
             if transceiver.receiver.track is track:
                 codecs = codecs_of(transceiver)
                 nack = self._sections[number].nack.intersection(codecs)
-                self._on_incoming(Incoming(transceiver.receiver, codecs, bool(nack), self._excess))
+                take_dropped = self._door.take_dropped
+                self._on_incoming(
+                    Incoming(transceiver.receiver, codecs, bool(nack), self._excess, take_dropped)
+                )
 
     def _changed(self) -> None:
         if self.connected and self._watcher is None:
