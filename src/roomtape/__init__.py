@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         ErrorCode,
         Interval,
         IntervalKind,
+        LeftOut,
         RecordingEvent,
         RecordingReport,
+        SampleCounts,
         SourceReport,
     )
 
@@ -49,8 +51,10 @@ _HOMES = {
         "ErrorCode",
         "Interval",
         "IntervalKind",
+        "LeftOut",
         "RecordingEvent",
         "RecordingReport",
+        "SampleCounts",
         "SourceReport",
     ),
 }
@@ -84,6 +88,7 @@ __all__ = [
     "FileAudio",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
@@ -91,6 +96,7 @@ __all__ = [
     "RecordingEvent",
     "RecordingReport",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "TrackAudio",

@@ -9,7 +9,7 @@ from aiortc import MediaStreamTrack
 from ..audio.inbox import Inbox
 from ..audio.source_track import SourceTrack
 from ..media.tracks import frames_of
-from ..types import NS_PER_S, FrameOrigin, Pcm
+from ..types import NS_PER_S, FrameOrigin, LeftOut, Pcm
 from ..types.clock import Clock
 from .door import checked_frame
 
@@ -77,6 +77,7 @@ class Source:
         if track is None or self._closed or not len(pcm):
             return
         if track.waiting_ns > _MOST_QUEUED_NS:
+            track.inbox.refuse(len(pcm), sample_rate, LeftOut.TOO_MUCH)
             raise ValueError(
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken"
@@ -84,7 +85,13 @@ class Source:
         track.inbox.put(pcm.copy(), sample_rate, pts, arrived_ns, gap_is_silence)
 
     def count_origin(
-        self, origin: FrameOrigin, samples: int, sample_rate: int, *, left_out: int = 0
+        self,
+        origin: FrameOrigin,
+        samples: int,
+        sample_rate: int,
+        *,
+        left_out: int = 0,
+        dropped_packets: int = 0,
     ) -> None:
         """Say how audio that was just pushed had come, for the report.
 
@@ -94,9 +101,10 @@ class Source:
             sample_rate: Hz.
             left_out: Samples that came before it and were not pushed, since they came faster than
                 they can have been spoken.
+            dropped_packets: What the kernel dropped before it.
         """
         if self._track is not None and not self._closed:
-            self._track.count_origin(origin, samples, sample_rate, left_out)
+            self._track.count_origin(origin, samples, sample_rate, left_out, dropped_packets)
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""
