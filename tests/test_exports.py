@@ -41,6 +41,7 @@ NAMES = [
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
@@ -48,6 +49,7 @@ NAMES = [
     "Source",
     "SourceReport",
     "TrackAudio",
+    "g711",
     "mix_files",
 ]
 
@@ -135,6 +137,8 @@ def test_importing_the_package_is_quick():
                 "SOURCE_FAILED": 108,
                 "FILE_MOVED": 109,
                 "SUSPENDED": 110,
+                "TIMESTAMPS": 111,
+                "TRACK_IGNORED": 112,
             },
         ),
     ],
@@ -196,4 +200,6 @@ def test_the_fields_of_the_reports():
         "left_out_s",
         "unlisted_s",
         "error",
+        "cleared_s",
+        "unheard_s",
     ]

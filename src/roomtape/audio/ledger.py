@@ -68,6 +68,8 @@ class Ledger:
         self.resent_ns = 0
         self.fec_ns = 0
         self.left_out_ns = 0
+        self.cleared_ns = 0
+        self.unheard_ns = 0
         self.reanchored = 0
         self.peak = 0
         """The largest absolute sample, 0 to 32768 ..."""

@@ -112,7 +112,8 @@ class HealthCheck:
         self, source: SourceTrack, now_ns: int
     ) -> list[tuple[AudioRecordingWarning, int, str]]:
         found: list[tuple[AudioRecordingWarning, int, str]] = []
-        if not source.ledger.muted and source.queued_ns < _AHEAD_NS:
+        quiet_is_odd = not source.expects_silence and not source.ledger.muted
+        if quiet_is_odd and source.queued_ns < _AHEAD_NS:
             quiet_since = max(source.last_frame_ns, source.unmuted_ns)
             if now_ns - quiet_since >= _QUIET_NS:
                 found.append(
@@ -140,6 +141,9 @@ class HealthCheck:
                     "too late to be recorded",
                 )
             )
+        if source.timestamps_off:
+            words = f"{source.name}: {source.timestamps_off}"
+            found.append((AudioRecordingWarning.TIMESTAMPS, id(source), words))
         return found
 
     def _silent_since(self, source: SourceTrack, now_ns: int) -> int:

@@ -61,6 +61,8 @@ class SourceReport:
             have been spoken.
         unlisted_s: What the intervals leave out for being too many and too short.
         error: Why it was recorded no further, though the recording went on; empty if it was.
+        cleared_s: Of a playout source: audio that was withdrawn before it was heard.
+        unheard_s: Of a playout source: audio that was still to be heard at the end.
     """
 
     name: str
@@ -80,6 +82,8 @@ class SourceReport:
     left_out_s: float = 0.0
     unlisted_s: float = 0.0
     error: str = ""
+    cleared_s: float = 0.0
+    unheard_s: float = 0.0
 
 
 @dataclass(frozen=True)
