@@ -42,6 +42,7 @@ NAMES = [
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
@@ -50,6 +51,7 @@ NAMES = [
     "Source",
     "SourceReport",
     "TrackAudio",
+    "g711",
     "mix_files",
 ]
 
@@ -137,6 +139,8 @@ def test_importing_the_package_is_quick():
                 "SOURCE_FAILED": 108,
                 "FILE_MOVED": 109,
                 "SUSPENDED": 110,
+                "TIMESTAMPS": 111,
+                "TRACK_IGNORED": 112,
                 "AUDIO_LEFT_OUT": 113,
                 "PACKETS_DROPPED": 114,
             },

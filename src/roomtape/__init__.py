@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engine import ChannelEventCallback, RtcEngine
+    from .media.g711 import g711
     from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
     from .media.offline import MixInput, MixResult, mix_files
     from .recording.recorder import AudioRecorder
-    from .recording.source import Source
+    from .recording.sources.playout import PlayoutSource
+    from .recording.sources.source import Source
     from .types import (
         AudioFrame,
         AudioRecordingCode,
@@ -36,10 +38,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engine": ("ChannelEventCallback", "RtcEngine"),
+    "media.g711": ("g711",),
     "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
     "recording.recorder": ("AudioRecorder",),
-    "recording.source": ("Source",),
+    "recording.sources.playout": ("PlayoutSource",),
+    "recording.sources.source": ("Source",),
     "types": (
         "AudioFrame",
         "AudioRecordingCode",
@@ -92,6 +96,7 @@ __all__ = [
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
@@ -100,5 +105,6 @@ __all__ = [
     "Source",
     "SourceReport",
     "TrackAudio",
+    "g711",
     "mix_files",
 ]

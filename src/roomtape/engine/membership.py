@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..recording.recorder import AudioRecorder
-from ..recording.source import Source
+from ..recording.sources.source import Source
 from ..types import AudioFrame, FrameOrigin
 
 logger = logging.getLogger(__name__)

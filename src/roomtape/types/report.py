@@ -38,6 +38,8 @@ class LeftOut(enum.StrEnum):
     """It belongs before the first sample of the recording."""
     CLOCK = "clock"
     """It was squeezed, or silence taken out, to follow a sender's clock that runs fast."""
+    CLEARED = "cleared"
+    """A bot's speech, withdrawn before it was heard."""
     FAILED = "failed"
     """The source failed before it was placed."""
 
