@@ -15,8 +15,8 @@ from .leases import FoundRoom
 from .options import Service
 
 _ANSWER_S = 10.0
-_TOKEN_LIFE = timedelta(minutes=10)
-"""A token lets in; who is in stays, and gets new ones from the server."""
+_TOKEN_LIFE = timedelta(days=7)
+"""A token lets in, and in again when the connection was lost; it never leaves the recorder."""
 _MOST_NAME = 1024
 _STARTS = ("room_started", "participant_joined")
 
@@ -130,6 +130,7 @@ def recorder_token(service: Service, room: str, identity: str, visible: str) -> 
         can_subscribe=True,
         can_publish=False,
         can_publish_data=False,
+        can_update_own_metadata=True,  # in which it says that it records
         hidden=not visible,
         recorder=True,
     )

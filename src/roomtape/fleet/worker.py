@@ -14,14 +14,14 @@ import dataclasses
 import enum
 import json
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 
 from ..types.errors import FleetError
 from .files.upkeep import Upkeep
 from .finding import Finder
 from .front import Health
 from .keeping import Keeper
-from .leases import FoundRoom, Holder, Leases, Load, least_rooms, named
+from .leases import FoundRoom, Holder, Leases, Load, named
 from .messages import Began, Ended, Message, Record, Stop
 from .metrics import Metrics
 from .options import WorkerOptions
@@ -88,7 +88,6 @@ class Worker:
         self._hopeless = False
         self._service_error = ""
         self._others: frozenset[str] = frozenset()
-        self._others_have_room = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._processes = Processes(
             options.processes,
@@ -315,9 +314,11 @@ class Worker:
     async def _drain(self) -> None:
         why = "the worker was told to end"
         logger.info("draining: %d rooms", len(self._taken))
-        with contextlib.suppress(FleetError):  # so that others come first
-            self._hear(await self._leases.tell_load(self._load()))
-        within_s = self._options.drain_s if self._others_have_room and not self._hurry else 0
+        with contextlib.suppress(FleetError):
+            self._others = frozenset(await self._leases.tell_load(self._load()))
+            await self._leases.leave()  # nobody waits for this one
+        # One that is full now, or has just started, may have room in a moment.
+        within_s = self._options.drain_s if self._others and not self._hurry else 0
         handing = [
             self._keeper.hand_over(taken, why, lost=False, within_s=within_s)
             for taken in self._taken
@@ -344,14 +345,11 @@ class Worker:
     # -- what is done every so often -------------------------------------------------------------
 
     async def _beat(self) -> None:
-        while True:
+        while self.state is WorkerState.RUNNING:
             with contextlib.suppress(FleetError):
-                self._hear(await self._leases.tell_load(self._load()))
+                self._others = frozenset(await self._leases.tell_load(self._load()))
             await asyncio.sleep(_BEAT_S)
-
-    def _hear(self, others: Mapping[str, Load]) -> None:
-        self._others = frozenset(others)
-        self._others_have_room = least_rooms(others.values()) is not None
+        await asyncio.Event().wait()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
