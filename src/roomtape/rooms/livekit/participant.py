@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...types import AudioFrame
@@ -123,6 +123,7 @@ class RemoteParticipant:
         self._tracks: dict[str, RemoteTrack] = {}
         self._encrypted: set[str] = set()
         self._silent = False  # NO_TRACK stands for its track
+        self._restored = True  # it publishes again what it published before the room began anew
         listener.on_participant_joined(self.uid)
         self.update(seen)
 
@@ -140,24 +141,33 @@ class RemoteParticipant:
         return self._tracks.get(sid)
 
     def update(self, seen: wire.Participant) -> None:
-        """Take in what the server says of it now, and tell what changed."""
-        resumed, self.sid, self.awaited = seen.sid != self.sid, seen.sid, False
+        """Take in what the server says of it now, and tell what changed.
+
+        Where the server has another name for it, the room began anew, and it with it.
+        """
+        self._restored = self._restored and seen.sid == self.sid
+        self.sid, self.awaited = seen.sid, False
         if seen.recording is not self._recording:
             self._recording = seen.recording
             self._listener.on_participant_recording(self.uid, seen.recording)
         self._encrypted = {track.sid for track in seen.tracks if track.encrypted}
         published = {track.sid: track for track in seen.tracks if not track.encrypted}
+        if not self._restored and not published:
+            return  # it is about to publish again what it had published
+        self._replace(published)
+        self._restored = True
+
+    def _replace(self, published: Mapping[str, wire.Track]) -> None:
+        """These tracks are published now, and no others."""
         over = [sid for sid in self._tracks if sid not in published]
         fresh = [sid for sid in published if sid not in self._tracks]
-        # After a new beginning of the room, the same audio goes on under another name.
-        goes_on = resumed and bool(fresh)
+        goes_on = not self._restored and bool(over)  # the same audio, under another name
+        silent = not published and not self._encrypted
         for sid in over:
-            last = not published and not self._encrypted
-            self._tracks.pop(sid).end(muted=not last and not goes_on)
-        self._set_silent(not published and not self._encrypted)
+            self._tracks.pop(sid).end(muted=not silent and not goes_on)
+        self._set_silent(silent)
         for sid in fresh:
-            begins = not (goes_on and over)
-            self._tracks[sid] = RemoteTrack(self.uid, sid, self._listener, begins=begins)
+            self._tracks[sid] = RemoteTrack(self.uid, sid, self._listener, begins=not goes_on)
         for sid, track in published.items():
             self._tracks[sid].set_muted(track.muted)
 

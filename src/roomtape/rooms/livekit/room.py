@@ -92,7 +92,7 @@ class LiveKitRoom(Room):
         self._publishing = False
         self._muted = True
         self._recording = False
-        self._channel = self._uid = self._room = ""
+        self._channel = self._uid = self._life = ""
         self._token: str | None = None
         self._coming_back: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -124,7 +124,7 @@ class LiveKitRoom(Room):
         self._listener = GuardedListener(listener)
         self._roster = Roster(self._listener, subscribe=self._subscribe, excess=self._excess)
         self._channel, self._uid, self._token = channel, uid, token
-        self._recording, self._room, self._dropped = False, "", 0
+        self._recording, self._life, self._dropped = False, "", 0
         self._publishing = local_audio is not None
         link = None
         try:
@@ -182,12 +182,12 @@ class LiveKitRoom(Room):
         except BaseException:
             await link.close()
             raise
-        same_room, self._room = joined.room == self._room, joined.room
+        same_life, self._life = joined.life == self._life, joined.life
         before, self._link = self._link, link
         if before is not None:
             self._dropped += before.dropped
             await before.close(goodbye=False)
-        self._roster.welcome(joined.participants, same_room=same_room)
+        self._roster.welcome(joined.participants, same_life=same_life)
         return link
 
     def _settle(self, link: Link) -> None:

@@ -55,22 +55,22 @@ class Roster:
         heard = any(True for each in self._members.values() for _ in each.tracks)
         return hidden[0] if hidden and not heard else ""
 
-    def welcome(self, present: Iterable[wire.Participant], *, same_room: bool) -> None:
+    def welcome(self, present: Iterable[wire.Participant], *, same_life: bool) -> None:
         """We are in, perhaps again.
 
         Args:
             present: Who else is.
-            same_room: The room has been there all the time, so who is missing has left.
+            same_life: The room has been there all the time, so who is missing has left.
         """
         self._asked.clear()
         present = [seen for seen in present if not seen.left]
         missing = self._members.keys() - {seen.uid for seen in present}
         for uid in missing:
-            if same_room:
+            if same_life:
                 self._remove(self._members[uid], "left")
         for member in self._members.values():
             member.awaited = True
-        if missing and not same_room:
+        if missing and not same_life:
             self._wait_for_missing()
         self.update(present)
 

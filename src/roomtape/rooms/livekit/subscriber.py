@@ -20,10 +20,12 @@ from aiortc.rtp import RtpPacket
 from ..rtp.aioice_internals import Door
 from ..rtp.aiortc_internals import (
     abandon,
+    forget_stream,
     guard_transceiver,
     guard_transport,
     ice_of_transport,
     route_by_ssrc,
+    start_receivers,
     tap_packets,
     transport_of,
 )
@@ -173,7 +175,7 @@ class Subscriber:
         for ssrc in [*self._tracks]:
             if ssrc not in sent or sent[ssrc][0] != self._tracks[ssrc]:
                 del self._tracks[ssrc]
-                self._receivers.pop(ssrc, None)
+                forget_stream(self._receivers.pop(ssrc), ssrc)
                 stream = self._streams.pop(ssrc, None)
                 if stream is not None:
                     stream.close()
@@ -183,7 +185,8 @@ class Subscriber:
                 continue
             self._receivers[ssrc] = receiver
             self._tracks[ssrc] = track
-            incoming = Incoming(receiver, section.codecs, bool(section.nack), self._excess)
+            # Its offers do not say so of every codec, but it answers NACKs for all of them.
+            incoming = Incoming(receiver, section.codecs, True, self._excess)
             stream = self._on_track(track, incoming)
             if stream is not None:
                 self._streams[ssrc] = stream
@@ -196,8 +199,12 @@ class Subscriber:
     def _changed(self) -> None:
         if self.connected and self._watcher is None and self._door is not None:
             loop = asyncio.get_running_loop()
-            self._watcher = loop.create_task(self._door.watch_path())
+            self._watcher = loop.create_task(self._watch(self._door))
         self._on_state()
+
+    async def _watch(self, door: Door) -> None:
+        await start_receivers(self._connection)
+        await door.watch_path()
 
 
 def _ignore(*_: Any) -> None:

@@ -75,12 +75,12 @@ class Joined:
     """We are in.
 
     Attributes:
-        room: The server's name for this life of the room.
+        life: The server's name for this life of the room: another after a restart, or on another
+            node.
         ping_every_s, dead_after_s: How to know that the server is there.
     """
 
-    room: str
-    sid: str
+    life: str
     participants: tuple[Participant, ...]
     relays: tuple[Relay, ...]
     may_subscribe: bool
@@ -312,8 +312,7 @@ def _joined(join: rtc.JoinResponse, excess: Excess) -> Joined:
         for server in join.ice_servers[:8]
     )
     return Joined(
-        room=join.room.sid,
-        sid=join.participant.sid,
+        life=f"{join.room.sid} {join.server_info.node_id}",
         participants=_participants(join.other_participants, excess),
         relays=tuple(relay for relay in relays if relay.urls),
         may_subscribe=permission.can_subscribe,

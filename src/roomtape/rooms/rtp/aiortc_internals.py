@@ -51,6 +51,7 @@ logger = logging.getLogger(__name__)
 
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 CONNECT = "_RTCPeerConnection__connect"
+REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
 RUN_RTCP = "_run_rtcp"
 HANDLE_RTCP = "_handle_rtcp_packet"
 RETRANSMIT = "_retransmit"
@@ -125,6 +126,17 @@ def transport_of(connection: RTCPeerConnection) -> RTCDtlsTransport:
 def ice_of_transport(transport: RTCDtlsTransport) -> Connection:
     """The ICE connection below a transport."""
     return transport.transport.iceGatherer._connection
+
+
+async def start_receivers(connection: RTCPeerConnection) -> None:
+    """Start those that were added while the connection was being made: aiortc forgets them, since
+    it looks at each once, and starts none before the handshake is over. Call it after that."""
+    await getattr(connection, CONNECT)()
+
+
+def forget_stream(receiver: RTCRtpReceiver, ssrc: int) -> None:
+    """Keep no more books of a stream that has ended: of more than 31, no report can be made."""
+    getattr(receiver, REMOTE_STREAMS).pop(ssrc, None)
 
 
 async def ask_again(receiver: RTCRtpReceiver, ssrc: int, numbers: Sequence[int]) -> None:
