@@ -89,6 +89,7 @@ class Keeper:
                 logger.warning("a lease had lapsed, and is ours again", extra=_facts(taken))
                 await self._leases.note(taken.lease, taken.holder)
             case Renewal.LOST if taken.ours:
+                taken.ours = False
                 logger.warning("another worker has the lease", extra=_facts(taken))
                 self._on_lost(taken)
 
@@ -104,6 +105,7 @@ class Keeper:
         if not taken.enter(TakenState.HANDING_OVER):
             self.stop(taken, why)
             return
+        taken.ours = False
         taken.holder = dataclasses.replace(taken.holder, handing_over=True)
         if not lost:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .leases import FoundRoom, Holder, Lease
 
@@ -46,6 +46,7 @@ class TakenRoom:
         holder: What the others are told of it.
         previous: Who recorded the same session of the room before.
         state: See :meth:`enter`.
+        ours: Whether its lease is to be renewed: it was neither lost nor handed over.
     """
 
     found: FoundRoom
@@ -53,12 +54,8 @@ class TakenRoom:
     process: int
     holder: Holder
     previous: Holder | None = None
-    state: TakenState = field(default=TakenState.ORDERED)
-
-    @property
-    def ours(self) -> bool:
-        """Whether its lease is to be renewed."""
-        return self.state not in (TakenState.HANDING_OVER, TakenState.OVER)
+    state: TakenState = TakenState.ORDERED
+    ours: bool = True
 
     def enter(self, state: TakenState) -> bool:
         """Go on to ``state``; False where that may not follow."""

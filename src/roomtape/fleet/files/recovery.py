@@ -17,7 +17,7 @@ from typing import Any
 
 from ...storage import recover as recovery
 from ...storage.disk import Disk
-from ...storage.journal import Entry, Journal
+from ...storage.notes.journal import Entry, Journal
 from ...storage.report_file import read_report_file, replace_report_file, write_report_file
 from ...types.errors import DamagedFileError, FileError
 from ..leases import Leases, named

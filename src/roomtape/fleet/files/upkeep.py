@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...storage.journal import Journal
+from ...storage.notes.journal import Journal
 from ...types.errors import FleetError
 from ..leases import Leases
 from ..metrics import Metrics

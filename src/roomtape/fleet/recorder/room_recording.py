@@ -19,7 +19,7 @@ from typing import Any
 from ...engine import ChannelEventCallback, RtcEngine
 from ...rooms import Room
 from ...storage.disk import Disk
-from ...storage.journal import Entry, Journal
+from ...storage.notes.journal import Entry, Journal
 from ...storage.report_file import write_report_file
 from ...types import (
     AudioRecordingCode,

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .disk import Disk
-from .naming import create_part, is_named, lock
+from ..disk import Disk
+from ..naming import create_part, is_named, lock
 
 _SUFFIX = ".json"
 _MOST_BYTES = 1 << 16
