@@ -17,8 +17,8 @@ import time
 from collections import deque
 
 import numpy as np
-
 from livekit import rtc
+
 from roomtape.media.voices import VOICES
 from roomtape.types import Pcm
 from support.signals import speech
