@@ -20,8 +20,6 @@ import os
 from contextlib import suppress
 from types import TracebackType
 
-from aiortc import MediaStreamTrack
-
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
@@ -43,10 +41,11 @@ from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
 from .saving.request import checked_request
-from .source import Source, pull
+from .sources.participant import Participant
+from .sources.participants import Participants
 
 
-class AudioRecorder:
+class AudioRecorder(Participants):
     """Records any number of sources into one file.
 
     :meth:`start` and :meth:`stop`, each once; between them, sources come and go. Everything belongs
@@ -72,12 +71,12 @@ class AudioRecorder:
         clock: Clock | None = None,
         disk: Disk | None = None,
     ) -> None:
+        super().__init__(clock or SYSTEM_CLOCK)
         self.config = config = config.checked()
         self.path = config.path
         """The absolute path of the file."""
         self._life = Life(str(config.path))
         self._events = EventFeed(config.path, on_event)
-        self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
         self._session = RecordingSession()
         position = AudioRecordingPosition(config.position)
@@ -91,8 +90,6 @@ class AudioRecorder:
             rate_hz=config.sample_rate,
             channels=(takes,),
         )
-        self._sources: list[Source] = []
-        self._pulls: set[asyncio.Task[None]] = set()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
 
@@ -326,67 +323,7 @@ class AudioRecorder:
         report = self._run.report
         return self._run.now_ns / NS_PER_S if report is None else report.duration_s
 
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """Everybody who is or was in the recording."""
-        return tuple(self._sources)
-
-    # -- sources ------------------------------------------------------------------------------
-
-    def add_source(self, name: str, *, local: bool = False) -> Source:
-        """Let somebody in, before the start or at any time while it runs.
-
-        Args:
-            name: For the report; two sources may share one.
-            local: What the local user publishes (positions RECORDING and MIXED_PLAYBACK tell it
-                from the others).
-
-        Raises:
-            StateError: The recording is over.
-        """
-        if self.over:
-            raise StateError("the recording is over; it takes no more sources")
-        source = Source(name, local=local, clock=self._clock)
-        self._sources.append(source)
-        if self._run is not None:
-            self._let_in(source)
-        return source
-
-    def add_track(
-        self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
-    ) -> Source:
-        """Record an aiortc audio track until it ends.
-
-        The track must have no other reader: give each reader its own proxy with aiortc's
-        ``MediaRelay``.
-
-        Args:
-            track: Any aiortc track of kind "audio".
-            name: For the report; the track's id if left out.
-            local: See :meth:`add_source`.
-
-        Raises:
-            ValueError: It is not an audio track.
-            StateError: The recording is over.
-        """
-        if track.kind != "audio":
-            raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
-        source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(pull(track, source))
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
-        return source
-
-    def _let_in(self, source: Source) -> None:
-        run = self._run
-        assert run is not None
-        if self._life.state is not RecorderState.RECORDING:
-            return  # it is ending, and hears nobody any more
-        track = self._session.add_source(source.name, local=source.local, joined_ns=run.now_ns)
-        if track is not None:
-            source.connect(track, run.start_ns)
-
-    def _stop_pulling(self) -> None:
-        for task in tuple(self._pulls):
-            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
-                task.cancel()
+    def _let_in(self, source: Participant) -> None:
+        # While it is ending, it hears nobody.
+        if self._run is not None and self.recording:
+            source.enter(self._session, start_ns=self._run.start_ns)

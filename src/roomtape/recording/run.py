@@ -38,7 +38,7 @@ from .saving.save import Save, SaveState
 from .saving.saves import Saves
 from .saving.span import Span
 from .scheduler import Scheduler
-from .source import Source
+from .sources.participant import Participant
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Run:
         sink: Sink,
         sink_format: SinkFormat,
         *,
-        sources: Sequence[Source],
+        sources: Sequence[Participant],
         life: Life,
         events: EventFeed,
         on_over: Callable[[], None],
