@@ -44,11 +44,15 @@ NAMES = [
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "RtcEngine",
     "Source",
     "SourceReport",
     "TrackAudio",
+    "Verdict",
+    "Verification",
     "mix_files",
+    "verify_recording",
 ]
 
 
@@ -157,6 +161,7 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "position",
         "cycle_time",
         "report",
+        "sign",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -177,6 +182,8 @@ def test_the_fields_of_the_reports():
         "sources",
         "error",
         "suspended_s",
+        "sha256",
+        "proof",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

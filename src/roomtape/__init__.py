@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .media.offline import MixInput, MixResult, mix_files
     from .recording.recorder import AudioRecorder
     from .recording.source import Source
+    from .storage.proof.verify import Verdict, Verification, verify_recording
     from .types import (
         AudioFrame,
         AudioRecordingCode,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         IntervalKind,
         RecordingEvent,
         RecordingReport,
+        ReportProof,
         SourceReport,
     )
 
@@ -38,6 +40,7 @@ _HOMES = {
     "media.offline": ("MixInput", "MixResult", "mix_files"),
     "recording.recorder": ("AudioRecorder",),
     "recording.source": ("Source",),
+    "storage.proof.verify": ("Verdict", "Verification", "verify_recording"),
     "types": (
         "AudioFrame",
         "AudioRecordingCode",
@@ -51,6 +54,7 @@ _HOMES = {
         "IntervalKind",
         "RecordingEvent",
         "RecordingReport",
+        "ReportProof",
         "SourceReport",
     ),
 }
@@ -90,9 +94,13 @@ __all__ = [
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "RtcEngine",
     "Source",
     "SourceReport",
     "TrackAudio",
+    "Verdict",
+    "Verification",
     "mix_files",
+    "verify_recording",
 ]

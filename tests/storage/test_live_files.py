@@ -72,7 +72,9 @@ async def test_data_is_synced_before_the_header_that_claims_it_is_all(tmp_path: 
     # The name is synced when it is taken, and data about once a second.
     # The second "open" follows the name, the third one is the directory.
     assert kinds[:7] == ["open", "header", "link", "unlink", "open", "open", "fsync"]
-    assert kinds[-6:] == ["write", "truncate", "fsync", "header", "fsync", "close"]
+    # At the end it is read once more, for its hash.
+    closing = ["write", "truncate", "fsync", "header", "fsync", "close"]
+    assert kinds[-10:] == [*closing, "open", "read", "read", "close"]
     assert kinds.count("fsync") >= 2 + 1 + 2
     # A header is either ahead of the data by seconds, or comes after the data's sync.
     end = HEADER_BYTES

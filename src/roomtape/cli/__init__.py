@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from ..types.errors import ConfigurationError, RoomtapeError
-from . import demo, inspect, mix, record, recover, serve, token
+from . import demo, inspect, mix, record, recover, serve, token, verify
 
 app = typer.Typer(
     help="Records what a real-time audio room hears.",
@@ -31,6 +31,7 @@ app.command()(serve.serve)
 app.command()(token.token)
 app.command()(inspect.inspect)
 app.command()(recover.recover)
+app.command()(verify.verify)
 app.command()(record.record)
 app.command()(mix.mix)
 app.command()(demo.demo)

@@ -56,6 +56,13 @@ def record(
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Write the report, signed with this Ed25519 private key (PEM).",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each event.")
     ] = False,
@@ -72,8 +79,13 @@ def record(
         position=position.value_of(),
         cycle_time=cycle_time,
         report=report,
+        sign=sign,
     )
     config.validate()
+    if sign is not None:  # before anybody is met: the recording reads it itself
+        from ..storage.proof.keys import load_private_key  # noqa: PLC0415 (quick --help)
+
+        load_private_key(sign)
     if duration is not None and not 0 < duration < 1e9:
         raise ConfigurationError(f"--duration is {duration:g}; it must be more than 0 seconds")
     if not config.path.parent.is_dir():

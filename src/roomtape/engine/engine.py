@@ -169,8 +169,9 @@ class RtcEngine:
 
         Returns:
             OK (START is delivered); INVALID_STATE after release; ROOM_NOT_JOINED; INVALID_PARAM
-            (and ERROR_SUFFIX if it is the suffix); FATAL if the file cannot be created
-            (OPEN_FILE_FAILED). :attr:`last_error` says why in words.
+            (and ERROR_SUFFIX if it is the suffix), also for a key to sign with that cannot be
+            used; FATAL if the file cannot be created (OPEN_FILE_FAILED). :attr:`last_error` says
+            why in words.
         """
         async with self._turn:
             return await self._start_recording(config)
@@ -293,6 +294,8 @@ class RtcEngine:
             stay.members.leave_recording(recorder)
             self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
             return self._refuse(ErrorCode.FATAL, str(error))
+        except ConfigurationError as error:  # the key to sign with
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         except BaseException:
             stay.members.leave_recording(recorder)
             await recorder.discard()

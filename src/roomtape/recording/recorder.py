@@ -18,14 +18,17 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
 from ..storage.disk import Disk
+from ..storage.proof.keys import load_private_key
 from ..storage.sink import SinkFormat
 from ..types import (
     NS_PER_S,
@@ -94,6 +97,7 @@ class AudioRecorder:
         self._pulls: set[asyncio.Task[None]] = set()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
+        self._signer: Ed25519PrivateKey | None = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -120,6 +124,7 @@ class AudioRecorder:
 
         Raises:
             OpenFileError: The file cannot be created; nothing is left behind.
+            ConfigurationError: The key to sign with cannot be used; nothing is left behind.
             StateError: It was started before.
         """
         await self.prepare()
@@ -137,7 +142,7 @@ class AudioRecorder:
                 nothing is left that could fail later. :meth:`begin` does it otherwise.
 
         Raises:
-            OpenFileError, StateError: As for :meth:`start`.
+            OpenFileError, ConfigurationError, StateError: As for :meth:`start`.
         """
         if not self._life.enter(RecorderState.READY):
             raise StateError("this recorder was started before; make a new one for each recording")
@@ -150,7 +155,7 @@ class AudioRecorder:
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
         )
-        self._reservation = Reservation(self.path, sink_format, self._disk)
+        self._reservation = Reservation(self.path, sink_format, self._disk, first=self._load_signer)
         try:
             await self._reservation.reserve()
             if take_name:
@@ -158,6 +163,10 @@ class AudioRecorder:
         except BaseException:
             await self.discard()
             raise
+
+    def _load_signer(self) -> None:
+        if self.config.sign is not None:
+            self._signer = load_private_key(Path(os.fsdecode(self.config.sign)))
 
     async def begin(self) -> None:
         """Record from now on; once, after :meth:`prepare`.
@@ -194,6 +203,7 @@ class AudioRecorder:
                 life=self._life,
                 events=self._events,
                 on_over=self._stop_pulling,
+                signer=self._signer,
                 clock=self._clock,
                 disk=self._disk,
             )

@@ -66,6 +66,7 @@ def make_report(
         sources=tuple(_report_of(track, start_ns, end_ns) for track in session.sources),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
+        sha256=there.sha256 if there else "",
     )
 
 

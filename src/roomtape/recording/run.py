@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import threading
@@ -10,10 +11,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..storage.disk import Disk
+from ..storage.proof.hashing import sha256_of
+from ..storage.proof.seal import seal
 from ..storage.report_file import write_report_file
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..types import (
@@ -41,6 +47,8 @@ logger = logging.getLogger(__name__)
 _HUNG_DISK_S = 60.0
 _SLOWEST_BYTES_PER_S = 1 << 20
 
+T = TypeVar("T")
+
 
 class Run:
     """Begins where it is made, on the running event loop, and ends with :meth:`end`.
@@ -58,6 +66,7 @@ class Run:
         life: RECORDING follows on this.
         events: Who is told.
         on_over: Called once on the event loop's thread, just before the last event.
+        signer: Who signs the report; None for nobody.
         clock, disk: When, and where.
 
     Raises:
@@ -76,6 +85,7 @@ class Run:
         life: Life,
         events: EventFeed,
         on_over: Callable[[], None],
+        signer: Ed25519PrivateKey | None,
         clock: Clock,
         disk: Disk,
     ) -> None:
@@ -86,6 +96,7 @@ class Run:
         self._life = life
         self._events = events
         self._on_over = on_over
+        self._signer = signer
         self._clock = clock
         self._disk = disk
         self._loop = loop = asyncio.get_running_loop()
@@ -189,8 +200,10 @@ class Run:
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
         )
-        if self._config.report and self._writer.outcome.done():  # not on a disk that hangs
-            self._write_report(report)
+        if self._writer.outcome.done():  # not on a disk that hangs
+            report = self._hashed(report)
+            if self._config.report:
+                report = self._written(report)
         self._closed.set()
         if self._clock.threads:
             _later(self._loop, self._tell_end, report, moved)
@@ -211,26 +224,64 @@ class Run:
             self.error = self.error or in_words(error)
         return None
 
-    def _write_report(self, report: RecordingReport) -> None:
-        done: Future[None] = Future()
+    def _hashed(self, report: RecordingReport) -> RecordingReport:
+        """With the SHA-256 of the file, where writing it has not told that: of a live WAV, whose
+        header comes first and is known last, and of what an error left."""
+        if report.sha256 or not report.bytes_written:
+            return report
+        wanted = threading.Event()
+        wanted.set()
 
-        def write() -> None:
+        def work() -> str:
+            fd = self._disk.open_existing(Path(report.file_path))
             try:
-                write_report_file(Path(report.file_path), report.as_dict(), self._disk)
-            except BaseException as error:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
+                return sha256_of(fd, self._disk, go_on=wanted.is_set)
+            finally:
+                self._disk.close(fd)
 
         try:
-            if self._clock.threads:  # a disk that hangs now keeps nobody from the last event
-                threading.Thread(target=write, name="roomtape-report", daemon=True).start()
-            else:
-                write()
-            done.result(_HUNG_DISK_S)
+            return dataclasses.replace(report, sha256=self._in_time(work, "roomtape-hash"))
+        except Exception as error:
+            wanted.clear()
+            words = f"{self._ended_ns / NS_PER_S:.1f} s: the SHA-256 is missing: {in_words(error)}"
+            return dataclasses.replace(report, warnings=(*report.warnings, words))
+
+    def _written(self, report: RecordingReport) -> RecordingReport:
+        """Sealed, and written beside the file."""
+
+        def work() -> None:
+            write_report_file(Path(report.file_path), report.as_dict(), self._disk)
+
+        try:
+            report = dataclasses.replace(report, proof=seal(report.as_dict(), self._signer))
+            self._in_time(work, "roomtape-report")
         except Exception as error:
             path = self._config.path
             logger.warning("the report of %s cannot be written: %s", path, in_words(error))
+        return report
+
+    def _in_time(self, work: Callable[[], T], name: str) -> T:
+        """What ``work`` returns or raises; a disk that hangs in it keeps nobody from the last
+        event.
+
+        Raises:
+            TimeoutError: It takes too long, and goes on.
+        """
+        if not self._clock.threads:
+            return work()
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=run, name=name, daemon=True).start()
+        try:
+            return done.result(_HUNG_DISK_S)
+        except TimeoutError:
+            raise TimeoutError(f"the disk has not answered for {_HUNG_DISK_S:.0f} s") from None
 
     # -- what is told, on the event loop's thread ------------------------------------------------
 

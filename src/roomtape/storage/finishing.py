@@ -10,6 +10,7 @@ from pathlib import Path
 from ..types import AudioFormat
 from .disk import Disk
 from .naming import create_part, put_in_place
+from .proof.hashing import Digest, hashing
 from .read_back import check_written
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
@@ -26,6 +27,7 @@ def write_finished(
     first_unit: int,
     disk: Disk,
     read_back: bool = False,
+    data_bytes: int | None = None,
 ) -> Finished:
     """Write ``units`` to a file that appears at ``path`` complete, or not at all.
 
@@ -38,6 +40,8 @@ def write_finished(
         first_unit: The first one's number in the recording.
         disk: Where the file goes.
         read_back: Read it from the disk before it appears, since what it is made from will go.
+        data_bytes: How long the samples of a WAV will be: its header comes first, so it must be
+            known for the SHA-256 to be computed on the way. None wants none.
 
     Raises:
         OSError: Nothing has changed at ``path`` then, and the half-written file is gone.
@@ -55,8 +59,10 @@ def write_finished(
             yield piece
             count, last_bytes = count + 1, len(unit)
 
-    with new_file(path, disk) as fd:
-        end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk)
+    expected = wav_header(sink_format.rate_hz, data_bytes or 0) if wav else b""
+    with hashing(data_bytes is not None) as digest, new_file(path, disk) as fd:
+        digest.add(expected)
+        end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk, digest)
         header = wav_header(sink_format.rate_hz, end - HEADER_BYTES) if wav else b""
         disk.write_at(fd, header, 0)
         if read_back:
@@ -66,6 +72,7 @@ def write_finished(
         samples=sink_format.samples_in(count, last_bytes) - skipped,
         first_sample=first_unit * sink_format.unit_samples + skipped,
         file_bytes=end,
+        sha256=digest.hexdigest() if header == expected else "",
     )
 
 
@@ -92,16 +99,25 @@ def new_file(path: Path, disk: Disk) -> Iterator[int]:
     disk.sync_directory(path.parent)
 
 
-def _write_all(fd: int, pieces: Iterable[bytes | memoryview], offset: int, disk: Disk) -> int:
-    """Write ``pieces`` from ``offset`` on, a quarter of a megabyte at once; return their end."""
+def _write_all(
+    fd: int, pieces: Iterable[bytes | memoryview], offset: int, disk: Disk, digest: Digest
+) -> int:
+    """Write and hash ``pieces`` from ``offset`` on, a quarter of a megabyte at once; return their
+    end."""
+
+    def write() -> None:
+        data = b"".join(waiting)
+        digest.add(data)
+        disk.write_at(fd, data, offset)
+
     waiting: list[bytes | memoryview] = []
     waiting_bytes = 0
     for piece in pieces:
         waiting.append(piece)
         waiting_bytes += len(piece)
         if waiting_bytes >= _AT_ONCE:
-            disk.write_at(fd, b"".join(waiting), offset)
+            write()
             offset += waiting_bytes
             waiting, waiting_bytes = [], 0
-    disk.write_at(fd, b"".join(waiting), offset)
+    write()
     return offset + waiting_bytes

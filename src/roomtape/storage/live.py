@@ -13,6 +13,7 @@ header before the recording is called finished.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -79,9 +80,15 @@ class _LiveFile(ABC):
         named = self._named()
         if named is None:
             self._write_again()
+        sha256 = self._sha256()
         self._disk.close(self._taken_fd())
         return Finished(
-            named or self.path, self.samples, 0, self._end, moved=_moved(self.path, named)
+            named or self.path,
+            self.samples,
+            0,
+            self._end,
+            moved=_moved(self.path, named),
+            sha256=sha256,
         )
 
     def abandon(self) -> Finished:
@@ -100,10 +107,16 @@ class _LiveFile(ABC):
                 self._write_again()
             except Exception:  # what was removed under a disk that fails is gone
                 self.samples = self._end = 0
+        sha256 = self._sha256()
         with contextlib.suppress(Exception):
             self._disk.close(self._taken_fd())
         return Finished(
-            named or self.path, self.samples, 0, self._end, moved=_moved(self.path, named)
+            named or self.path,
+            self.samples,
+            0,
+            self._end,
+            moved=_moved(self.path, named),
+            sha256=sha256,
         )
 
     def discard(self) -> None:
@@ -159,6 +172,10 @@ class _LiveFile(ABC):
             if whole:
                 self._end += sum(map(len, whole))
                 self.samples += self._format.samples_in(len(whole), len(whole[-1]))
+
+    def _sha256(self) -> str:
+        """Of the file as it is, where that is known without reading it."""
+        return ""
 
     @abstractmethod
     def _begin(self) -> None: ...
@@ -219,11 +236,28 @@ class LiveAdts(_LiveFile):
         # A disk that takes no byte at all is found now, not at the first frame.
         self._disk.allocate(self._fd, self._format.most_unit_bytes)
         self._disk.truncate(self._fd, 0)
+        # What is written stays as it is, so it is hashed on the way.
+        self._digest = hashlib.sha256()
+        self._hashed = 0
 
     def write(self, units: list[bytes]) -> None:
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
-        super().write([with_mark(units[0]), *units[1:]] if begins else units)
+        units = [with_mark(units[0]), *units[1:]] if begins else units
+        before = self._end
+        try:
+            super().write(units)
+        finally:  # after an error, what is whole
+            whole = b"".join(units)[: self._end - before]
+            self._digest.update(whole)
+            self._hashed += len(whole)
+
+    def _sha256(self) -> str:
+        with contextlib.suppress(OSError):
+            # An end that could not be cut off belongs to the file, too.
+            if self._hashed == self._end == self._disk.size(self._fd):
+                return self._digest.hexdigest()
+        return ""
 
     def _before_write(self, end: int) -> None:
         del end

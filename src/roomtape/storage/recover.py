@@ -14,9 +14,10 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ..types import AudioFormat
 from ..types.errors import DamagedFileError, FileError, SuffixError
@@ -54,6 +55,7 @@ class Recovered:
         unchanged: The live file needed nothing: it is as it was.
         aside: Where the live file is now that the finished one took the place of.
         left: The ring, where it could not be removed after all was done.
+        sha256: Of the finished file, in hex.
     """
 
     path: Path
@@ -67,11 +69,28 @@ class Recovered:
     unchanged: bool = False
     aside: Path | None = None
     left: Path | None = None
+    sha256: str = ""
 
     @property
     def missing_s(self) -> float:
         """How much of the file is silence for want of data."""
         return sum(each.end_s - each.start_s for each in self.missing)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report of the finished file, JSON-ready: what of a recording's report is known."""
+        return {
+            "file_path": str(self.path),
+            "format": self.format.value,
+            "sample_rate": self.sample_rate,
+            "duration_s": self.duration_s,
+            "started_at": self.started_at and self.started_at.isoformat(),
+            "skipped_s": self.start_s,
+            "sha256": self.sha256,
+            "recovered": {
+                "missing": [asdict(each) for each in self.missing],
+                "cut_bytes": self.cut_bytes,
+            },
+        }
 
 
 def recover(
@@ -200,6 +219,7 @@ def _recover_ring(
         first_unit=first_unit,
         disk=disk,
         read_back=True,
+        data_bytes=2 * (end_sample - first_sample),
     )
     left = None
     try:
@@ -217,6 +237,7 @@ def _recover_ring(
         started_at=layout.started_at and layout.started_at + timedelta(seconds=start_s),
         missing=_stretches(torn, sink_format.unit_samples, finished.first_sample, rate_hz),
         left=left,
+        sha256=finished.sha256,
     )
 
 
@@ -262,6 +283,7 @@ def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) 
         cut_bytes=repaired.cut_bytes,
         unchanged=not repaired.replaced,
         aside=_aside(fd, source) if repaired.replaced and repaired.path == source else None,
+        sha256=repaired.sha256,
     )
 
 

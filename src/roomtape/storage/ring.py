@@ -121,6 +121,7 @@ class Ring:
             skip_samples=first_sample - first_unit * layout.sink_format.unit_samples,
             first_unit=first_unit,
             disk=self._disk,
+            data_bytes=2 * (self.samples - first_sample),
         )
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1

@@ -47,6 +47,7 @@ class Finished:
         first_sample: Which sample of the recording its first one is (cyclic: not 0).
         file_bytes: Its size.
         moved: What somebody did to its name meanwhile, in words; empty if it is where it should be.
+        sha256: Of the whole file, in hex, where it was computed while it was written; else empty.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Finished:
     first_sample: int
     file_bytes: int
     moved: str = ""
+    sha256: str = ""
 
 
 class Sink(Protocol):

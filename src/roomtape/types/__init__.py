@@ -23,6 +23,7 @@ from .report import (
     Interval,
     IntervalKind,
     RecordingReport,
+    ReportProof,
     SourceReport,
 )
 
@@ -45,5 +46,6 @@ __all__ = [
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "SourceReport",
 ]

@@ -83,6 +83,25 @@ class SourceReport:
 
 
 @dataclass(frozen=True)
+class ReportProof:
+    """What shows that a report is as it was written.
+
+    The canonical form is that of RFC 8785, of the whole report but for this.
+
+    Attributes:
+        report_sha256: The SHA-256 of the canonical form, in hex.
+        algorithm: "Ed25519"; empty if it is not signed.
+        public_key: The signer's, 32 bytes in Base64.
+        signature: Of the canonical form, 64 bytes in Base64.
+    """
+
+    report_sha256: str
+    algorithm: str = ""
+    public_key: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True)
 class RecordingReport:
     """What a recording holds, and what it lacks.
 
@@ -102,6 +121,9 @@ class RecordingReport:
         sources: One entry a participant and stay.
         error: Why the recording ended early; empty if it did not.
         suspended_s: For how long the machine slept meanwhile; nothing of it is in the file.
+        sha256: Of the file as it was when it was finished, in hex; empty where it could not be
+            read (the warnings say why).
+        proof: What seals, and maybe signs, a report that was written beside its file.
     """
 
     file_path: str
@@ -118,6 +140,8 @@ class RecordingReport:
     sources: tuple[SourceReport, ...] = field(default=())
     error: str = ""
     suspended_s: float = 0.0
+    sha256: str = ""
+    proof: ReportProof | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

@@ -1,0 +1,1 @@
+"""What shows that a recording and its report belong together: hashes, signatures, and checking."""
