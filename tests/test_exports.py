@@ -38,19 +38,23 @@ NAMES = [
     "FileAudio",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
     "ReportProof",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "TrackAudio",
     "Verdict",
     "Verification",
+    "g711",
     "mix_files",
     "verify_recording",
 ]
@@ -64,7 +68,8 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    assert sorted(roomtape.rooms.__all__) == ["MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    rooms = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    assert sorted(roomtape.rooms.__all__) == rooms
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
 
@@ -139,6 +144,10 @@ def test_importing_the_package_is_quick():
                 "SOURCE_FAILED": 108,
                 "FILE_MOVED": 109,
                 "SUSPENDED": 110,
+                "TIMESTAMPS": 111,
+                "TRACK_IGNORED": 112,
+                "AUDIO_LEFT_OUT": 113,
+                "PACKETS_DROPPED": 114,
             },
         ),
     ],
@@ -203,4 +212,10 @@ def test_the_fields_of_the_reports():
         "left_out_s",
         "unlisted_s",
         "error",
+        "arrived_s",
+        "after_end_s",
+        "left_out",
+        "samples",
+        "dropped_packets",
+        "stays",
     ]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engine import ChannelEventCallback, RtcEngine
+    from .media.g711 import g711
     from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
     from .media.offline import MixInput, MixResult, mix_files
     from .recording.recorder import AudioRecorder
-    from .recording.source import Source
+    from .recording.sources.playout import PlayoutSource
+    from .recording.sources.source import Source
     from .storage.proof.verify import Verdict, Verification, verify_recording
     from .types import (
         AudioFrame,
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
         ErrorCode,
         Interval,
         IntervalKind,
+        LeftOut,
         RecordingEvent,
         RecordingReport,
         ReportProof,
+        SampleCounts,
         SourceReport,
     )
 
@@ -36,11 +40,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engine": ("ChannelEventCallback", "RtcEngine"),
+    "media.g711": ("g711",),
     "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
     "recording.recorder": ("AudioRecorder",),
-    "recording.source": ("Source",),
     "storage.proof.verify": ("Verdict", "Verification", "verify_recording"),
+    "recording.sources.playout": ("PlayoutSource",),
+    "recording.sources.source": ("Source",),
     "types": (
         "AudioFrame",
         "AudioRecordingCode",
@@ -52,9 +58,11 @@ _HOMES = {
         "ErrorCode",
         "Interval",
         "IntervalKind",
+        "LeftOut",
         "RecordingEvent",
         "RecordingReport",
         "ReportProof",
+        "SampleCounts",
         "SourceReport",
     ),
 }
@@ -88,19 +96,23 @@ __all__ = [
     "FileAudio",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
     "ReportProof",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "TrackAudio",
     "Verdict",
     "Verification",
+    "g711",
     "mix_files",
     "verify_recording",
 ]

@@ -59,7 +59,7 @@ def recover(
     key = None if sign is None else load_private_key(sign)
     with undone_when_told_to_end():
         recovered = recovery.recover(path, output)
-        if (report or key is not None) and not recovered.unchanged:
+        if report or key is not None:
             write_report_file(recovered.path, sealed(recovered.as_dict(), key), Disk())
     for line in _lines(recovered):
         # A name may hold bytes that are no text.

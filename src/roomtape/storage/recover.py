@@ -25,6 +25,7 @@ from .adts import silent_frame
 from .disk import Disk
 from .finishing import write_finished
 from .naming import RING_SUFFIX, lock, rings_beside
+from .proof.hashing import sha256_of
 from .recover_live import Repaired, repair_aac, repair_wav
 from .ring import read_slots, written_slots
 from .ring_head import RING_HEADER_BYTES, RingLayout, is_ring, layouts
@@ -123,10 +124,14 @@ def recover(
                 return _recover_ring(fd, source, layout, target, disk)
             if source.suffix.lower() == ".wav":
                 _check_suffix(target, AudioFormat.WAV)
-                return _told(fd, source, repair_wav(fd, source, target, disk), AudioFormat.WAV)
+                return _told(
+                    fd, source, repair_wav(fd, source, target, disk), AudioFormat.WAV, disk
+                )
             if source.suffix.lower() == ".aac":
                 _check_suffix(target, AudioFormat.AAC)
-                return _told(fd, source, repair_aac(fd, source, target, disk), AudioFormat.AAC)
+                return _told(
+                    fd, source, repair_aac(fd, source, target, disk), AudioFormat.AAC, disk
+                )
     except OSError as error:
         raise FileError(f"{source}: cannot be recovered: {_in_words(error, source)}") from None
     raise DamagedFileError(
@@ -274,7 +279,9 @@ def _stretches(
     )
 
 
-def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) -> Recovered:
+def _told(
+    fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat, disk: Disk
+) -> Recovered:
     return Recovered(
         path=repaired.path,
         format=audio_format,
@@ -283,7 +290,7 @@ def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) 
         cut_bytes=repaired.cut_bytes,
         unchanged=not repaired.replaced,
         aside=_aside(fd, source) if repaired.replaced and repaired.path == source else None,
-        sha256=repaired.sha256,
+        sha256=repaired.sha256 or sha256_of(fd, disk),
     )
 
 

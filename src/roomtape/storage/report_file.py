@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 from .disk import Disk
 from .finishing import new_file
+from .naming import create_part
 from .proof.canonical import escaped
+from .proof.seal import sealed
+
+_MOST_BYTES = 64 << 20
 
 
 def report_path(recording: Path) -> Path:
@@ -17,14 +22,55 @@ def report_path(recording: Path) -> Path:
 
 
 def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Path:
-    """Write ``report`` as JSON; an older report is moved aside.
+    """Write ``report`` as JSON, sealed if it is not yet; an older report is moved aside.
 
     Raises:
         OSError: It cannot be written. Nothing is left behind then.
     """
     path = report_path(recording)
-    # A name may hold bytes that are no text.
-    data = escaped(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+    data = _json(report if report.get("proof") else sealed(report, None))
     with new_file(path, disk) as fd:
-        disk.write_at(fd, data.encode(), 0)
+        disk.write_at(fd, data, 0)
     return path
+
+
+def read_report_file(recording: Path, disk: Disk) -> dict[str, Any] | None:
+    """The report beside ``recording``; None where there is none that can be read."""
+    try:
+        fd = disk.open_existing(report_path(recording))
+    except OSError:
+        return None
+    try:
+        report = json.loads(disk.read_at(fd, _MOST_BYTES, 0))
+    except (OSError, ValueError):
+        return None
+    finally:
+        disk.close(fd)
+    return report if isinstance(report, dict) else None
+
+
+def replace_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> None:
+    """Put ``report``, sealed anew, in the place of an older one, at once.
+
+    Raises:
+        OSError: It cannot be written. The older one is as it was.
+    """
+    path = report_path(recording)
+    data = _json(sealed(report, None))
+    fd, part = create_part(path, disk)
+    try:
+        disk.write_at(fd, data, 0)
+        disk.sync(fd)
+        disk.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.remove(part)
+        raise
+    finally:
+        disk.close(fd)
+    disk.sync_directory(path.parent)
+
+
+def _json(report: dict[str, Any]) -> bytes:
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    return (escaped(text) + "\n").encode()  # a name may hold bytes that are no text

@@ -22,8 +22,10 @@ from .contract import (
 from .report import (
     Interval,
     IntervalKind,
+    LeftOut,
     RecordingReport,
     ReportProof,
+    SampleCounts,
     SourceReport,
 )
 
@@ -43,9 +45,11 @@ __all__ = [
     "FrameOrigin",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
     "ReportProof",
+    "SampleCounts",
     "SourceReport",
 ]
