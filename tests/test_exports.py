@@ -40,6 +40,7 @@ NAMES = [
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "Mark",
     "MixInput",
     "MixResult",
     "PlayoutSource",
@@ -193,6 +194,7 @@ def test_the_fields_of_the_reports():
         "suspended_s",
         "sha256",
         "proof",
+        "marks",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

@@ -84,7 +84,7 @@ def record(
 ) -> int:
     """Join a room and record it until Ctrl-C, SIGTERM or --duration.
 
-    However it ends, the file is finished.
+    However it ends, the file is finished. The key m marks a moment, in the report and in a WAV.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -176,6 +176,8 @@ async def _record(
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..engine import RtcEngine  # noqa: PLC0415
+    from .running.keys import listening  # noqa: PLC0415
+    from .running.marking import Marker  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
     over = asyncio.Event()
@@ -190,7 +192,8 @@ async def _record(
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        await teller.until(over, duration, engine)
+        with listening({"m": Marker(engine, teller).mark}):
+            await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
         report = engine.last_recording_report

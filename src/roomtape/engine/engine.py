@@ -29,7 +29,14 @@ from ..types import (
     RecordingReport,
 )
 from ..types.clock import SYSTEM_CLOCK, Clock
-from ..types.errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
+from ..types.errors import (
+    ConfigurationError,
+    FileError,
+    OpenFileError,
+    RoomtapeError,
+    StateError,
+    SuffixError,
+)
 from .callback import ChannelEventCallback
 from .stay import Stay
 
@@ -191,6 +198,26 @@ class RtcEngine:
             if self._recorder is None:
                 return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
             return await self._finish_recording()
+
+    async def mark_audio_recording(self, label: str, at: float | None = None) -> ErrorCode:
+        """Give a moment of the running recording a name: see :meth:`~roomtape.AudioRecorder.mark`.
+        Waits for no other call of the engine.
+
+        Returns:
+            OK; INVALID_STATE if nothing is recorded, after a thousand marks, and after release;
+            ROOM_NOT_JOINED; INVALID_PARAM for a label or a moment that is none.
+        """
+        if not self._released and not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        if self._recorder is None:
+            return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
+        try:
+            self._recorder.mark(label, at)
+        except StateError as error:
+            return self._refuse(ErrorCode.INVALID_STATE, str(error))
+        except ValueError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        return ErrorCode.OK
 
     @property
     def last_recording_report(self) -> RecordingReport | None:

@@ -37,6 +37,7 @@ from ..types import (
     AudioRecordingPosition,
     AudioRecordingQuality,
     AudioRecordingWarning,
+    Mark,
     RecordingReport,
 )
 from ..types.clock import SYSTEM_CLOCK, Clock
@@ -374,6 +375,25 @@ class AudioRecorder:
         assert run is not None
         if self._life.state is RecorderState.RECORDING:  # else it is ending, and hears nobody
             source.enter(self._session, start_ns=run.start_ns)
+
+    def mark(self, label: str, at: float | None = None) -> Mark:
+        """Give a moment a name: in the report, and in a WAV file as a cue point.
+
+        Args:
+            label: At most 200 characters.
+            at: Seconds from START (:attr:`duration_s`), up to now; None is now.
+
+        Returns:
+            The moment, to the sample.
+
+        Raises:
+            ValueError: The label or the moment is none.
+            StateError: Nothing is being recorded, or there are a thousand marks already.
+        """
+        run = self._run
+        if run is None or self._life.state is not RecorderState.RECORDING:
+            raise StateError("nothing is being recorded that could be marked")
+        return run.marks.add(label, at, run.now_ns)
 
     def _stop_pulling(self) -> None:
         for task in tuple(self._pulls):

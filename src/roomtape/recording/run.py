@@ -35,6 +35,7 @@ from .events import EventFeed
 from .health import Warnings
 from .life import Life, RecorderState
 from .loop_end import LoopEnd
+from .marks import Marks
 from .process_end import running
 from .pump import Line, Pump
 from .report import make_report
@@ -106,6 +107,8 @@ class Run:
         """When it began, on the clock."""
         self._started_at = clock.utc()
         self._ended_ns = 0  # from the start
+        self.marks = Marks(config.sample_rate)
+        """What was marked so far."""
         self.error = ""
         """Why it was broken off; empty if it was not."""
         self.report: RecordingReport | None = None
@@ -199,6 +202,7 @@ class Run:
             warnings=self._events.warnings,
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
+            marks=self.marks.all(),
         )
         if self._writer.outcome.done():  # not on a disk that hangs
             report = self._hashed(report)
@@ -211,7 +215,7 @@ class Run:
             self._tell_end(report, moved)
 
     def _finish_file(self) -> Finished | None:
-        outcome = self._writer.finish()
+        outcome = self._writer.finish(self.marks.all())
         # A cyclic recording is copied to its file, and a memory card may take its time for that.
         copied = self._output.encoder.bytes_per_s * int(self._config.cycle_time)
         most_s = _HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S

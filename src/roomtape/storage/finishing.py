@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..types import AudioFormat
+from ..types import AudioFormat, Mark
 from .disk import Disk
 from .naming import create_part, put_in_place
+from .notes.cues import cue_chunks
 from .proof.hashing import Digest, hashing
 from .read_back import check_written
 from .sink import Finished, SinkFormat
-from .wav import HEADER_BYTES, wav_header
+from .wav import wav_header
 
 _AT_ONCE = 1 << 18  # larger pieces leave the cache between reading and writing
 
@@ -28,6 +29,7 @@ def write_finished(
     disk: Disk,
     read_back: bool = False,
     data_bytes: int | None = None,
+    marks: Sequence[Mark] = (),
 ) -> Finished:
     """Write ``units`` to a file that appears at ``path`` complete, or not at all.
 
@@ -42,6 +44,7 @@ def write_finished(
         read_back: Read it from the disk before it appears, since what it is made from will go.
         data_bytes: How long the samples of a WAV will be: its header comes first, so it must be
             known for the SHA-256 to be computed on the way. None wants none.
+        marks: On the file's clock; they stand behind the samples of a WAV.
 
     Raises:
         OSError: Nothing has changed at ``path`` then, and the half-written file is gone.
@@ -59,11 +62,18 @@ def write_finished(
             yield piece
             count, last_bytes = count + 1, len(unit)
 
-    expected = wav_header(sink_format.rate_hz, data_bytes or 0) if wav else b""
+    chunks = cue_chunks(marks) if wav else b""
+
+    def header_of(length: int) -> bytes:
+        return wav_header(sink_format.rate_hz, length, behind_bytes=len(chunks)) if wav else b""
+
+    expected = header_of(data_bytes or 0)
     with hashing(data_bytes is not None) as digest, new_file(path, disk) as fd:
         digest.add(expected)
-        end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk, digest)
-        header = wav_header(sink_format.rate_hz, end - HEADER_BYTES) if wav else b""
+        end = _write_all(fd, cut(), len(expected), disk, digest)
+        header = header_of(end - len(expected))
+        if chunks:
+            end = _write_all(fd, [chunks], end, disk, digest)
         disk.write_at(fd, header, 0)
         if read_back:
             check_written(fd, header, end, crc, disk)

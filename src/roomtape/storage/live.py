@@ -14,16 +14,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..types import Mark
 from .adts import with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
+from .notes.cues import cue_chunks, within
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 1 << 20
 AHEAD_S = 20
@@ -45,6 +51,7 @@ class _LiveFile(ABC):
         self._aside: Path | None = None  # what stood at the target
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
+        self._behind_bytes = 0  # what stands behind that
         try:
             lock(self._fd)
             self._begin()
@@ -73,20 +80,24 @@ class _LiveFile(ABC):
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def finish(self) -> Finished:
+    def finish(self, marks: Sequence[Mark] = ()) -> Finished:
         self._disk.truncate(self._fd, self._end)
         self.sync()
         self._close_header()
+        self._append(marks)
         named = self._named()
         if named is None:
             self._write_again()
         sha256 = self._sha256()
         self._disk.close(self._taken_fd())
+        return self._finished(named, sha256)
+
+    def _finished(self, named: Path | None, sha256: str) -> Finished:
         return Finished(
             named or self.path,
             self.samples,
             0,
-            self._end,
+            self._end + self._behind_bytes,
             moved=_moved(self.path, named),
             sha256=sha256,
         )
@@ -110,14 +121,7 @@ class _LiveFile(ABC):
         sha256 = self._sha256()
         with contextlib.suppress(Exception):
             self._disk.close(self._taken_fd())
-        return Finished(
-            named or self.path,
-            self.samples,
-            0,
-            self._end,
-            moved=_moved(self.path, named),
-            sha256=sha256,
-        )
+        return self._finished(named, sha256)
 
     def discard(self) -> None:
         fd = self._taken_fd()
@@ -154,9 +158,10 @@ class _LiveFile(ABC):
         Raises:
             OSError: It cannot be written.
         """
+        end = self._end + self._behind_bytes
         with new_file(self.path, self._disk) as copy:
-            for start in range(0, self._end, _AT_ONCE):
-                count = min(_AT_ONCE, self._end - start)
+            for start in range(0, end, _AT_ONCE):
+                count = min(_AT_ONCE, end - start)
                 self._disk.write_at(copy, self._disk.read_at(self._fd, count, start), start)
 
     def _keep_whole(self, units: list[bytes]) -> None:
@@ -186,6 +191,10 @@ class _LiveFile(ABC):
     @abstractmethod
     def _close_header(self) -> None: ...
 
+    @abstractmethod
+    def _append(self, marks: Sequence[Mark]) -> None:
+        """Put marks behind the samples of a file that is complete."""
+
 
 def _moved(path: Path, named: Path | None) -> str:
     if named == path:
@@ -205,8 +214,8 @@ class LiveWav(_LiveFile):
         self._declared = 0
         self._declare(self._ahead_bytes)
 
-    def _declare(self, data_bytes: int) -> None:
-        header = wav_header(self._format.rate_hz, data_bytes)
+    def _declare(self, data_bytes: int, behind_bytes: int = 0) -> None:
+        header = wav_header(self._format.rate_hz, data_bytes, behind_bytes=behind_bytes)
         self._disk.write_at(self._fd, header, 0)
         self._declared = data_bytes
 
@@ -227,6 +236,24 @@ class LiveWav(_LiveFile):
     def _close_header(self) -> None:
         self._declare(self._end - HEADER_BYTES)
         self._disk.sync(self._fd)
+
+    def _append(self, marks: Sequence[Mark]) -> None:
+        chunks = cue_chunks(within(marks, 0, self.samples, self._format.rate_hz))
+        if not chunks:
+            return
+        data_bytes = self._end - HEADER_BYTES
+        try:  # whatever ends this leaves a file that is complete without them
+            self._disk.write_at(self._fd, chunks, self._end)
+            self._disk.sync(self._fd)
+            self._declare(data_bytes, len(chunks))
+            self._disk.sync(self._fd)
+        except OSError as error:
+            logger.warning("the marks of %s are in its report only: %s", self.path, error)
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self._fd, self._end)
+                self._close_header()
+        else:
+            self._behind_bytes = len(chunks)
 
 
 class LiveAdts(_LiveFile):
@@ -264,3 +291,6 @@ class LiveAdts(_LiveFile):
 
     def _close_header(self) -> None:
         pass
+
+    def _append(self, marks: Sequence[Mark]) -> None:
+        del marks  # ADTS has no place for them: they are in the report

@@ -18,8 +18,9 @@ from .chunks import chunk_bytes
 from .disk import Disk
 from .finishing import new_file
 from .live import AHEAD_S
+from .notes.cues import cues_at_end
 from .read_back import check_written
-from .wav import HEADER_BYTES, OurHeader, our_header, wav_header
+from .wav import HEADER_BYTES, OurHeader, declared_bytes, our_header, wav_header
 
 _PIECE = 1 << 20
 _NOTHING = bytes(_PIECE)
@@ -62,6 +63,8 @@ def repair_wav(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
     data_bytes = _closed_bytes(fd, head, header, size, disk)
     closed = data_bytes is not None
     if data_bytes is None:
+        # Where a bad disk has turned a size, marks are no samples all the same.
+        there -= cues_at_end(lambda at, count: disk.read_at(fd, count, at), size)
         _check_live(header, there, source)
         data_bytes = there // header.frame_bytes * header.frame_bytes
     if data_bytes == 0:
@@ -83,13 +86,14 @@ def repair_wav(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
 def _closed_bytes(fd: int, head: bytes, header: OurHeader, size: int, disk: Disk) -> int | None:
     """How many bytes of samples a file has that was finished; None for one that was not.
 
-    What stands behind the samples of a finished file is not ours: an editor put it there.
+    What stands behind the samples of a finished file is chunks of marks, or not ours: an editor put
+    it there.
     """
     there, declared = size - HEADER_BYTES, header.declared_bytes
     if declared is not None:
         return declared if declared <= there else None
-    # An editor that appends something corrects one of the sizes.
-    data_bytes = int.from_bytes(head[-4:], "little")
+    # Our own marks, or what an editor has appended, correct one of the sizes.
+    data_bytes = declared_bytes(head)
     end = HEADER_BYTES + data_bytes
     behind = size - end
     if behind <= 0:

@@ -20,12 +20,14 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..types import Mark
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
+from .notes.cues import within
 from .ring_head import RING_HEADER_BYTES, SLOT_HEAD_BYTES, RingLayout
 from .sink import Finished, SinkFormat
 
@@ -110,7 +112,7 @@ class Ring:
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def finish(self) -> Finished:
+    def finish(self, marks: Sequence[Mark] = ()) -> Finished:
         layout = self._layout
         first_sample = max(0, self.samples - layout.window_samples)
         first_unit = first_sample // layout.sink_format.unit_samples
@@ -122,6 +124,7 @@ class Ring:
             first_unit=first_unit,
             disk=self._disk,
             data_bytes=2 * (self.samples - first_sample),
+            marks=within(marks, first_sample, layout.window_samples, layout.sink_format.rate_hz),
         )
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1

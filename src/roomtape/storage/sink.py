@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from ..types import AudioFormat
+from ..types import AudioFormat, Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,9 @@ class Sink(Protocol):
         """Have what was written survive a power cut."""
         ...
 
-    def finish(self) -> Finished:
-        """Make the file complete, and put it in its place. A live file that was renamed meanwhile
+    def finish(self, marks: Sequence[Mark] = ()) -> Finished:
+        """Make the file complete, and put it in its place. The marks, on the recording's clock, go
+        into a WAV file. A live file that was renamed meanwhile
         is told of at its new name; one that was removed is written again."""
         ...
 

@@ -146,6 +146,21 @@ class SourceReport:
     stays: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that somebody gave a name.
+
+    Attributes:
+        at_s: Seconds from sample 0 of the file (or of the recording, as long as it runs).
+        sample: The same in samples, exactly.
+        label: Its name, at most 200 characters.
+    """
+
+    at_s: float
+    sample: int
+    label: str
+
+
 @dataclass(frozen=True)
 class ReportProof:
     """What shows that a report is as it was written.
@@ -189,6 +204,7 @@ class RecordingReport:
         sha256: Of the file as it was when it was finished, in hex; empty where it could not be
             read (the warnings say why).
         proof: What seals, and maybe signs, a report that was written beside its file.
+        marks: The moments in the file that were given a name, in their order.
     """
 
     file_path: str
@@ -207,6 +223,7 @@ class RecordingReport:
     suspended_s: float = 0.0
     sha256: str = ""
     proof: ReportProof | None = None
+    marks: tuple[Mark, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""
