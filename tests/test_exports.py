@@ -56,8 +56,10 @@ NAMES = [
     "Verdict",
     "Verification",
     "g711",
+    "make_vcon",
     "mix_files",
     "verify_recording",
+    "write_vcon",
 ]
 
 

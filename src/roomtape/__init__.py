@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .analysis.vcon import make_vcon, write_vcon
     from .engine import ChannelEventCallback, RtcEngine
     from .media.g711 import g711
     from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "analysis.vcon": ("make_vcon", "write_vcon"),
     "engine": ("ChannelEventCallback", "RtcEngine"),
     "media.g711": ("g711",),
     "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
@@ -116,6 +118,8 @@ __all__ = [
     "Verdict",
     "Verification",
     "g711",
+    "make_vcon",
     "mix_files",
     "verify_recording",
+    "write_vcon",
 ]

@@ -18,7 +18,8 @@ from typing import Annotated
 import typer
 
 from ..types.errors import ConfigurationError, RoomtapeError
-from . import demo, inspect, mix, record, recover, serve, token, verify, worker
+from . import demo, inspect, mix, record, recover, serve, token, worker
+from .finished import export, verify
 
 app = typer.Typer(
     help="Records what a real-time audio room hears.",
@@ -32,6 +33,7 @@ app.command()(token.token)
 app.command()(inspect.inspect)
 app.command()(recover.recover)
 app.command()(verify.verify)
+app.command()(export.export)
 app.command()(record.record)
 app.command()(mix.mix)
 app.command()(worker.worker)

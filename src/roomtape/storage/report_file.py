@@ -34,6 +34,37 @@ def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Pa
     return path
 
 
+def read_report(path: Path) -> dict[str, Any]:
+    """What a report says that anybody may have written.
+
+    Args:
+        path: Of the report itself.
+
+    Raises:
+        ValueError: It is none.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError("it is too large for a report")
+    try:
+        said = json.loads(data, object_pairs_hook=_once_each)
+    except ValueError as error:
+        raise ValueError(f"it is no JSON: {error}") from None
+    if not isinstance(said, dict):
+        raise ValueError("it is no JSON object")
+    return said
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two values of one name, whoever reads it could take either."""
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return names
+
+
 def read_report_file(recording: Path, disk: Disk) -> dict[str, Any] | None:
     """The report beside ``recording``; None where there is none that can be read."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,12 +11,10 @@ from typing import Any
 
 from ...types.errors import FileError
 from ..disk import Disk
-from ..report_file import report_path
+from ..report_file import read_report, report_path
 from .hashing import sha256_of
 from .keys import fingerprint, load_public_key, raw_public_key
 from .seal import Seal, check_seal
-
-_MOST_REPORT_BYTES = 1 << 28
 
 
 class Verdict(enum.StrEnum):
@@ -106,7 +103,7 @@ def verify_recording(
             Verdict.NO_REPORT, f"there is no report at {beside}: record with report=True (--report)"
         )
     try:
-        said = _read_report(beside)
+        said = read_report(beside)
         expected = said.get("sha256")
         if not isinstance(expected, str) or not expected:
             raise ValueError("it has no SHA-256 of the file")
@@ -156,28 +153,6 @@ def _judged(found: Seal | None, fits: bool) -> tuple[Verdict, str]:
         return Verdict.FILE_CHANGED, "the file was changed; the report's own checksum is right"
     by = fingerprint(found.signer)
     return Verdict.FILE_CHANGED, f"the file was changed; its report is as key {by} signed it"
-
-
-def _read_report(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        data = file.read(_MOST_REPORT_BYTES + 1)
-    if len(data) > _MOST_REPORT_BYTES:
-        raise ValueError("it is too large for a report")
-    try:
-        said = json.loads(data, object_pairs_hook=_once_each)
-    except ValueError as error:
-        raise ValueError(f"it is no JSON: {error}") from None
-    if not isinstance(said, dict):
-        raise ValueError("it is no JSON object")
-    return said
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two values of one name, whoever reads it could take either."""
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise ValueError("a name stands in it twice")
-    return names
 
 
 def _sha256(file: Path, on_progress: Callable[[int], None] | None) -> str:

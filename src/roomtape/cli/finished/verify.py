@@ -28,7 +28,7 @@ def verify(
     And by whom the report is signed; if they do not, which of the two was changed, where that can
     be known. Exit codes: 0 they do, 1 they do not.
     """
-    from ..storage.proof.verify import verify_recording  # noqa: PLC0415 (quick --help)
+    from ...storage.proof.verify import verify_recording  # noqa: PLC0415 (quick --help)
 
     found = verify_recording(file, report=report, key=key)
     broken_off = f" (the recording was broken off: {found.error})" if found.error else ""
