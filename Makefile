@@ -15,6 +15,9 @@ OUTSIDE := realtime or root or browser
 SIDE_BY_SIDE := 5
 PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
 
+# Each worker would compile all tests anew, and each program that they start all of the package.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check lint format bench soak clean
 
 demo: $(READY)
