@@ -6,14 +6,22 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration, Verdict, verify_recording
+from roomtape import (
+    AudioRecorder,
+    AudioRecordingConfiguration,
+    ErrorCode,
+    Verdict,
+    verify_recording,
+)
 from roomtape.storage.disk import Disk
+from roomtape.storage.proof.hashing import hashing
 from roomtape.storage.proof.keys import load_public_key
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode
@@ -22,6 +30,7 @@ from roomtape.types.errors import ConfigurationError, FileError
 from support.damage import names_in
 from support.faulty_disk import Fault, FaultyDisk
 from support.keys import write_keys
+from support.scripted_call import joined_call
 from support.scripted_recording import record_scripted
 from support.signals import noise
 
@@ -298,3 +307,42 @@ async def test_a_live_file_that_others_write_into_does_not_fit(tmp_path: Path):
             file.seek(500)
             file.write(b"forged")
     assert verify_recording(path).verdict is Verdict.FILE_CHANGED
+
+
+async def test_the_engine_refuses_a_bad_key_and_records_on(tmp_path: Path):
+    private, public = write_keys(tmp_path)
+    path, other = tmp_path / "a.wav", tmp_path / "b.wav"
+    async with joined_call() as call:
+        engine = call.engine
+        config = AudioRecordingConfiguration(path, sign=private)
+        assert await engine.start_audio_recording_with_config(config) is ErrorCode.OK
+        await call.clock.advance(1)
+        config = AudioRecordingConfiguration(other, sign=public)
+        assert await engine.start_audio_recording_with_config(config) is ErrorCode.INVALID_PARAM
+        assert "not a private key in PEM" in engine.last_error
+        assert names_in(tmp_path) == {"a.wav", "key.pem", "key.pub.pem"}
+        await call.clock.advance(1)
+        assert await engine.stop_audio_recording() is ErrorCode.OK
+        assert call.ear.codes == [AudioRecordingCode.START, AudioRecordingCode.FINISH]
+        report = engine.last_recording_report
+    assert report is not None
+    assert report.duration_s == 2
+    assert verify_recording(path, key=public).ok
+
+
+async def test_without_a_thread_to_hash_on_the_hash_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    path = tmp_path / "a.wav"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with hashing(True) as hashed:
+            for piece in (b"a" * 1000, b"b"):
+                hashed.add(piece)
+            assert hashed.hexdigest() == hashlib.sha256(b"a" * 1000 + b"b").hexdigest()
+    outcome = await record_scripted(path, cycle_time=10)
+    assert outcome.report is not None
+    assert outcome.report.sha256 == digest(path)

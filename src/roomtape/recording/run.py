@@ -46,6 +46,7 @@ from .sources.participant import Participant
 logger = logging.getLogger(__name__)
 
 _HUNG_DISK_S = 60.0
+_MOST_HASH_S = 30.0
 _SLOWEST_BYTES_PER_S = 1 << 20
 
 T = TypeVar("T")
@@ -244,7 +245,7 @@ class Run:
                 self._disk.close(fd)
 
         try:
-            return dataclasses.replace(report, sha256=self._in_time(work, "roomtape-hash"))
+            return dataclasses.replace(report, sha256=self._in_time(work, _MOST_HASH_S))
         except Exception as error:
             wanted.clear()
             words = f"{self._ended_ns / NS_PER_S:.1f} s: the SHA-256 is missing: {in_words(error)}"
@@ -258,13 +259,13 @@ class Run:
 
         try:
             report = dataclasses.replace(report, proof=seal(report.as_dict(), self._signer))
-            self._in_time(work, "roomtape-report")
+            self._in_time(work, _HUNG_DISK_S)
         except Exception as error:
             path = self._config.path
             logger.warning("the report of %s cannot be written: %s", path, in_words(error))
         return report
 
-    def _in_time(self, work: Callable[[], T], name: str) -> T:
+    def _in_time(self, work: Callable[[], T], most_s: float) -> T:
         """What ``work`` returns or raises; a disk that hangs in it keeps nobody from the last
         event.
 
@@ -281,11 +282,11 @@ class Run:
             except BaseException as error:
                 done.set_exception(error)
 
-        threading.Thread(target=run, name=name, daemon=True).start()
+        threading.Thread(target=run, name="roomtape-report", daemon=True).start()
         try:
-            return done.result(_HUNG_DISK_S)
+            return done.result(most_s)
         except TimeoutError:
-            raise TimeoutError(f"the disk has not answered for {_HUNG_DISK_S:.0f} s") from None
+            raise TimeoutError(f"the disk has taken more than {most_s:.0f} s") from None
 
     # -- what is told, on the event loop's thread ------------------------------------------------
 

@@ -79,7 +79,6 @@ def sha256_of(
     disk: Disk,
     *,
     go_on: Callable[[], bool] = lambda: True,
-    on_progress: Callable[[int], None] | None = None,
 ) -> str:
     """The SHA-256 of a file, in hex, as it is on the disk now.
 
@@ -87,7 +86,6 @@ def sha256_of(
         fd: The file, open for reading.
         disk: Where it is.
         go_on: Asked before each megabyte.
-        on_progress: Told how many bytes were read.
 
     Raises:
         OSError: It cannot be read.
@@ -98,8 +96,6 @@ def sha256_of(
         piece = disk.read_at(fd, _PIECE, offset)
         digest.update(piece)
         offset += len(piece)
-        if on_progress is not None:
-            on_progress(offset)
         if len(piece) < _PIECE:
             return digest.hexdigest()
     raise InterruptedError("it took too long to read the file")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,6 @@ def verify_recording(
     *,
     report: str | os.PathLike[str] | None = None,
     key: str | os.PathLike[str] | None = None,
-    on_progress: Callable[[int], None] | None = None,
 ) -> Verification:
     """Say whether a recording and its report belong together. Nothing is changed.
 
@@ -83,7 +81,6 @@ def verify_recording(
         report: Its report; beside it (``call.wav.json``) if left out.
         key: The public key (Ed25519, PEM file) that must have signed; anybody's will do if left
             out, nobody's too.
-        on_progress: Told how many bytes of the recording were read.
 
     Raises:
         FileError: The recording cannot be read.
@@ -111,7 +108,7 @@ def verify_recording(
     except (OSError, ValueError, RecursionError) as error:
         words = (getattr(error, "strerror", None) or str(error)).lower()
         return told(Verdict.DAMAGED_REPORT, f"the report {beside} tells nothing: {words}")
-    actual = _sha256(file, on_progress)
+    actual = _sha256(file)
     broken_off = said.get("error")
     facts = {
         "sha256": actual,
@@ -155,11 +152,11 @@ def _judged(found: Seal | None, fits: bool) -> tuple[Verdict, str]:
     return Verdict.FILE_CHANGED, f"the file was changed; its report is as key {by} signed it"
 
 
-def _sha256(file: Path, on_progress: Callable[[int], None] | None) -> str:
+def _sha256(file: Path) -> str:
     try:
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return sha256_of(fd, Disk(), on_progress=on_progress)
+            return sha256_of(fd, Disk())
         finally:
             os.close(fd)
     except OSError as error:
