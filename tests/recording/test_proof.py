@@ -112,6 +112,31 @@ async def test_a_recording_that_a_full_disk_breaks_off_fits_its_report(
         assert outcome.report.sha256 == digest(outcome.report.file_path)
 
 
+async def test_half_a_frame_that_cannot_be_cut_off_belongs_to_the_file_and_its_hash(
+    tmp_path: Path,
+):
+    class Torn(Disk):
+        """A write fails half-way, and nothing can be cut off any more."""
+
+        torn = False
+
+        def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+            if name == "write" and args[2] > 5000:
+                if not self.torn:
+                    self.torn = True
+                    return function(args[0], args[1][: len(args[1]) // 2 + 1], args[2])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if name == "truncate" and self.torn:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return function(*args)
+
+    outcome = await record_scripted(tmp_path / "a.aac", disk=Torn())
+    assert outcome.report is not None
+    assert outcome.report.error
+    assert (tmp_path / "a.aac").stat().st_size > outcome.report.bytes_written
+    assert outcome.report.sha256 == digest(tmp_path / "a.aac")
+
+
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 @pytest.mark.parametrize("what", ["renamed", "removed"])
 async def test_a_file_that_somebody_moves_meanwhile_fits_its_report(
