@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration
+from roomtape import AudioRecorder, AudioRecordingConfiguration, verify_recording
 from roomtape.analysis.plot import plot_file
 from roomtape.types.clock import ScriptedClock
 from support.cues import read_cues_libsndfile
+from support.keys import write_keys
 from support.program import Cli, roomtape_environment
 from support.serving import serving
 
@@ -26,12 +27,13 @@ from support.serving import serving
 @pytest.mark.network
 def test_the_key_m_marks_the_moment(tmp_path: Path):
     path = tmp_path / "a.wav"
+    private, public = write_keys(tmp_path)
     ours, theirs = pty.openpty()
     with serving() as (_, url):
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{url}/marks"),
-                *("-o", str(path), "--json"),
+                *("-o", str(path), "--json", "--sign", str(private)),
             ],
             stdin=theirs,
             stdout=subprocess.PIPE,
@@ -61,6 +63,7 @@ def test_the_key_m_marks_the_moment(tmp_path: Path):
     assert read_cues_libsndfile(path) == [
         (each["sample"], each["label"]) for each in report["marks"]
     ]
+    assert verify_recording(path, key=public).ok
 
 
 async def marked(path: Path, labels: int) -> None:

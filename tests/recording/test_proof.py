@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import json
@@ -20,15 +21,16 @@ from roomtape import (
     Verdict,
     verify_recording,
 )
+from roomtape.recording import run
 from roomtape.storage.disk import Disk
 from roomtape.storage.proof.hashing import hashing
 from roomtape.storage.proof.keys import load_public_key
 from roomtape.storage.recover import recover
-from roomtape.types import AudioRecordingCode
+from roomtape.types import AudioRecordingCode, RecordingEvent
 from roomtape.types.clock import ScriptedClock
 from roomtape.types.errors import ConfigurationError, FileError
 from support.damage import names_in
-from support.faulty_disk import Fault, FaultyDisk
+from support.faulty_disk import Fault, FaultyDisk, HangingDisk
 from support.keys import write_keys
 from support.scripted_call import joined_call
 from support.scripted_recording import record_scripted
@@ -371,3 +373,25 @@ async def test_without_a_thread_to_hash_on_the_hash_is_the_same(
     outcome = await record_scripted(path, cycle_time=10)
     assert outcome.report is not None
     assert outcome.report.sha256 == digest(path)
+
+
+@pytest.mark.realtime
+async def test_a_disk_that_hangs_at_the_hash_keeps_nobody_from_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run, "_MOST_HASH_S", 0.2)
+    disk, events = HangingDisk("read"), list[RecordingEvent]()
+    config = AudioRecordingConfiguration(tmp_path / "a.wav")
+    try:
+        async with asyncio.timeout(120):
+            async with AudioRecorder(config, on_event=events.append, disk=disk) as recorder:
+                await asyncio.sleep(0.3)
+                disk.hang()
+        assert disk.waiting.is_set()
+    finally:
+        disk.release()
+    assert [each.code for each in events] == [AudioRecordingCode.START, AudioRecordingCode.FINISH]
+    report = recorder.report
+    assert report is not None
+    assert (report.sha256, report.error) == ("", "")
+    assert "the SHA-256 is missing: the disk has taken more than" in report.warnings[-1]

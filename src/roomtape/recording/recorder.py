@@ -377,14 +377,11 @@ class AudioRecorder:
             source.enter(self._session, start_ns=run.start_ns)
 
     def mark(self, label: str, at: float | None = None) -> Mark:
-        """Give a moment a name: in the report, and in a WAV file as a cue point.
+        """Give a moment a name: in the report, and in a WAV file as a cue point. Returns it.
 
         Args:
             label: At most 200 characters.
             at: Seconds from START (:attr:`duration_s`), up to now; None is now.
-
-        Returns:
-            The moment, to the sample.
 
         Raises:
             ValueError: The label or the moment is none.
