@@ -236,16 +236,21 @@ async def everything(me: Hostile, seconds: float) -> None:
     turn_s = min(5.0, seconds / 2)
     bursts = asyncio.create_task(states(me, seconds))
     by_calling = random.random() < 0.5  # of many, half are at the one and half at the other
-    while (left_s := end - asyncio.get_running_loop().time()) > 0.1:
-        for_s = min(turn_s, left_s)
-        if by_calling:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(for_s + 5.0):  # the victim lets it wait
-                    await flood(me, for_s)
-        else:
-            await asyncio.gather(candidates(me, for_s), offers(me, for_s), sections(me, for_s))
-        by_calling = not by_calling
-    await bursts
+    try:
+        while (left_s := end - asyncio.get_running_loop().time()) > 0.1:
+            for_s = min(turn_s, left_s)
+            if by_calling:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(for_s + 5.0):  # the victim lets it wait
+                        await flood(me, for_s)
+            else:
+                await asyncio.gather(candidates(me, for_s), offers(me, for_s), sections(me, for_s))
+            by_calling = not by_calling
+        await bursts
+    finally:
+        bursts.cancel()
+        await asyncio.wait([bursts])
+        bursts.cancelled() or bursts.exception()
 
 
 ATTACKS: dict[str, Callable[[Hostile, float], Awaitable[None]]] = {
@@ -258,15 +263,24 @@ ATTACKS: dict[str, Callable[[Hostile, float], Awaitable[None]]] = {
 
 
 async def attack(url: str, channel: str, victim: str, name: str, seconds: float) -> None:
+    """For so long; who is cut off, or too slow to answer a ping for all it does, comes again."""
+    end = asyncio.get_running_loop().time() + seconds
+    while (left_s := end - asyncio.get_running_loop().time()) > min(1.0, seconds / 2):
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            await visit(url, channel, victim, name, left_s)
+
+
+async def visit(url: str, channel: str, victim: str, name: str, seconds: float) -> None:
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/ws", max_msg_size=0) as ws:
         uid = f"{name}-{secrets.token_hex(3)}"
         await ws.send_json({"type": "join", "room": channel, "uid": uid, "session": uid})
         assert (await ws.receive_json())["type"] == "welcome"
         me = Hostile(ws, victim)
         listener = asyncio.create_task(me.listen())
-        with contextlib.suppress(ConnectionError):  # the others need not put up with it
+        try:
             await ATTACKS[name](me, seconds)
-        listener.cancel()
+        finally:
+            listener.cancel()
 
 
 async def attack_as_told(url: str, channel: str, victim: str, seconds: str) -> None:
