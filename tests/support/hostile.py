@@ -51,6 +51,10 @@ def offer(sections: int = 1, candidates: int = 0, codecs: str = "96") -> str:
     )
 
 
+class RefusedError(Exception):
+    """The server does not let us in, or not yet."""
+
+
 class Hostile:
     """A seat in a room, and calls to one who is there."""
 
@@ -266,15 +270,17 @@ async def attack(url: str, channel: str, victim: str, name: str, seconds: float)
     """For so long; who is cut off, or too slow to answer a ping for all it does, comes again."""
     end = asyncio.get_running_loop().time() + seconds
     while (left_s := end - asyncio.get_running_loop().time()) > min(1.0, seconds / 2):
-        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError, RefusedError):
             await visit(url, channel, victim, name, left_s)
+        await asyncio.sleep(0.5)
 
 
 async def visit(url: str, channel: str, victim: str, name: str, seconds: float) -> None:
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/ws", max_msg_size=0) as ws:
         uid = f"{name}-{secrets.token_hex(3)}"
         await ws.send_json({"type": "join", "room": channel, "uid": uid, "session": uid})
-        assert (await ws.receive_json())["type"] == "welcome"
+        if (await ws.receive_json())["type"] != "welcome":
+            raise RefusedError
         me = Hostile(ws, victim)
         listener = asyncio.create_task(me.listen())
         try:
