@@ -180,7 +180,7 @@ class AudioRecorder:
             await self.discard()
             raise
         self._begin(reservation)
-        self._events.tell(AudioRecordingCode.START)
+        self._events.tell(AudioRecordingCode.START, reservation.aside)
         for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 

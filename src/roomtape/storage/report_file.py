@@ -8,6 +8,7 @@ from typing import Any
 
 from .disk import Disk
 from .finishing import new_file
+from .naming import report_path
 
 
 def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Path:
@@ -16,7 +17,7 @@ def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Pa
     Raises:
         OSError: It cannot be written. Nothing is left behind then.
     """
-    path = recording.with_name(recording.name + ".json")
+    path = report_path(recording)
     data = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with new_file(path, disk) as fd:
         disk.write_at(fd, data.encode("utf-8", "surrogateescape"), 0)

@@ -130,7 +130,8 @@ class AudioRecordingConfiguration:
         position: Whose audio to record.
         cycle_time: 0 writes the file live; 10, 60, 360 or 900 keep only the last so many
             seconds and put the file at ``file_path`` when the recording stops.
-        report: Write the report beside the file, as ``call.aac.json``.
+        report: Write the report beside the file, as ``call.aac.json``. An older file that is moved
+            aside takes its report along (``call.1.aac``, ``call.1.aac.json``).
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
