@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .engine import ChannelEventCallback, RtcEngine
     from .media.g711 import g711
-    from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
+    from .media.local_audio import FileAudio, LocalAudio, TrackAudio
     from .media.offline import MixInput, MixResult, mix_files
+    from .media.pushed_audio import PushedAudio
     from .recording.recorder import AudioRecorder
     from .recording.sources.playout import PlayoutSource
     from .recording.sources.source import Source
@@ -37,8 +38,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "engine": ("ChannelEventCallback", "RtcEngine"),
     "media.g711": ("g711",),
-    "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
+    "media.local_audio": ("FileAudio", "LocalAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
+    "media.pushed_audio": ("PushedAudio",),
     "recording.recorder": ("AudioRecorder",),
     "recording.sources.playout": ("PlayoutSource",),
     "recording.sources.source": ("Source",),
