@@ -88,7 +88,8 @@ class Run:
         self._on_over = on_over
         self._clock = clock
         self._disk = disk
-        self._loop = loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        """The one on which it began."""
         self.pid = os.getpid()
         """The process that records; a forked child does not."""
         self.start_ns = clock.now_ns()
@@ -150,7 +151,7 @@ class Run:
 
     def _look_at_loop(self) -> None:
         """A loop that was closed without a word beats no more, and nobody is left to stop this."""
-        if self._loop.is_closed():
+        if self.loop.is_closed():
             self.end()
 
     def end_with_program(self) -> None:
@@ -194,7 +195,7 @@ class Run:
             self._write_report(report)
         self._closed.set()
         if self._clock.threads:
-            _later(self._loop, self._tell_end, report, moved, aside)
+            _later(self.loop, self._tell_end, report, moved, aside)
         else:
             self._tell_end(report, moved, aside)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from .errors import ConfigurationError, SuffixError
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
-"""The sample rates that a recording can have."""
+"""The sample rates that a recording can have: those of the contract, and no others."""
+_ANY_SOURCE = " (what is recorded may have any)"
 
 
 class AudioRecordingQuality(enum.IntEnum):
@@ -186,7 +187,7 @@ class AudioRecordingConfiguration:
         _ = self.format
         return AudioRecordingConfiguration(
             path,
-            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ),
+            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
             quality=AudioRecordingQuality(
                 _one_of("quality", self.quality, tuple(AudioRecordingQuality))
             ),
@@ -214,7 +215,7 @@ def _checked_path(given: object) -> str:
     return name
 
 
-def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
+def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # whatever it is
     except TypeError:
@@ -222,7 +223,7 @@ def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
     # bool is an int to Python, and True would silently mean quality 1.
     if number is None or isinstance(value, bool) or number not in allowed:
         listed = ", ".join(str(int(choice)) for choice in allowed)
-        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}")
+        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}{note}")
     return number
 
 
