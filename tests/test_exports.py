@@ -41,6 +41,7 @@ NAMES = [
     "FileError",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
@@ -54,6 +55,7 @@ NAMES = [
     "RoomUnreachableError",
     "RoomtapeError",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "StateError",
@@ -72,7 +74,8 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    assert sorted(roomtape.rooms.__all__) == ["MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    rooms = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    assert sorted(roomtape.rooms.__all__) == rooms
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
 
@@ -149,6 +152,8 @@ def test_importing_the_package_is_quick():
                 "SUSPENDED": 110,
                 "TIMESTAMPS": 111,
                 "TRACK_IGNORED": 112,
+                "AUDIO_LEFT_OUT": 113,
+                "PACKETS_DROPPED": 114,
             },
         ),
     ],
@@ -210,6 +215,10 @@ def test_the_fields_of_the_reports():
         "left_out_s",
         "unlisted_s",
         "error",
-        "cleared_s",
-        "unheard_s",
+        "arrived_s",
+        "after_end_s",
+        "left_out",
+        "samples",
+        "dropped_packets",
+        "stays",
     ]

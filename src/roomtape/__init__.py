@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         ErrorCode,
         Interval,
         IntervalKind,
+        LeftOut,
         RecordingEvent,
         RecordingReport,
+        SampleCounts,
         SourceReport,
     )
     from .types.errors import (
@@ -67,8 +69,10 @@ _HOMES = {
         "ErrorCode",
         "Interval",
         "IntervalKind",
+        "LeftOut",
         "RecordingEvent",
         "RecordingReport",
+        "SampleCounts",
         "SourceReport",
     ),
     "types.errors": (
@@ -117,6 +121,7 @@ __all__ = [
     "FileError",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
@@ -130,6 +135,7 @@ __all__ = [
     "RoomUnreachableError",
     "RoomtapeError",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "StateError",

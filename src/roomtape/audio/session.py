@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -115,6 +116,11 @@ class RecordingSession:
     def end(self) -> None:
         """Mix no more, wherever it is: what was mixed can still be encoded. Call it once, in place
         of :meth:`finish`."""
+        for source in self.sources:
+            try:
+                source.end()
+            except Exception:  # it is over anyway; the report says what it can
+                logger.exception("what was left of %s cannot be counted", source.name)
         self._mixer.close()
         self._open.clear()
         self._source_of.clear()
@@ -158,6 +164,8 @@ class RecordingSession:
     def _source_failed(self, source: SourceTrack, error: Exception) -> None:
         logger.error("%s is ended, alone: its audio cannot be placed", source.name, exc_info=error)
         words = f"internal error: {error!r}"
+        with suppress(Exception):  # what was mixed of it was heard
+            source.keep_books()
         source.fail(words, self._now_ns)
         self._open.pop(source, None)
         self.failures.append(f"{source.name} is no longer recorded: {words}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from ...types import NS_PER_S, Pcm
+from ...types import NS_PER_S, LeftOut, Pcm
 
 _BRIDGED_NS = NS_PER_S // 100
 """Who pushes at the very pace of speech is a little late now and then; that is no pause yet."""
@@ -35,8 +35,8 @@ class _Run:
         while self.pieces and self.first + len(self.pieces[0]) <= sample:
             self.first += len(self.pieces.popleft())
 
-    def cut_at(self, sample: int) -> None:
-        """Let go of everything from ``sample`` on."""
+    def cut_at(self, sample: int) -> int:
+        """Let go of everything from ``sample`` on. Gives how much that was."""
         surplus = cut = self.count - max(sample, self.first)
         while surplus > 0:
             piece = self.pieces.pop()
@@ -44,6 +44,17 @@ class _Run:
             if surplus < 0:
                 self.pieces.append(piece[:-surplus])
         self.count -= cut
+        return cut
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Samples at one rate, since they are read."""
+
+    arrived: int = 0
+    read: int = 0
+    refused: int = 0
+    cleared: int = 0
 
 
 class PlayoutQueue:
@@ -68,8 +79,7 @@ class PlayoutQueue:
         self._end_ns = 0
         self._origin_ns: int | None = None  # the reader's
         self._over = False
-        self.cleared_ns = 0
-        """How much was withdrawn since it is read."""
+        self._tallies = defaultdict[int, _Tally](_Tally)
 
     @property
     def end_ns(self) -> int:
@@ -92,7 +102,11 @@ class PlayoutQueue:
         with self._lock:
             now_ns = self._now_ns()
             ends_ns = max(now_ns, self._end_ns) + len(pcm) * NS_PER_S // rate_hz
+            counted = self._origin_ns is not None and not self._over
+            tally = self._tallies[rate_hz] if counted else _Tally()
+            tally.arrived += len(pcm)
             if ends_ns - now_ns > self._most_ns:
+                tally.refused += len(pcm)
                 return False
             start_ns = self._end_ns if now_ns - self._end_ns <= _BRIDGED_NS else now_ns
             if self._over:
@@ -116,9 +130,9 @@ class PlayoutQueue:
         with self._lock:
             now_ns = self._now_ns()
             cleared_ns = max(0, self._end_ns - now_ns)
-            self._cut(now_ns)
+            for rate_hz, samples in self._cut(now_ns).items():
+                self._tallies[rate_hz].cleared += samples
             self._end_ns = min(self._end_ns, now_ns)
-            self.cleared_ns += cleared_ns
             return cleared_ns
 
     # -- the reader -----------------------------------------------------------------------------
@@ -128,15 +142,38 @@ class PlayoutQueue:
         ``origin_ns``. Once."""
         with self._lock:
             self._origin_ns = origin_ns
-            self.cleared_ns = 0
+            self._tallies.clear()
+            for run in self._runs:
+                heard = (origin_ns - run.start_ns) * run.rate_hz // NS_PER_S
+                self._tallies[run.rate_hz].arrived += max(0, run.count - max(heard, run.first))
 
-    def end(self, now_ns: int) -> int:
-        """Nothing that is heard later will be read; only the time of it is kept. Gives how much of
-        it waits. Any number of times."""
+    def end(self, now_ns: int) -> None:
+        """Nothing that is heard later will be read; only the time of it is kept. Any number of
+        times."""
         with self._lock:
             self._cut(now_ns)
             self._over = True
-            return max(0, self._end_ns - now_ns)
+
+    def arrived(self) -> dict[int, tuple[int, Counter[LeftOut]]]:
+        """By rate, how many samples came since it is read, and what of them will not be."""
+        with self._lock:
+            return {
+                rate_hz: (
+                    tally.arrived,
+                    +Counter({LeftOut.TOO_MUCH: tally.refused, LeftOut.CLEARED: tally.cleared}),
+                )
+                for rate_hz, tally in self._tallies.items()
+            }
+
+    def unread(self) -> Counter[int]:
+        """By rate, how many samples came and were neither read nor withdrawn."""
+        with self._lock:
+            return Counter(
+                {
+                    rate_hz: tally.arrived - tally.read - tally.refused - tally.cleared
+                    for rate_hz, tally in self._tallies.items()
+                }
+            )
 
     def detach(self) -> None:
         """It is read no more. Any number of times, from any thread."""
@@ -174,6 +211,7 @@ class PlayoutQueue:
                     low, high = max(start - at, 0), min(stop - at, len(piece))
                     if low < high:
                         found.append((at + low, piece[low:high]))
+                        self._tallies[rate_hz].read += high - low
                     at += len(piece)
                     if at >= stop:
                         break
@@ -183,12 +221,16 @@ class PlayoutQueue:
 
     # -- with the lock --------------------------------------------------------------------------
 
-    def _cut(self, now_ns: int) -> None:
+    def _cut(self, now_ns: int) -> Counter[int]:
+        """Let go of what is heard from ``now_ns`` on. Gives how many samples that was, by rate."""
+        cut = Counter[int]()
         while self._runs and self._runs[-1].start_ns >= now_ns:
-            self._runs.pop()
+            run = self._runs.pop()
+            cut[run.rate_hz] += run.cut_at(0)
         if self._runs and self._runs[-1].end_ns > now_ns:
             run = self._runs[-1]
-            run.cut_at((now_ns - run.start_ns) * run.rate_hz // NS_PER_S)
+            cut[run.rate_hz] += run.cut_at((now_ns - run.start_ns) * run.rate_hz // NS_PER_S)
+        return cut
 
     def _forget(self, now_ns: int) -> None:
         """Nobody reads: what was heard by now is gone."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ...types import SourceReport
+from ...types import LeftOut
 from ..arrays import Samples, add, block_peaks
 from ..ledger import Ledger
 from ..mixer import Voice
@@ -104,9 +105,11 @@ class PlayoutTrack(SourceTrack):
 
     def close(self, now_ns: int) -> None:
         """What is heard by now is still mixed; the rest nobody will hear."""
-        self.ledger.unheard_ns = self._queue.end(now_ns + self._origin_ns)
+        self._queue.end(now_ns + self._origin_ns)
         super().close(now_ns)
 
-    def report(self, *, start_ns: int, end_ns: int) -> SourceReport:
-        self.ledger.cleared_ns = self._queue.cleared_ns
-        return super().report(start_ns=start_ns, end_ns=end_ns)
+    def _arrived(self) -> dict[int, tuple[int, Counter[LeftOut]]]:
+        return self._queue.arrived()
+
+    def _waiting(self) -> Counter[int]:
+        return Counter() if self._over else self._queue.unread()

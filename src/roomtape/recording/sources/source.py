@@ -18,7 +18,7 @@ from ...media.door import (
     checked_pts,
     checked_pts_rate,
 )
-from ...types import NS_PER_S, FrameOrigin
+from ...types import NS_PER_S, FrameOrigin, LeftOut
 from ...types.clock import Clock
 from .participant import Participant
 from .stamps import Stamps, UnitCheck, in_words
@@ -120,6 +120,7 @@ class Source(Participant):
         gap_is_silence: bool,
     ) -> None:
         if track.waiting_ns > _MOST_QUEUED_NS:
+            track.inbox.refuse(len(taken.pcm), taken.sample_rate, LeftOut.TOO_MUCH)
             raise ValueError(
                 f"{self.name}: ten minutes of pushed audio wait already; push no faster than it "
                 "is spoken, or to add_playout()"
@@ -146,7 +147,13 @@ class Source(Participant):
             track.inbox.put(pcm.copy(), rate_hz, stamp, begun_ns, gap_is_silence)
 
     def count_origin(
-        self, origin: FrameOrigin, samples: int, sample_rate: int, *, left_out: int = 0
+        self,
+        origin: FrameOrigin,
+        samples: int,
+        sample_rate: int,
+        *,
+        left_out: int = 0,
+        dropped_packets: int = 0,
     ) -> None:
         """Say how audio that was just pushed had come, for the report.
 
@@ -156,9 +163,10 @@ class Source(Participant):
             sample_rate: Hz.
             left_out: Samples that came before it and were not pushed, since they came faster than
                 they can have been spoken.
+            dropped_packets: What the kernel dropped before it.
         """
         if self._track is not None and not self._closed:
-            self._track.count_origin(origin, samples, sample_rate, left_out)
+            self._track.count_origin(origin, samples, sample_rate, left_out, dropped_packets)
 
     def disconnect(self) -> None:
         super().disconnect()
