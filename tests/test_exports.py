@@ -43,6 +43,7 @@ NAMES = [
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "MissingExtraError",
     "MixInput",
     "MixResult",
     "OpenFileError",

@@ -17,10 +17,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from aiortc import MediaStreamTrack
 
 from ..audio.downmix import mixed_down
 from ..types import NS_PER_S, AudioFrame, Pcm
@@ -32,6 +32,9 @@ from .tracks import frames_of
 LOCAL_RATE_HZ = 48000
 FRAME_SAMPLES = LOCAL_RATE_HZ // 50
 _FRAME_NS = NS_PER_S // 50
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
 
 _MOST_AT_ONCE_NS = 2 * NS_PER_S
 """More than that is of no use to a listener: it is left out, and told."""

@@ -21,8 +21,7 @@ import os
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING
 
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
@@ -48,6 +47,9 @@ from .sources.participant import Participant
 from .sources.playout import MOST_QUEUED_S, PlayoutSource
 from .sources.source import Source
 from .sources.tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
 
 logger = logging.getLogger(__name__)
 

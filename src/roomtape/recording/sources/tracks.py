@@ -7,12 +7,14 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING
 
 from ...media.tracks import frames_of
 from ...types.errors import StateError
 from .source import Source
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
 
 logger = logging.getLogger(__name__)
 
