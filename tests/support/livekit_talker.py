@@ -2,9 +2,10 @@
 
 ``python livekit_talker.py URL TOKEN...`` lets in one participant with each token, and prints
 ``joined`` when the audio of all is published. Each line on its standard input begins with one of
-them: ``UID say VOICE`` has it say one of the package's voices, and prints ``UID said VOICE TIME``
-with the UTC time at which it begins; ``UID mute``, ``unmute``, ``unpublish``, ``publish`` and
-``leave`` do that, and print ``UID done TIME``. When that input ends, all leave.
+them: ``UID say VOICE [SECONDS]`` has it say one of the package's voices, and prints
+``UID said VOICE TIME`` with the UTC time at which it begins; ``UID mute``, ``unmute``,
+``unpublish``, ``publish`` and ``leave`` do that, and print ``UID done TIME``. When that input ends,
+all leave.
 
 A token with ``+encrypted`` behind it is for somebody who encrypts from end to end.
 """
@@ -17,8 +18,8 @@ import time
 from collections import deque
 
 import numpy as np
-
 from livekit import rtc
+
 from roomtape.media.voices import VOICES
 from roomtape.types import Pcm
 from support.signals import speech
@@ -61,7 +62,8 @@ class Talker:
         assert self._publication is not None
         match command:
             case "say":
-                self._queue.append((words[0], _VOICES[words[0]]))
+                voice, seconds = words[0], words[1] if len(words) > 1 else "60"
+                self._queue.append((voice, _VOICES[voice][: round(float(seconds) * RATE_HZ)]))
                 return
             case "mute":
                 self._publication.track.mute()
