@@ -81,6 +81,11 @@ class SourceTrack:
             self.ledger.fec_ns += duration_ns
         self.ledger.left_out_ns += left_out * NS_PER_S // sample_rate
 
+    def count_loss(self, samples: int, sample_rate: int) -> None:
+        """So much was lost, nobody knows where; from the thread that pushes."""
+        self.ledger.lost_somewhere_ns += samples * NS_PER_S // sample_rate
+        self.ledger.loss_positions = False
+
     @property
     def last_frame_ns(self) -> int:
         """When the last frame came."""
@@ -204,7 +209,7 @@ class SourceTrack:
             joined_s=(joined_ns - start_ns) / NS_PER_S,
             left_s=(left_ns - start_ns) / NS_PER_S,
             received_s=ledger.received.until(end_ns) / NS_PER_S,
-            lost_s=ledger.lost_ns(end_ns) / NS_PER_S,
+            lost_s=(ledger.lost_ns(end_ns) + ledger.lost_somewhere_ns) / NS_PER_S,
             late_s=ledger.late_ns / NS_PER_S,
             duplicate_s=ledger.duplicate_ns / NS_PER_S,
             resent_s=ledger.resent_ns / NS_PER_S,
@@ -216,6 +221,7 @@ class SourceTrack:
             intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + intervals,
             unlisted_s=ledger.unlisted_ns / NS_PER_S,
             error=self.error,
+            loss_positions=ledger.loss_positions,
         )
 
     def _open_or_shut(self, now_ns: int) -> None:

@@ -130,6 +130,8 @@ class Membership:
                 source.count_origin(
                     frame.origin, len(frame.pcm), frame.sample_rate, left_out=frame.left_out
                 )
+            if frame.lost_somewhere is not None:
+                source.count_loss(frame.lost_somewhere, frame.sample_rate)
         except ValueError as error:  # whose audio is odd harms nobody else's
             member.refused += 1
             if member.refused == 1:

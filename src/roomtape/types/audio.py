@@ -43,6 +43,8 @@ class AudioFrame:
         origin: How it came.
         left_out: Samples that came since the frame before this one and are not handed out, since
             they came faster than they can have been spoken.
+        lost_somewhere: Samples that were lost since the frame before this one, of a transport that
+            conceals loss and does not say where it was; None where ``pts`` says it.
     """
 
     pcm: Pcm
@@ -51,3 +53,4 @@ class AudioFrame:
     gap_is_silence: bool = False
     origin: FrameOrigin = FrameOrigin.SENT
     left_out: int = 0
+    lost_somewhere: int | None = None

@@ -61,6 +61,8 @@ class SourceReport:
             have been spoken.
         unlisted_s: What the intervals leave out for being too many and too short.
         error: Why it was recorded no further, though the recording went on; empty if it was.
+        loss_positions: Whether it is known where something was lost. Where it is not (LiveKit's
+            SDK, which conceals it), ``lost_s`` is a total, and the intervals have none of it.
     """
 
     name: str
@@ -80,6 +82,7 @@ class SourceReport:
     left_out_s: float = 0.0
     unlisted_s: float = 0.0
     error: str = ""
+    loss_positions: bool = True
 
 
 @dataclass(frozen=True)
