@@ -48,6 +48,7 @@ class Stage(ABC):
     def __init__(self, stack: AsyncExitStack) -> None:
         self.stack = stack
 
+    @abstractmethod
     async def begin(self) -> None:
         """Once, before anything else."""
 
@@ -183,12 +184,13 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
         yield made
 
 
-async def assert_heard(ear: RoomEar, uid: str) -> None:
+async def assert_heard(stage: Stage, ear: RoomEar, uid: str) -> None:
     """From now on it is heard, and nobody else in its place."""
     start = len(ear.frames[uid])
     await ear.until(lambda: len(_pcm(ear, uid, start)) > 48000)
     heard = _pcm(ear, uid, start)
-    assert await asyncio.to_thread(likeness, heard, voice(uid, SECONDS)) > 0.6
+    least = 0.6 if stage.exact else 0.25  # the SDK stretches time
+    assert await asyncio.to_thread(likeness, heard, voice(uid, SECONDS)) > least
     assert await asyncio.to_thread(likeness, heard, voice("nobody", SECONDS)) < 0.2
 
 
@@ -207,7 +209,7 @@ async def test_who_is_there_and_who_comes_is_told_and_heard(stage: Stage) -> Non
     await stage.enter("alice")
     await stage.join(room, ear)
     await stage.enter("bob")
-    await asyncio.gather(assert_heard(ear, "alice"), assert_heard(ear, "bob"))
+    await asyncio.gather(assert_heard(stage, ear, "alice"), assert_heard(stage, ear, "bob"))
     assert about(ear, "alice")[0] == about(ear, "bob")[0] == "joined"
     assert set(ear.frames) == {"alice", "bob"}
 
@@ -234,7 +236,7 @@ async def test_mute_is_told(stage: Stage) -> None:
     for muted in (True, False):
         await speaker.mute(muted)
         await ear.until(lambda muted=muted: ear.events[-1] == ("muted", "alice", muted))
-    await assert_heard(ear, "alice")
+    await assert_heard(stage, ear, "alice")
 
 
 async def test_who_leaves_is_told_last_and_who_comes_back_joins_anew(stage: Stage) -> None:
@@ -272,7 +274,7 @@ async def test_it_can_be_joined_again(stage: Stage) -> None:
     await room.leave()
     await stage.join(room, second)
     await stage.enter("alice")
-    await assert_heard(second, "alice")
+    await assert_heard(stage, second, "alice")
     assert first.events[-1] == ("closed", "left")
     assert about(first, "alice") == []
 
