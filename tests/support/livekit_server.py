@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from livekit import api
 
 VERSION = "v1.13.5"
