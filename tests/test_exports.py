@@ -211,4 +211,5 @@ def test_the_fields_of_the_reports():
         "samples",
         "dropped_packets",
         "stays",
+        "loss_positions",
     ]
