@@ -4,8 +4,8 @@
 ``joined`` when the audio of all is published. Each line on its standard input begins with one of
 them: ``UID say VOICE [SECONDS]`` has it say one of the package's voices, and prints
 ``UID said VOICE TIME`` with the UTC time at which it begins; ``UID mute``, ``unmute``,
-``unpublish``, ``publish`` and ``leave`` do that, and print ``UID done TIME``. When that input ends,
-all leave.
+``unpublish``, ``publish``, ``leave`` and ``send DATA`` do that, and print ``UID done TIME``. When
+that input ends, all leave.
 
 A token with ``+encrypted`` behind it is for somebody who encrypts from end to end.
 """
@@ -73,6 +73,8 @@ class Talker:
                 await self.room.local_participant.unpublish_track(self._publication.sid)
             case "publish":
                 await self.publish()
+            case "send":
+                await self.room.local_participant.publish_data(words[0].encode())
             case "leave":
                 uid = self.uid
                 await self.room.disconnect()
