@@ -91,7 +91,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._processes = Processes(
             options.processes,
-            _first_line(options, log, debug),
+            first_line(options, log, debug=debug),
             on_message=self._on_message,
             on_gone=self._on_process_gone,
             on_hopeless=self._give_up,
@@ -361,7 +361,8 @@ class Worker:
             self.state = state
 
 
-def _first_line(options: WorkerOptions, log: str, debug: bool) -> bytes:
+def first_line(options: WorkerOptions, log: str, *, debug: bool) -> bytes:
+    """What a recorder process is told first: how to record, and the key of the service."""
     given = {
         "url": options.service.url,
         "key": options.service.key,
