@@ -167,8 +167,7 @@ def listen(recording: Recording, number: int, rooms: int) -> Heard:
     others = tuple(
         other
         for other in range(rooms)
-        if other != number
-        and (_level(windows, tone_hz(other), rate_hz) > 1000).sum() > 0.02 * len(windows) + 2
+        if other != number and (_level(windows, tone_hz(other), rate_hz) > 1000).mean() > 0.05
     )
     beeping = _level(windows, BEEP_HZ, rate_hz) > 1500
     onsets = np.flatnonzero(beeping[1:] & ~beeping[:-1]) + 1

@@ -20,6 +20,8 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
 from ..types.errors import ConfigurationError, FleetError
@@ -108,7 +110,9 @@ class RedisLeases(Leases):
                 decode_responses=True,
                 socket_timeout=_ANSWER_S,
                 socket_connect_timeout=_ANSWER_S,
-                health_check_interval=0,
+                # Connections that it closed meanwhile are opened anew; a Redis that is gone is
+                # asked again by the next beat.
+                retry=Retry(NoBackoff(), 1),
             )
         except ValueError:
             raise ConfigurationError(
@@ -132,11 +136,11 @@ class RedisLeases(Leases):
 
     async def renew(self, leases: Sequence[Lease]) -> list[Renewal]:
         async def renew_all() -> list[str]:
-            pipe = self._redis.pipeline(transaction=False)
-            for lease in leases:
-                args: list[str | int] = [lease.token, self._lease_ms, _KEEP_S, lease.fence]
-                await self._renew(keys=self._keys(lease.room), args=args, client=pipe)
-            return list(await pipe.execute())
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for lease in leases:
+                    args: list[str | int] = [lease.token, self._lease_ms, _KEEP_S, lease.fence]
+                    await self._renew(keys=self._keys(lease.room), args=args, client=pipe)
+                return list(await pipe.execute())
 
         return [Renewal(each) for each in await self._ask(renew_all)] if leases else []
 
@@ -150,10 +154,10 @@ class RedisLeases(Leases):
 
     async def held(self, rooms: Sequence[str]) -> list[bool]:
         async def look() -> list[int]:
-            pipe = self._redis.pipeline(transaction=False)
-            for room in rooms:
-                pipe.exists(self._keys(room)[0])
-            return list(await pipe.execute())
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for room in rooms:
+                    pipe.exists(self._keys(room)[0])
+                return list(await pipe.execute())
 
         return [bool(each) for each in await self._ask(look)] if rooms else []
 

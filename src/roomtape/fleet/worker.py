@@ -262,6 +262,9 @@ class Worker:
             self._taker.failed(taken.found.name)
         elif ended.duration_s >= _WELL_S:
             self._taker.went_well(taken.found.name)
+        previous = taken.previous
+        if ended.file and previous is not None and previous.file:
+            self._spawn(self._upkeep.name_next(previous.file, {**named(taken.holder)}))
         self._over(taken)
 
     def _over(self, taken: TakenRoom) -> None:
