@@ -18,7 +18,7 @@ FROM python:3.13-slim-trixie
 COPY --from=build /opt/roomtape /opt/roomtape
 RUN useradd --uid 10001 --create-home roomtape \
     && install --directory --owner=roomtape --group=roomtape /data
-USER roomtape
+USER 10001
 VOLUME /data
 EXPOSE 9464
 # 60 s for others to go on with the rooms, and for files to be finished: docker stop --time 60.
