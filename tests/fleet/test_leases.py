@@ -238,8 +238,8 @@ async def test_what_others_write_does_no_harm(redis_there: RedisServer):
     import redis
 
     with redis.Redis.from_url(redis_there.url) as other:
-        other.hset("roomtape:{a}:holders", mapping={"last": "no JSON", "holder:7": '{"x": 1}'})
-        other.hset("roomtape:{workers}:loads", mapping={"odd": "[]"})
+        other.hset("roomtape:holders:a", mapping={"last": "no JSON", "holder:7": '{"x": 1}'})
+        other.hset("roomtape:loads", mapping={"odd": "[]"})
         async with opened(worker(redis_there, "one")) as one:
             taking = await one.take("a")
             assert taking is not None

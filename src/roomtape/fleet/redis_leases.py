@@ -2,8 +2,7 @@
 
 A lease is a key that expires (``SET NX PX``); its value is a token that only its holder has, and
 renewing and giving back compare it first, in a script, since only there nobody can come between.
-Beside it a hash remembers the last fence and who recorded the room lately. All keys of a room have
-its name in braces, so that they are on one node of a Redis cluster.
+Beside it a hash remembers the last fence and who recorded the room lately.
 
 An outage of Redis ends no recording: who comes back renews, and what has lapsed and was taken by
 nobody is regained, also from a Redis that has lost everything.
@@ -37,7 +36,7 @@ _KEEP_S = 7 * 24 * 3600
 _MOST_HOLDERS = 16
 """So many of a room are remembered, for reports that name the recording before and after."""
 _MOST_FOUND = 500
-"""Rooms in one message."""
+"""Rooms in one message, or one question."""
 
 # KEYS: lease, holders. ARGV: token, lease in ms, memory in s.
 _TAKE = """
@@ -153,13 +152,13 @@ class RedisLeases(Leases):
         await self._ask(lambda: self._release(keys=self._keys(lease.room)[:1], args=[lease.token]))
 
     async def held(self, rooms: Sequence[str]) -> list[bool]:
-        async def look() -> list[int]:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for room in rooms:
-                    pipe.exists(self._keys(room)[0])
-                return list(await pipe.execute())
-
-        return [bool(each) for each in await self._ask(look)] if rooms else []
+        held: list[bool] = []
+        for start in range(0, len(rooms), _MOST_FOUND):
+            keys = [self._keys(room)[0] for room in rooms[start : start + _MOST_FOUND]]
+            held.extend(
+                token is not None for token in await self._ask(partial(self._redis.mget, keys))
+            )
+        return held
 
     async def holders(self, room: str) -> list[Holder]:
         fields = cast(
@@ -214,12 +213,10 @@ class RedisLeases(Leases):
         return f"{self._prefix}:found"
 
     def _keys(self, room: str) -> list[str]:
-        stem = f"{self._prefix}:{{{room}}}"
-        return [f"{stem}:lease", f"{stem}:holders"]
+        return [f"{self._prefix}:lease:{room}", f"{self._prefix}:holders:{room}"]
 
     def _worker_keys(self) -> list[str]:
-        stem = f"{self._prefix}:{{workers}}"
-        return [f"{stem}:heard", f"{stem}:loads"]
+        return [f"{self._prefix}:heard", f"{self._prefix}:loads"]
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         try:
