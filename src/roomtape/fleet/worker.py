@@ -218,6 +218,12 @@ class Worker:
         if taking is None:
             return
         lease, before = taking
+        previous = before if before is not None and before.sid == found.sid else None
+        if previous is not None and previous.file:
+            facts: dict[str, object] | None = {**named(previous)}
+        else:
+            facts = await self._upkeep.went_before(found.name, found.sid)
+        # Nothing is awaited from here on: who drains sees a room that has its order, or none.
         up = self._processes.up()
         if found.name in self._taken or not up or self._told_to_end.is_set():
             await self._leases.release(lease)
@@ -226,14 +232,9 @@ class Worker:
         name = self._options.name
         identity = f"roomtape-{name}-{lease.fence}"
         holder = Holder(lease.fence, name, found.sid, identity)
-        previous = before if before is not None and before.sid == found.sid else None
         taken = TakenRoom(found, lease, process, holder, previous)
         self._taken.add(taken)
         self._metrics.taken.inc()
-        if previous is not None and previous.file:
-            facts: dict[str, object] | None = {**named(previous)}
-        else:
-            facts = await self._upkeep.went_before(found.name, found.sid)
         order = Record(found.name, found.sid, lease.fence, identity, facts)
         if not self._processes.send(process, order):
             self._over(taken)
