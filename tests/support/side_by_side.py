@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-PLAYED_ONCE = ("tests/network/", "tests/livekit/")
+PLAYED_ONCE = ("tests/network/", "tests/livekit_rooms/")
 """In each file of these folders a scene is played once, or a server is started, for many tests."""
 
 

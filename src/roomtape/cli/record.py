@@ -140,11 +140,13 @@ def parse_room(text: str) -> tuple[str, str]:
     parts = urlsplit(text)
     path, _, channel = parts.path.rpartition("/")
     schemes = ("http", "https", *_LIVEKIT_SCHEMES)
-    if parts.scheme not in schemes or not parts.netloc or not channel:
+    odd = parts.scheme in _LIVEKIT_SCHEMES and (parts.query or parts.fragment)
+    if parts.scheme not in schemes or not parts.netloc or not channel or odd:
         # What follows a question mark may be a token.
         raise ConfigurationError(
             f"{text.partition('?')[0]!r} names no room: give the server's URL, a slash and the "
-            "room, such as http://127.0.0.1:8080/standup or livekit://127.0.0.1:7880/standup"
+            "room, and nothing else, such as http://127.0.0.1:8080/standup or "
+            "livekit://127.0.0.1:7880/standup"
         )
     return urlunsplit((parts.scheme, parts.netloc, path, "", "")), unquote(channel)
 

@@ -22,7 +22,9 @@ from .contract import (
 from .report import (
     Interval,
     IntervalKind,
+    LeftOut,
     RecordingReport,
+    SampleCounts,
     SourceReport,
 )
 
@@ -42,8 +44,10 @@ __all__ = [
     "FrameOrigin",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
+    "SampleCounts",
     "SourceReport",
 ]

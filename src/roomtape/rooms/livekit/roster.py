@@ -134,6 +134,8 @@ class Roster:
             self._subscribe(wanted)
 
     def _tell_encrypted(self) -> None:
+        if self.encrypted:
+            return  # All of it is, which the room tells.
         for member in self._members.values():
             if member.encrypted and member.uid not in self._told_encrypted:
                 self._told_encrypted.add(member.uid)
