@@ -19,6 +19,8 @@ from roomtape.fleet.processes import Processes
 from roomtape.fleet.worker import first_line
 from support.scripted_recording import until
 
+pytestmark = pytest.mark.realtime
+
 SECRET = "a secret that nobody may read"
 
 
@@ -103,10 +105,11 @@ async def test_one_that_dies_is_started_again_until_it_is_hopeless(
 
 
 async def test_one_that_hangs_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog):
-    monkeypatch.setattr(processes, "_SILENT_S", 3.0)
     hanging = scene.all._slots[1].process.pid
     os.kill(hanging, signal.SIGSTOP)
-    await until(lambda: scene.gone == [1])
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "_SILENT_S", 3.0)
+        await until(lambda: 1 in scene.gone)
     assert "says nothing for" in caplog.text
     await until(lambda: scene.all.up() == [0, 1])
 
