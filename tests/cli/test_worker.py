@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from roomtape.cli import main
+from roomtape.fleet.metrics import Metrics
 from support.program import assert_one_line_error, run_roomtape
 
 KEY, SECRET = "devkey", "a-secret-that-nobody-may-read-at-all"
@@ -170,7 +172,18 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path):
     assert_one_line_error(done, 1, "cannot record to")
 
 
-def test_the_help_names_every_option():
+def test_the_documentation_names_every_option_and_metric():
+    text = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
     done = run_roomtape("worker", "--help")
-    assert done.returncode == 0
-    assert "--rooms" in done.stdout
+    options = {*re.findall(r"--[a-z][a-z-]+", done.stdout)} - {"--help"}
+    assert len(options) > 15
+    assert not {option for option in options if option not in text}
+    shown = Metrics().text().decode()
+    metrics = {*re.findall(r"^# TYPE roomtape_(\w+) (?:counter|gauge)", shown, re.MULTILINE)}
+    assert len(metrics) > 15
+    assert not {metric for metric in metrics - created(metrics) if metric not in text}
+
+
+def created(metrics: set[str]) -> set[str]:
+    """What the library adds to each counter: when it was made."""
+    return {each for each in metrics if each.endswith("_created")}

@@ -351,7 +351,9 @@ class Worker:
     async def _beat(self) -> None:
         while self.state is WorkerState.RUNNING:
             with contextlib.suppress(FleetError):
-                self._others = frozenset(await self._leases.tell_load(self._load()))
+                others = await self._leases.tell_load(self._load())
+                self._others = frozenset(others)
+                self._taker.hear(others)
             await asyncio.sleep(_BEAT_S)
         await asyncio.Event().wait()
 
