@@ -278,7 +278,12 @@ class Worker:
         for taken in self._taken.of_process(process):
             logger.warning("its recorder died; it is taken again", extra=_facts(taken))
             self._taker.failed(taken.found.name)
-            self._over(taken)
+            if self._taken.discard(taken):
+                self._spawn(self._release_and_tell(taken))
+
+    async def _release_and_tell(self, taken: TakenRoom) -> None:
+        await self._keeper.release(taken)
+        await self._finder.told(taken.found)
 
     def _on_lost(self, taken: TakenRoom) -> None:
         self._metrics.lost.inc()
