@@ -23,9 +23,10 @@ from urllib.parse import urlsplit
 
 from ..storage.disk import Disk
 from ..storage.finishing import new_file
+from ..storage.naming import report_path
 from ..storage.proof.canonical import escaped
 from ..storage.proof.verify import Verdict, verify_recording
-from ..storage.report_file import read_report, report_path
+from ..storage.report_file import read_report
 from ..types import IntervalKind
 from ..types.errors import ConfigurationError, DamagedFileError, FileError
 

@@ -52,11 +52,14 @@ def recover(
     """
     from ..storage import recover as recovery  # noqa: PLC0415 (quick --help)
     from ..storage.disk import Disk  # noqa: PLC0415
-    from ..storage.proof.keys import load_private_key  # noqa: PLC0415
     from ..storage.proof.seal import sealed  # noqa: PLC0415
     from ..storage.report_file import write_report_file  # noqa: PLC0415
 
-    key = None if sign is None else load_private_key(sign)
+    key = None
+    if sign is not None:
+        from ..storage.proof.keys import load_private_key  # noqa: PLC0415
+
+        key = load_private_key(sign)
     with undone_when_told_to_end():
         recovered = recovery.recover(path, output)
         if report or key is not None:

@@ -16,19 +16,17 @@ how it ends, in :mod:`.run`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING
 
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
 from ..storage.disk import Disk
-from ..storage.proof.keys import load_private_key
 from ..storage.sink import SinkFormat
 from ..types import (
     NS_PER_S,
@@ -40,16 +38,23 @@ from ..types import (
     Mark,
     RecordingReport,
 )
+from ..types.bounded import MOST_SOURCES
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
 from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
+from .signing import Signing
 from .sources.participant import Participant
 from .sources.playout import MOST_QUEUED_S, PlayoutSource
 from .sources.source import Source
-from .sources.tracks import pull
+from .sources.tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+logger = logging.getLogger(__name__)
 
 
 class AudioRecorder:
@@ -98,10 +103,10 @@ class AudioRecorder:
             channels=(takes,),
         )
         self._sources: list[Participant] = []
-        self._pulls: set[asyncio.Task[None]] = set()
+        self._readers = TrackReaders()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
-        self._signer: Ed25519PrivateKey | None = None
+        self._signing = Signing(config.sign)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -128,7 +133,7 @@ class AudioRecorder:
 
         Raises:
             OpenFileError: The file cannot be created; nothing is left behind.
-            ConfigurationError: The key to sign with cannot be used; nothing is left behind.
+            ConfigurationError: The key to sign with cannot be used.
             StateError: It was started before.
         """
         await self.prepare()
@@ -159,7 +164,9 @@ class AudioRecorder:
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
         )
-        self._reservation = Reservation(self.path, sink_format, self._disk, first=self._load_signer)
+        self._reservation = Reservation(
+            self.path, sink_format, self._disk, first=self._signing.load
+        )
         try:
             await self._reservation.reserve()
             if take_name:
@@ -167,10 +174,6 @@ class AudioRecorder:
         except BaseException:
             await self.discard()
             raise
-
-    def _load_signer(self) -> None:
-        if self.config.sign is not None:
-            self._signer = load_private_key(Path(os.fsdecode(self.config.sign)))
 
     async def begin(self) -> None:
         """Record from now on; once, after :meth:`prepare`.
@@ -190,7 +193,7 @@ class AudioRecorder:
             await self.discard()
             raise
         self._begin(reservation)
-        self._events.tell(AudioRecordingCode.START)
+        self._events.tell(AudioRecordingCode.START, reservation.aside)
         for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 
@@ -206,8 +209,8 @@ class AudioRecorder:
                 sources=self._sources,
                 life=self._life,
                 events=self._events,
-                on_over=self._stop_pulling,
-                signer=self._signer,
+                on_over=self._readers.stop,
+                signer=self._signing.key,
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -294,7 +297,7 @@ class AudioRecorder:
 
     @property
     def sources(self) -> tuple[Participant, ...]:
-        """Everybody who is or was in the recording."""
+        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
         return tuple(self._sources)
 
     # -- sources ------------------------------------------------------------------------------
@@ -341,26 +344,35 @@ class AudioRecorder:
     def add_track(
         self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
     ) -> Source:
-        """Record an aiortc audio track until it ends.
+        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
+
+        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
+        tells, and the source that is returned is closed and in no report.
 
         The track must have no other reader: give each reader its own proxy with aiortc's
         ``MediaRelay``.
 
         Args:
-            track: Any aiortc track of kind "audio".
+            track: Any aiortc track.
             name: For the report; the track's id if left out.
             local: See :meth:`add_source`.
 
         Raises:
-            ValueError: It is not an audio track.
-            StateError: The recording is over.
+            StateError: The recording is over; or no event loop runs here, and the recording does
+                not either.
         """
+        name = name or track.id
+        loop = loop_here() if self._run is None else self._run.loop
         if track.kind != "audio":
-            raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
-        source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(pull(track, source))
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
+            words = f"{name}: a {track.kind} track is not recorded, only audio is"
+            code = AudioRecordingWarning.TRACK_IGNORED
+            logger.warning("%s", words)
+            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
+            ignored = Source(name, local=local, clock=self._clock)
+            ignored.close()
+            return ignored
+        source = self.add_source(name, local=local)
+        self._readers.add(track, source, loop)
         return source
 
     def _add(self, source: Participant) -> None:
@@ -369,6 +381,9 @@ class AudioRecorder:
         self._sources.append(source)
         if self._run is not None:
             self._let_in(source)
+            if len(self._sources) > 2 * MOST_SOURCES:
+                earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
+                self._sources[:-MOST_SOURCES] = earlier
 
     def _let_in(self, source: Participant) -> None:
         run = self._run
@@ -377,22 +392,13 @@ class AudioRecorder:
             source.enter(self._session, start_ns=run.start_ns)
 
     def mark(self, label: str, at: float | None = None) -> Mark:
-        """Give a moment a name: in the report, and in a WAV file as a cue point. Returns it.
-
-        Args:
-            label: At most 200 characters.
-            at: Seconds from START (:attr:`duration_s`), up to now; None is now.
+        """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or
+        ``at`` so many seconds from START, up to now (:attr:`duration_s`). Returns it.
 
         Raises:
             ValueError: The label or the moment is none.
-            StateError: Nothing is being recorded, or there are a thousand marks already.
+            StateError: Nothing is being recorded, or there are a thousand marks.
         """
-        run = self._run
-        if run is None or self._life.state is not RecorderState.RECORDING:
+        if self._run is None or self._life.state is not RecorderState.RECORDING:
             raise StateError("nothing is being recorded that could be marked")
-        return run.marks.add(label, at, run.now_ns)
-
-    def _stop_pulling(self) -> None:
-        for task in tuple(self._pulls):
-            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
-                task.cancel()
+        return self._run.marks.add(label, at, self._run.now_ns)

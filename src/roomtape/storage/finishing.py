@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..types import AudioFormat, Mark
@@ -62,13 +62,17 @@ def write_finished(
             yield piece
             count, last_bytes = count + 1, len(unit)
 
+    asides: list[Path] = []
     chunks = cue_chunks(marks) if wav else b""
 
     def header_of(length: int) -> bytes:
         return wav_header(sink_format.rate_hz, length, behind_bytes=len(chunks)) if wav else b""
 
     expected = header_of(data_bytes or 0)
-    with hashing(data_bytes is not None) as digest, new_file(path, disk) as fd:
+    with (
+        hashing(data_bytes is not None) as digest,
+        new_file(path, disk, on_aside=asides.append) as fd,
+    ):
         digest.add(expected)
         end = _write_all(fd, cut(), len(expected), disk, digest)
         header = header_of(end - len(expected))
@@ -82,15 +86,19 @@ def write_finished(
         samples=sink_format.samples_in(count, last_bytes) - skipped,
         first_sample=first_unit * sink_format.unit_samples + skipped,
         file_bytes=end,
+        aside=asides[0] if asides else None,
         sha256=digest.hexdigest() if header == expected else "",
     )
 
 
 @contextlib.contextmanager
-def new_file(path: Path, disk: Disk) -> Iterator[int]:
+def new_file(
+    path: Path, disk: Disk, *, on_aside: Callable[[Path], None] | None = None
+) -> Iterator[int]:
     """A file to fill, which appears at ``path`` when the block is left without an error.
 
-    What stands there is moved aside. After an error everything is as it was before.
+    What stands there is moved aside, and ``on_aside`` told where to. After an error everything is
+    as it was before.
     """
     fd, part = create_part(path, disk)
     try:
@@ -98,7 +106,9 @@ def new_file(path: Path, disk: Disk) -> Iterator[int]:
         disk.sync(fd)
         closing, fd = fd, -1
         disk.close(closing)
-        put_in_place(part, path, disk)
+        aside = put_in_place(part, path, disk)
+        if aside is not None and on_aside is not None:
+            on_aside(aside)
     except BaseException:
         if fd >= 0:
             with contextlib.suppress(OSError):

@@ -9,16 +9,11 @@ from typing import Any
 
 from .disk import Disk
 from .finishing import new_file
-from .naming import create_part
+from .naming import create_part, report_path
 from .proof.canonical import escaped
 from .proof.seal import sealed
 
 _MOST_BYTES = 64 << 20
-
-
-def report_path(recording: Path) -> Path:
-    """Where the report of a recording is."""
-    return recording.with_name(recording.name + ".json")
 
 
 def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Path:

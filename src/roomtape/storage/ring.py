@@ -73,6 +73,7 @@ class Ring:
     def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
         self.path = path
         self.samples = 0
+        self.aside: Path | None = None
         self._disk = disk
         self._layout = RingLayout(path, sink_format)
         head = self._layout.packed()
@@ -126,6 +127,7 @@ class Ring:
             data_bytes=2 * (self.samples - first_sample),
             marks=within(marks, first_sample, layout.window_samples, layout.sink_format.rate_hz),
         )
+        self.aside = finished.aside
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1
         try:

@@ -49,6 +49,7 @@ class Finished:
         file_bytes: Its size.
         moved: What somebody did to its name meanwhile, in words; empty if it is where it should be.
         sha256: Of the whole file, in hex, where it was computed while it was written; else empty.
+        aside: Where that is now which stood at its name; None if nothing did.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Finished:
     file_bytes: int
     moved: str = ""
     sha256: str = ""
+    aside: Path | None = None
 
 
 class Sink(Protocol):
@@ -76,6 +78,8 @@ class Sink(Protocol):
     """The target."""
     samples: int
     """Samples written so far."""
+    aside: Path | None
+    """Where that is now which stood at the target, once it was moved aside."""
 
     def place(self) -> None:
         """Take the target's name, moving an older file aside (a ring does so only at the end)."""

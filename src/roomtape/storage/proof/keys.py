@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -60,6 +60,24 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigurationError(f"{path}: not an Ed25519 key, but another kind")
     return key
+
+
+def public_key(raw: bytes) -> Ed25519PublicKey:
+    """The key of these 32 bytes.
+
+    Raises:
+        ValueError: They are none.
+    """
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def is_signed(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
+    """Whether this is the signature of ``data`` by whoever holds the key."""
+    try:
+        key.verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def raw_public_key(key: Ed25519PublicKey) -> bytes:

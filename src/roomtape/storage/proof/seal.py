@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Any
 
 from ...types import ReportProof
+from . import signatures
 from .canonical import canonical_json
-from .keys import raw_public_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 ALGORITHM = "Ed25519"
 
@@ -45,6 +48,8 @@ def seal(report: dict[str, Any], key: Ed25519PrivateKey | None) -> ReportProof:
     digest = hashlib.sha256(form).hexdigest()
     if key is None:
         return ReportProof(digest)
+    with signatures():
+        from .keys import raw_public_key  # noqa: PLC0415
     return ReportProof(
         digest,
         algorithm=ALGORITHM,
@@ -63,6 +68,7 @@ def check_seal(report: dict[str, Any]) -> Seal | None:
 
     Raises:
         ValueError: What it has as its proof is none, or it has no canonical form.
+        MissingExtraError: It is signed, and the package that looks at that is not installed.
     """
     given = report.get("proof")
     if given is None:
@@ -75,15 +81,13 @@ def check_seal(report: dict[str, Any]) -> Seal | None:
             return Seal(fits, None)
         if proof.algorithm != ALGORITHM:
             raise ValueError(f"it is signed with {proof.algorithm!r}, which is not known here")
-        signer = Ed25519PublicKey.from_public_bytes(base64.b64decode(proof.public_key))
+        with signatures():
+            from .keys import is_signed, public_key  # noqa: PLC0415
+        signer = public_key(base64.b64decode(proof.public_key))
         signature = base64.b64decode(proof.signature)
     except TypeError as error:
         raise ValueError(f"its proof is none: {error}") from None
-    try:
-        signer.verify(signature, form)
-    except InvalidSignature:
-        return Seal(False, signer)
-    return Seal(fits, signer)
+    return Seal(fits and is_signed(signer, signature, form), signer)
 
 
 def _sealed_form(report: dict[str, Any]) -> bytes:

@@ -6,14 +6,18 @@ import enum
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...types.errors import FileError
 from ..disk import Disk
-from ..report_file import read_report, report_path
+from ..naming import report_path
+from ..report_file import read_report
+from . import signatures
 from .hashing import sha256_of
-from .keys import fingerprint, load_public_key, raw_public_key
 from .seal import Seal, check_seal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 class Verdict(enum.StrEnum):
@@ -85,8 +89,10 @@ def verify_recording(
     Raises:
         FileError: The recording cannot be read.
         ConfigurationError: The key cannot be.
+        MissingExtraError: There is a signature or a key to look at, and cryptography is not
+            installed.
     """
-    wanted = None if key is None else load_public_key(Path(key))
+    wanted = None if key is None else _key_of(Path(key))
     file = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() follows links)
     beside = report_path(file) if report is None else Path(os.path.abspath(report))  # noqa: PTH100
     if not file.is_file():
@@ -117,15 +123,15 @@ def verify_recording(
     }
     signer = found.signer if found is not None and found.whole else None
     if signer is not None:
-        facts["key_fingerprint"] = fingerprint(signer)
+        facts["key_fingerprint"] = _fingerprint(signer)
     verdict, words = _judged(found, actual == expected)
     if verdict is Verdict.MATCH and wanted is not None:
         if signer is None:
             words = "file and report belong together, but nobody signed the report"
             verdict = Verdict.OTHER_SIGNER
-        elif raw_public_key(signer) != raw_public_key(wanted):
+        elif _fingerprint(signer) != _fingerprint(wanted):
             verdict = Verdict.OTHER_SIGNER
-            words += f", which is not the key {fingerprint(wanted)} that was asked for"
+            words += f", which is not the key {_fingerprint(wanted)} that was asked for"
     return told(verdict, words, **facts)
 
 
@@ -138,7 +144,7 @@ def _judged(found: Seal | None, fits: bool) -> tuple[Verdict, str]:
     if fits:
         if found is None or found.signer is None:
             return Verdict.MATCH, "file and report belong together; the report is not signed"
-        by = fingerprint(found.signer)
+        by = _fingerprint(found.signer)
         return Verdict.MATCH, f"file and report belong together; signed by key {by}"
     if found is None:
         return (
@@ -148,7 +154,7 @@ def _judged(found: Seal | None, fits: bool) -> tuple[Verdict, str]:
         )
     if found.signer is None:
         return Verdict.FILE_CHANGED, "the file was changed; the report's own checksum is right"
-    by = fingerprint(found.signer)
+    by = _fingerprint(found.signer)
     return Verdict.FILE_CHANGED, f"the file was changed; its report is as key {by} signed it"
 
 
@@ -162,3 +168,15 @@ def _sha256(file: Path) -> str:
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise FileError(f"{file}: cannot be read: {words}") from None
+
+
+def _key_of(path: Path) -> Ed25519PublicKey:
+    with signatures():
+        from .keys import load_public_key  # noqa: PLC0415
+    return load_public_key(path)
+
+
+def _fingerprint(key: Ed25519PublicKey) -> str:
+    from .keys import fingerprint  # noqa: PLC0415 (whoever has a key has the package)
+
+    return fingerprint(key)
