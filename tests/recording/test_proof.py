@@ -21,6 +21,7 @@ from roomtape import (
     Verdict,
     verify_recording,
 )
+from roomtape.analysis.marks import marks_of
 from roomtape.recording import run
 from roomtape.storage.disk import Disk
 from roomtape.storage.proof.hashing import hashing
@@ -32,6 +33,7 @@ from roomtape.types.errors import ConfigurationError, FileError
 from support.damage import names_in
 from support.faulty_disk import Fault, FaultyDisk, HangingDisk
 from support.keys import write_keys
+from support.readers import read_all
 from support.scripted_call import joined_call
 from support.scripted_recording import record_scripted
 from support.signals import noise
@@ -395,3 +397,36 @@ async def test_a_disk_that_hangs_at_the_hash_keeps_nobody_from_the_end(
     assert report is not None
     assert (report.sha256, report.error) == ("", "")
     assert "the SHA-256 is missing: the disk has taken more than" in report.warnings[-1]
+
+
+@pytest.mark.parametrize(("suffix", "cycle_time"), KINDS)
+async def test_a_part_that_is_saved_has_its_hash_its_marks_and_its_signature(
+    suffix: str, cycle_time: int, tmp_path: Path
+):
+    private, public = write_keys(tmp_path)
+    path, part, clock = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}", ScriptedClock()
+    config = AudioRecordingConfiguration(
+        path, sample_rate=16000, cycle_time=cycle_time, sign=private
+    )
+    async with AudioRecorder(config, clock=clock) as recorder:
+        source = recorder.add_source("alice")
+        for second in range(14):
+            source.push(noise(second, 1, 16000), 16000, second * 16000)
+            recorder.mark(f"second {second}")
+            await clock.advance(1)
+            if second == 11:
+                saving = asyncio.ensure_future(recorder.save(part, last_s=3))
+        report = await saving
+    assert report.sha256 == digest(part)
+    first = round(report.skipped_s * 16000)
+    assert [(mark.label, mark.sample) for mark in report.marks] == [
+        (f"second {second}", second * 16000 - first)
+        for second in range(14)
+        if 0 <= second * 16000 - first <= report.duration_s * 16000
+    ]
+    assert len(report.marks) >= 3
+    assert marks_of(part) == report.marks
+    assert report.bytes_written == part.stat().st_size
+    assert len(read_all(part)[0]) == round(report.duration_s * 16000)
+    for each in (part, path):
+        assert verify_recording(each, key=public).ok

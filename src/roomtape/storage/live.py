@@ -26,6 +26,7 @@ from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
 from .notes.cues import cue_chunks, within
+from .pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
@@ -74,8 +75,7 @@ class _LiveFile(ABC):
         except OSError:
             self._keep_whole(units)
             raise
-        self._end += len(data)
-        self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
+        self._count(units)
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
@@ -174,9 +174,15 @@ class _LiveFile(ABC):
                     break
                 whole.append(unit)
                 there -= len(unit)
-            if whole:
-                self._end += sum(map(len, whole))
-                self.samples += self._format.samples_in(len(whole), len(whole[-1]))
+            self._count(whole)
+
+    def _count(self, units: list[bytes]) -> None:
+        """These are whole in the file."""
+        self._end += sum(map(len, units))
+        self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
+
+    @abstractmethod
+    def reader(self, first: int, stop: int) -> Reader: ...
 
     def _sha256(self) -> str:
         """Of the file as it is, where that is known without reading it."""
@@ -208,6 +214,9 @@ class LiveWav(_LiveFile):
     """A growing WAV file."""
 
     _lead_bytes = HEADER_BYTES
+
+    def reader(self, first: int, stop: int) -> Reader:
+        return WavReader(self._fd, first, stop, lambda: self.samples, self._disk, base=0)
 
     def _begin(self) -> None:
         self._ahead_bytes = AHEAD_S * self._format.rate_hz * 2
@@ -260,6 +269,7 @@ class LiveAdts(_LiveFile):
     """A growing AAC file: one ADTS frame after the other."""
 
     def _begin(self) -> None:
+        self._index = AdtsIndex()
         # A disk that takes no byte at all is found now, not at the first frame.
         self._disk.allocate(self._fd, self._format.most_unit_bytes)
         self._disk.truncate(self._fd, 0)
@@ -270,14 +280,7 @@ class LiveAdts(_LiveFile):
     def write(self, units: list[bytes]) -> None:
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
-        units = [with_mark(units[0]), *units[1:]] if begins else units
-        before = self._end
-        try:
-            super().write(units)
-        finally:  # after an error, what is whole
-            whole = b"".join(units)[: self._end - before]
-            self._digest.update(whole)
-            self._hashed += len(whole)
+        super().write([with_mark(units[0]), *units[1:]] if begins else units)
 
     def _sha256(self) -> str:
         with contextlib.suppress(OSError):
@@ -285,6 +288,18 @@ class LiveAdts(_LiveFile):
             if self._hashed == self._end == self._disk.size(self._fd):
                 return self._digest.hexdigest()
         return ""
+
+    def reader(self, first: int, stop: int) -> Reader:
+        return AdtsReader(
+            self._fd, first, stop, lambda: self.samples, self._disk, base=0, index=self._index
+        )
+
+    def _count(self, units: list[bytes]) -> None:
+        for unit in units:
+            self._index.add(len(unit))
+            self._digest.update(unit)
+            self._hashed += len(unit)
+        super()._count(units)
 
     def _before_write(self, end: int) -> None:
         del end
