@@ -267,7 +267,9 @@ async def test_many_that_do_their_worst_at_once_harm_nobody_else(tmp_path: Path)
     began_s = time.monotonic()
     attacked = await record(tmp_path, honest, [everything], control_s=min(SECONDS, 10.0))
     window = attacked.windows[everything]
-    print(f"{PEERS} peers, {time.monotonic() - began_s:.0f} s: {window}")  # noqa: T201
+    missing_s = {uid: attacked.missing_s(uid, window) for uid in honest}
+    took_s = time.monotonic() - began_s
+    print(f"{PEERS} peers, {took_s:.0f} s: missing {missing_s}, {window}")  # noqa: T201
     assert_unharmed(attacked, everything, honest)
     for uid in honest:
         (stay,) = attacked.recorded.stays(uid)
