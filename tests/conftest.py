@@ -5,16 +5,21 @@ a property is tried with. docs/testing.md tells it in full.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import signal
+import subprocess
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 
+from roomtape import cli
 from support.accounts import every_second_accounted_for
 from support.ci import refuse_skip
 from support.examples import load_profile
 from support.lag import BUSY_S, Lag, measured_lag, take_precedence
+from support.program import Cli
 from support.side_by_side import SideBySide
 
 TRIES = 3
@@ -24,6 +29,9 @@ load_profile()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, and so would all that we start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Workers, but for those that leave out what is in real time, come first on the processors.
     if "PYTEST_XDIST_WORKER" in os.environ and not config.getoption("markexpr").startswith("not"):
         take_precedence()
@@ -77,6 +85,28 @@ def accounts() -> Iterator[None]:
 def attempt(request: pytest.FixtureRequest) -> int:
     """Which run of the test this is: 1, or more where it is tried again."""
     return getattr(request.node, "execution_count", 1)
+
+
+@pytest.fixture
+def run_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line inside the test's own process, without the second that a program takes to
+    start: ``run_here("mix", a, b, "-o", out, env={})``."""
+    for name in [*os.environ]:
+        if name.startswith("ROOMTAPE_"):
+            monkeypatch.delenv(name)
+
+    def run(
+        *arguments: str | Path, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patched:
+            for name, value in (env or {}).items():
+                patched.setenv(name, value)
+            code = cli.main([*map(str, arguments)])
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess([*map(str, arguments)], code, said.out, said.err)
+
+    return run
 
 
 @pytest.hookimpl(wrapper=True)

@@ -34,22 +34,35 @@ NAMES = [
     "AudioRecordingQuality",
     "AudioRecordingWarning",
     "ChannelEventCallback",
+    "ConfigurationError",
+    "DamagedFileError",
     "ErrorCode",
     "FileAudio",
+    "FileError",
     "Interval",
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "MissingExtraError",
     "MixInput",
     "MixResult",
+    "OpenFileError",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "RoomError",
+    "RoomRefusedError",
+    "RoomUnreachableError",
+    "RoomtapeError",
     "RtcEngine",
     "SampleCounts",
     "Source",
     "SourceReport",
+    "StateError",
+    "SuffixError",
     "TrackAudio",
+    "g711",
     "mix_files",
 ]
 
@@ -62,7 +75,8 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    assert sorted(roomtape.rooms.__all__) == ["MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    rooms = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    assert sorted(roomtape.rooms.__all__) == rooms
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
 
@@ -111,7 +125,15 @@ def test_importing_the_package_is_quick():
         ),
         (
             AudioRecordingCode,
-            {"ERROR_SUFFIX": 1, "OPEN_FILE_FAILED": 2, "START": 3, "ERROR": 4, "FINISH": 5},
+            {
+                "ERROR_SUFFIX": 1,
+                "OPEN_FILE_FAILED": 2,
+                "START": 3,
+                "ERROR": 4,
+                "FINISH": 5,
+                "SAVED": 6,
+                "SAVE_FAILED": 7,
+            },
         ),
         (
             ErrorCode,
@@ -137,6 +159,8 @@ def test_importing_the_package_is_quick():
                 "SOURCE_FAILED": 108,
                 "FILE_MOVED": 109,
                 "SUSPENDED": 110,
+                "TIMESTAMPS": 111,
+                "TRACK_IGNORED": 112,
                 "AUDIO_LEFT_OUT": 113,
                 "PACKETS_DROPPED": 114,
             },
@@ -181,6 +205,8 @@ def test_the_fields_of_the_reports():
         "sources",
         "error",
         "suspended_s",
+        "saved_from",
+        "missing_s",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",
@@ -206,4 +232,5 @@ def test_the_fields_of_the_reports():
         "samples",
         "dropped_packets",
         "stays",
+        "loss_positions",
     ]

@@ -7,7 +7,7 @@ import typer
 
 from roomtape import cli
 from roomtape.types.errors import ConfigurationError, RoomError
-from support.program import assert_one_line_error, run_python, run_roomtape, start_roomtape
+from support.program import Cli, assert_one_line_error, run_python, run_roomtape, start_roomtape
 
 
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -45,8 +45,8 @@ def test_the_help_imports_nothing_of_what_the_commands_need():
         (["serve", "--port", "abc"], "'--port'"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], words: str):
-    assert_one_line_error(run_roomtape(*arguments), 2, words)
+def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], words: str, run_here: Cli):
+    assert_one_line_error(run_here(*arguments), 2, words)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from support.damage import write_wav
-from support.program import assert_one_line_error, roomtape_environment, run_roomtape
+from support.program import Cli, assert_one_line_error, roomtape_environment, run_roomtape
 from support.signals import silence, speech
 
 
@@ -34,8 +34,8 @@ def test_plain_lines_say_what_the_file_holds(recording: Path):
     assert lines["damage"] == "none"
 
 
-def test_json_is_one_object_with_the_same_facts(recording: Path):
-    done = run_roomtape("inspect", recording, "--json")
+def test_json_is_one_object_with_the_same_facts(recording: Path, run_here: Cli):
+    done = run_here("inspect", recording, "--json")
     assert done.stdout.count("\n") == 1
     found = json.loads(done.stdout)
     assert (found["samples"], found["clipped_samples"], found["damage"]) == (288000, 10, [])
@@ -58,21 +58,21 @@ def test_on_a_terminal_a_table_is_shown(recording: Path):
     assert "10 samples in 1 run" in shown
 
 
-def test_a_damaged_file_is_told_and_is_no_failure(recording: Path):
+def test_a_damaged_file_is_told_and_is_no_failure(recording: Path, run_here: Cli):
     with recording.open("r+b") as file:
         file.truncate(44 + 96000)
-    done = run_roomtape("inspect", recording)
+    done = run_here("inspect", recording)
     assert done.returncode == 0
     assert "damage: damaged, 1.0 s readable of 6.0 s declared" in done.stdout
 
 
-def test_plot_draws_a_picture(recording: Path, tmp_path: Path):
-    done = run_roomtape("inspect", recording, "--plot", tmp_path / "a.png")
+def test_plot_draws_a_picture(recording: Path, tmp_path: Path, run_here: Cli):
+    done = run_here("inspect", recording, "--plot", tmp_path / "a.png")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_bad_input_is_one_line_and_leaves_nothing_behind(tmp_path: Path):
+def test_bad_input_is_one_line_and_leaves_nothing_behind(tmp_path: Path, run_here: Cli):
     (tmp_path / "text.wav").write_text("this is text")
     (tmp_path / "empty.wav").touch()
     before = sorted(tmp_path.iterdir())
@@ -81,11 +81,13 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(tmp_path: Path):
         ("empty.wav", "the file is empty"),
         ("nosuch.wav", "no such file"),
     ):
-        done = run_roomtape("inspect", tmp_path / name, "--plot", tmp_path / "a.png")
+        done = run_here("inspect", tmp_path / name, "--plot", tmp_path / "a.png")
         assert_one_line_error(done, 1, words)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_picture_that_cannot_be_written_is_one_line(recording: Path, tmp_path: Path):
-    done = run_roomtape("inspect", recording, "--plot", tmp_path / "nosuch" / "a.png")
+def test_a_picture_that_cannot_be_written_is_one_line(
+    recording: Path, tmp_path: Path, run_here: Cli
+):
+    done = run_here("inspect", recording, "--plot", tmp_path / "nosuch" / "a.png")
     assert_one_line_error(done, 1, "cannot write the picture")

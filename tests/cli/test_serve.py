@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from support.program import assert_one_line_error, run_roomtape
+from support.program import Cli, assert_one_line_error
 from support.serving import serving
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -36,15 +36,15 @@ def test_it_takes_callers_over_http_unless_it_is_told_not_to(options: tuple[str,
             assert refused.value.read().decode().endswith("it must have audio in Opus\n")
 
 
-def test_a_port_that_is_taken_is_one_line():
+def test_a_port_that_is_taken_is_one_line(run_here: Cli):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run_roomtape("serve", "--port", str(port))
+        done = run_here("serve", "--port", str(port))
     assert_one_line_error(done, 1, f"port {port} on 127.0.0.1 is taken")
 
 
-def test_beyond_this_machine_it_refuses_to_listen_without_a_secret():
-    done = run_roomtape("serve", "--host", "0.0.0.0", "--port", "0")
+def test_beyond_this_machine_it_refuses_to_listen_without_a_secret(run_here: Cli):
+    done = run_here("serve", "--host", "0.0.0.0", "--port", "0")
     assert_one_line_error(done, 2, "0.0.0.0")
     assert "secret" in done.stderr
 
@@ -57,6 +57,6 @@ def test_beyond_this_machine_it_listens_with_a_secret_or_when_told_to_be_insecur
         assert process.poll() is None
 
 
-def test_an_empty_secret_and_an_impossible_port_are_wrong_usage():
-    assert_one_line_error(run_roomtape("serve", "--secret", ""), 2, "secret is empty")
-    assert_one_line_error(run_roomtape("serve", "--port", "70000"), 2, "70000")
+def test_an_empty_secret_and_an_impossible_port_are_wrong_usage(run_here: Cli):
+    assert_one_line_error(run_here("serve", "--secret", ""), 2, "secret is empty")
+    assert_one_line_error(run_here("serve", "--port", "70000"), 2, "70000")

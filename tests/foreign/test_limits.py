@@ -15,6 +15,7 @@ import pytest
 from roomtape.analysis.inspect import inspect_file
 from roomtape.types.errors import DamagedFileError, FileError
 from support.program import (
+    Cli,
     assert_one_line_error,
     run_python,
     run_roomtape,
@@ -35,10 +36,10 @@ def mutated(path: Path, at: int, value: bytes) -> Path:
 
 
 @pytest.mark.parametrize("tag", [0x9999, 0x0000, 0x7777, 0xFFFE])
-def test_a_codec_that_nobody_knows_is_one_line(tag: int, tmp_path: Path):
+def test_a_codec_that_nobody_knows_is_one_line(tag: int, tmp_path: Path, run_here: Cli):
     path = tmp_path / "a.wav"
     path.write_bytes(mutated_tag(tag))
-    done = run_roomtape("inspect", path)
+    done = run_here("inspect", path)
     assert_one_line_error(done, 1, f"{path}: ")
     assert "internal" not in done.stderr
 
@@ -51,7 +52,9 @@ def mutated_tag(tag: int) -> bytes:
 
 @pytest.mark.parametrize("rate_hz", [1, 999, 1_000_000, 200_000_000, 2**31, 2**32 - 1])
 @pytest.mark.parametrize("dtype", ["<i2", "<f4"])
-def test_no_rate_makes_much_of_a_small_file(dtype: str, rate_hz: int, tmp_path: Path):
+def test_no_rate_makes_much_of_a_small_file(
+    dtype: str, rate_hz: int, tmp_path: Path, run_here: Cli
+):
     path, frames = tmp_path / "a.wav", 500_000
     samples = signal(frames=frames)
     samples[::2] = 0
@@ -63,15 +66,15 @@ def test_no_rate_makes_much_of_a_small_file(dtype: str, rate_hz: int, tmp_path: 
     tracemalloc.stop()
     assert (found.samples, found.sample_rate) == (frames, rate_hz)
     assert most_bytes < 20_000_000
-    done = run_roomtape("mix", path, "-o", tmp_path / "out.wav")
+    done = run_here("mix", path, "-o", tmp_path / "out.wav")
     assert_one_line_error(done, 1, f"{rate_hz} Hz cannot be mixed")
 
 
 @pytest.mark.parametrize("suffix", ["flac", "opus", "wv"])
 @pytest.mark.parametrize("channels", [8])
-def test_eight_channels_do_not_crash(suffix: str, channels: int, tmp_path: Path):
+def test_eight_channels_do_not_crash(suffix: str, channels: int, tmp_path: Path, run_here: Cli):
     path = made(tmp_path / f"a.{suffix}", *sine(seconds=1), "-ac", str(channels))
-    done = run_roomtape("inspect", path, "--json")
+    done = run_here("inspect", path, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["channels"] == channels
 
@@ -121,18 +124,18 @@ CONCAT = {
 
 
 @pytest.mark.parametrize("kind", CONCAT)
-def test_a_file_that_names_others_opens_none(kind: str, tmp_path: Path):
+def test_a_file_that_names_others_opens_none(kind: str, tmp_path: Path, run_here: Cli):
     made(tmp_path / "a.flac", *sine(seconds=1))
     for suffix in (kind, "wav", "flac"):
         path = tmp_path / f"list.{suffix}"
         path.write_text(CONCAT[kind])
-        assert_one_line_error(run_roomtape("inspect", path), 1, "it begins with")
+        assert_one_line_error(run_here("inspect", path), 1, "it begins with")
 
 
-def test_a_pipe_is_refused_at_once(tmp_path: Path):
+def test_a_pipe_is_refused_at_once(tmp_path: Path, run_here: Cli):
     os.mkfifo(tmp_path / "a.wav")
     for command in (("inspect",), ("mix", "-o", tmp_path / "b.wav")):
-        done = run_roomtape(*command, tmp_path / "a.wav")
+        done = run_here(*command, tmp_path / "a.wav")
         assert_one_line_error(done, 1, "no regular file")
 
 
@@ -159,16 +162,16 @@ def test_a_terminal_without_umlauts_gets_escapes(options: tuple[str, ...], tmp_p
     assert "gespr\\xe4ch" in done.stdout
 
 
-def test_what_is_no_number_is_silence_and_told(tmp_path: Path):
+def test_what_is_no_number_is_silence_and_told(tmp_path: Path, run_here: Cli):
     samples = floats(signal(), "<f4")
     samples[10], samples[20], samples[30], samples[40] = np.nan, np.inf, -np.inf, 1e30
     path = tmp_path / "a.wav"
     path.write_bytes(riff(fmt(3, 1, 32), data(samples)))
-    done = run_roomtape("inspect", path, "--json")
+    done = run_here("inspect", path, "--json")
     found = json.loads(done.stdout, parse_constant=pytest.fail)
     assert found["damage"] == ["4 samples are no numbers, or beyond all bounds: read as 0"]
     assert found["peak_dbfs"] < 0
-    mixed = run_roomtape("mix", path, "-o", tmp_path / "b.wav")
+    mixed = run_here("mix", path, "-o", tmp_path / "b.wav")
     assert mixed.returncode == 0
     assert "4 samples are no numbers" in mixed.stderr
 

@@ -16,7 +16,7 @@ from roomtape.media.mono import mono_weights
 from roomtape.storage.recover import recover
 from roomtape.storage.wav import wav_header
 from support.damage import write_wav
-from support.program import assert_one_line_error, roomtape_environment, run_roomtape
+from support.program import Cli, assert_one_line_error, roomtape_environment
 from support.readers import read_all, read_ffmpeg
 from support.signals import noise, snr_db, speech
 
@@ -33,13 +33,19 @@ def write_float(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> Path
     return path
 
 
-def mix(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    done = run_roomtape("mix", *arguments, "--sample-rate", "48000")
-    assert done.returncode == 0, done.stderr
-    return done
+@pytest.fixture
+def mix(run_here: Cli) -> Cli:
+    """``mix(a, b, "-o", out)``, which succeeds."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        done = run_here("mix", *arguments, "--sample-rate", "48000")
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run
 
 
-def test_what_exceeds_full_scale_is_turned_down_and_not_clipped(tmp_path: Path):
+def test_what_exceeds_full_scale_is_turned_down_and_not_clipped(tmp_path: Path, mix: Cli):
     turns = np.arange(3 * RATE_HZ) * 2 * np.pi * 440 / RATE_HZ
     loud = write_float(tmp_path / "loud.wav", 2 * np.sin(turns))
     done = mix(loud, "-o", tmp_path / "out.wav")
@@ -53,7 +59,7 @@ def test_what_exceeds_full_scale_is_turned_down_and_not_clipped(tmp_path: Path):
     assert snr_db(ideal * scale, middle) > 60, "it is a sine, not a clipped one"
 
 
-def test_a_loud_part_turned_down_by_another_is_its_sum(tmp_path: Path):
+def test_a_loud_part_turned_down_by_another_is_its_sum(tmp_path: Path, mix: Cli):
     """+6 dB and its opposite at -1: what is left fits, and is not limited."""
     wave = 2 * np.sin(np.arange(RATE_HZ) * 0.05)
     one = write_float(tmp_path / "a.wav", wave)
@@ -63,7 +69,7 @@ def test_a_loud_part_turned_down_by_another_is_its_sum(tmp_path: Path):
     assert np.abs(pcm - np.rint(0.25 * wave * 32768)).max() <= 1
 
 
-def test_what_is_below_a_step_of_16_bits_adds_up(tmp_path: Path):
+def test_what_is_below_a_step_of_16_bits_adds_up(tmp_path: Path, mix: Cli):
     wave = 0.4 * np.sin(np.arange(RATE_HZ) * 0.05) / 32768
     quiet = [write_float(tmp_path / f"{number}.wav", wave) for number in range(100)]
     mix(*quiet, "-o", tmp_path / "out.wav")
@@ -71,7 +77,7 @@ def test_what_is_below_a_step_of_16_bits_adds_up(tmp_path: Path):
     assert np.abs(pcm - wave * 32768 * 100).max() <= 0.51
 
 
-def test_24_bits_are_rounded_once(tmp_path: Path):
+def test_24_bits_are_rounded_once(tmp_path: Path, mix: Cli):
     wave = np.sin(np.arange(RATE_HZ) * 0.05) * 0.4
     path = tmp_path / "a.wav"
     wide = np.rint(wave * (1 << 23)).astype("<i4")[:, None]
@@ -83,16 +89,16 @@ def test_24_bits_are_rounded_once(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["RIFX", "BW64", "block align of 4 for 16 bit mono"])
-def test_odd_headers_are_mixed_sample_by_sample(kind: str, tmp_path: Path):
+def test_odd_headers_are_mixed_sample_by_sample(kind: str, tmp_path: Path, run_here: Cli):
     path = tmp_path / "a.wav"
     path.write_bytes(WAVS[kind]().data)
-    done = run_roomtape("mix", path, "-o", tmp_path / "out.wav", "--sample-rate", "16000")
+    done = run_here("mix", path, "-o", tmp_path / "out.wav", "--sample-rate", "16000")
     assert done.returncode == 0
     pcm, _ = read_all(tmp_path / "out.wav")
     assert np.corrcoef(pcm[::2][100:900], signal()[100:900, 0])[0, 1] > 0.999
 
 
-def test_channels_are_weighted_as_bs_775_says(tmp_path: Path):
+def test_channels_are_weighted_as_bs_775_says(tmp_path: Path, mix: Cli):
     """Each channel of 5.1 by itself: centre 1, left and right 0.7071, surround 0.5, no effects."""
     wanted = np.array([0.5**0.5, 0.5**0.5, 1, 0, 0.5, 0.5])
     wanted /= wanted.sum()
@@ -111,7 +117,7 @@ def test_channels_are_weighted_as_bs_775_says(tmp_path: Path):
     assert mono_weights(1, ("LFE",)).tolist() == [1.0]
 
 
-def test_what_follows_a_hole_is_mixed_in_its_place(tmp_path: Path):
+def test_what_follows_a_hole_is_mixed_in_its_place(tmp_path: Path, mix: Cli):
     given = CONTAINERS["a hole between timestamps"](tmp_path)
     done = mix(given.path, "-o", tmp_path / "out.wav")
     assert "s are missing at 3.0" in done.stderr
@@ -167,7 +173,7 @@ def test_nothing_on_standard_input_is_one_line(tmp_path: Path):
     assert b"empty" in err
 
 
-def test_json_tells_each_input(tmp_path: Path):
+def test_json_tells_each_input(tmp_path: Path, mix: Cli):
     source = write_wav(tmp_path / "a.wav", speech("alice", 2.0))
     loud = write_float(tmp_path / "b.wav", np.full(RATE_HZ, 2.0))
     done = mix(source, f"{loud}@1", "-o", tmp_path / "out.wav", "--json")
@@ -180,13 +186,13 @@ def test_json_tells_each_input(tmp_path: Path):
     assert [each["over_db"] for each in found["inputs"]] == pytest.approx([0, 6.02], abs=0.01)
 
 
-def test_one_file_is_one_file(tmp_path: Path):
+def test_one_file_is_one_file(tmp_path: Path, mix: Cli):
     source = write_wav(tmp_path / "a.wav", noise(1, 1.0))
     assert mix(source, "-o", tmp_path / "out.wav").stdout.endswith("1.000 s from 1 file\n")
 
 
 @pytest.mark.parametrize("kind", ["wav", "float", "flac"])
-def test_an_input_that_gives_nothing_fails_the_mix(kind: str, tmp_path: Path):
+def test_an_input_that_gives_nothing_fails_the_mix(kind: str, tmp_path: Path, run_here: Cli):
     good = write_wav(tmp_path / "good.wav", noise(1, 1.0))
     empty = tmp_path / f"empty.{'flac' if kind == 'flac' else 'wav'}"
     nothing = {
@@ -195,13 +201,13 @@ def test_an_input_that_gives_nothing_fails_the_mix(kind: str, tmp_path: Path):
         "flac": b"fLaC" + bytes.fromhex("80000022") + bytes(34),
     }
     empty.write_bytes(nothing[kind])
-    done = run_roomtape("mix", good, empty, "-o", tmp_path / "out.wav")
+    done = run_here("mix", good, empty, "-o", tmp_path / "out.wav")
     assert_one_line_error(done, 1, str(empty))
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_a_missing_file_with_an_at_sign_is_a_missing_file(tmp_path: Path):
-    done = run_roomtape("mix", tmp_path / "nofile@b.flac", "-o", tmp_path / "out.wav")
+def test_a_missing_file_with_an_at_sign_is_a_missing_file(tmp_path: Path, run_here: Cli):
+    done = run_here("mix", tmp_path / "nofile@b.flac", "-o", tmp_path / "out.wav")
     assert_one_line_error(done, 1, "nofile@b.flac: no such file")
 
 

@@ -15,9 +15,16 @@ from aiortc import AudioStreamTrack, MediaStreamTrack, RTCPeerConnection, VideoS
 from aiortc.mediastreams import MediaStreamError
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.media.tracks import pcm_of
-from roomtape.types import AudioRecordingPosition, IntervalKind, Pcm
+from roomtape.media.frames import pcm_of
+from roomtape.types import (
+    AudioRecordingPosition,
+    AudioRecordingWarning,
+    IntervalKind,
+    Pcm,
+    RecordingEvent,
+)
 from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import StateError
 from support.lag import Lag
 from support.readers import read_all
 from support.signals import noise, offset_of, silence, speech
@@ -35,6 +42,7 @@ async def test_two_sources_pushed_from_threads_are_summed(tmp_path: Path):
     async with recorder:
         sources = [recorder.add_source(name) for name in ("alice", "bob")]
         for start in range(0, 96000, 4800):
+            await clock.advance(0.1)
             threads = [
                 threading.Thread(target=source.push, args=(said[start : start + 4800], 48000))
                 for source, said in zip(sources, (alice_said, bob_said), strict=True)
@@ -43,7 +51,6 @@ async def test_two_sources_pushed_from_threads_are_summed(tmp_path: Path):
                 thread.start()
             for thread in threads:
                 thread.join()
-            await clock.advance(0.1)
     assert np.array_equal(read_all(tmp_path / "a.wav")[0], alice_said + bob_said)
 
 
@@ -163,13 +170,13 @@ async def test_the_report_counts_what_was_done(tmp_path: Path):
 @pytest.mark.parametrize(
     ("pcm", "rate", "words"),
     [
-        (np.zeros(10, np.float32), 48000, "float32"),
+        (np.zeros(10, np.int32), 48000, "int32"),
         (np.zeros((2, 2, 2), np.int16), 48000, "shape"),
         (np.zeros((10, 0), np.int16), 48000, "0 channels"),
         (np.zeros(10, np.int16), 0, "sample_rate is 0"),
         (np.zeros(10, np.int16), 10**6, "1000000"),
     ],
-    ids=["float", "three-axes", "no-channel", "rate-0", "rate-1MHz"],
+    ids=["int32", "three-axes", "no-channel", "rate-0", "rate-1MHz"],
 )
 async def test_a_bad_push_is_a_value_error_and_harms_nothing(
     tmp_path: Path, pcm: Pcm, rate: int, words: str
@@ -191,9 +198,9 @@ async def test_what_is_pushed_may_be_written_over_at_once(tmp_path: Path):
         alice, buffer = recorder.add_source("alice"), np.zeros(4800, np.int16)
         for value in (100, 200, 300):
             buffer[:] = value
+            await clock.advance(0.1)
             alice.push(buffer, 48000)
             buffer[:] = -1
-            await clock.advance(0.1)
     assert set(read_all(tmp_path / "a.wav")[0].tolist()) == {100, 200, 300}
 
 
@@ -258,10 +265,69 @@ async def test_a_track_is_recorded_until_it_ends(tmp_path: Path, lag: Lag):
     assert bob.left_s == pytest.approx(bob.joined_s + 1.0, abs=0.3 + lag.worst_s)
 
 
-async def test_a_video_track_is_refused(tmp_path: Path):
-    recorder, _ = scripted(tmp_path / "a.wav")
-    with pytest.raises(ValueError, match="a video track cannot be recorded"):
-        recorder.add_track(VideoStreamTrack())
+async def test_a_video_track_is_left_alone_and_told_of(tmp_path: Path):
+    events = list[RecordingEvent]()
+    config = AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=48000)
+    async with AudioRecorder(config, on_event=events.append, clock=ScriptedClock()) as recorder:
+        # As on("track") does it: whatever there is.
+        tracks = [recorder.add_track(VideoStreamTrack(), name="bob's camera"), AudioStreamTrack()]
+        source = recorder.add_track(tracks[1], name="bob")
+        assert not source.closed
+        assert tracks[0].closed
+        tracks[0].push(np.zeros(10, np.int16), 48000)  # as to any that has left
+    (warning,) = [each for each in events if each.code is AudioRecordingWarning.TRACK_IGNORED]
+    assert warning.detail == "bob's camera: a video track is not recorded, only audio is"
+    assert recorder.report is not None
+    assert [each.name for each in recorder.report.sources] == ["bob"]
+    assert any("bob's camera" in words for words in recorder.report.warnings)
+
+
+async def test_a_track_may_be_added_from_another_thread(tmp_path: Path):
+    recorder = AudioRecorder(AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=48000))
+    failed = list[str]()
+
+    def too_early() -> None:
+        try:
+            recorder.add_track(AudioStreamTrack())
+        except StateError as error:
+            failed.append(str(error))
+
+    await asyncio.to_thread(too_early)
+    assert failed == [
+        "no event loop runs on this thread: before start(), call add_track() where one does"
+    ]
+    assert not recorder.sources
+    async with recorder:
+        track = SilentTrack(10)
+        bob = await asyncio.to_thread(recorder.add_track, track, name="bob")
+        video = await asyncio.to_thread(recorder.add_track, VideoStreamTrack(), name="camera")
+        assert video.closed
+        async with asyncio.timeout(60):
+            while not bob.closed:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert recorder.report is not None
+    assert recorder.report.sources[0].name == "bob"
+    assert len(recorder.report.warnings) == 1
+    with pytest.raises(StateError):
+        recorder.add_track(AudioStreamTrack())
+
+
+class SilentTrack(MediaStreamTrack):
+    """So many frames, and the end."""
+
+    kind = "audio"
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self._left = frames
+
+    async def recv(self) -> av.AudioFrame:
+        if not self._left:
+            raise MediaStreamError
+        self._left -= 1
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), "s16", "mono")
+        frame.sample_rate = 48000
+        return frame
 
 
 @pytest.mark.parametrize("form", ["u8", "s16", "s32", "flt", "dbl"])

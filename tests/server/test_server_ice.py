@@ -11,7 +11,7 @@ import pytest
 
 from roomtape.server.ice import IceServer, IceServers, parse_ice_server
 from roomtape.types.errors import ConfigurationError
-from support.program import assert_one_line_error, run_roomtape
+from support.program import Cli, assert_one_line_error, run_roomtape
 
 
 def test_uris_are_understood() -> None:
@@ -61,7 +61,7 @@ def test_each_client_gets_a_user_that_expires() -> None:
     assert mine["credential"] == base64.b64encode(digest).decode()
 
 
-def test_impossible_servers_are_wrong_usage() -> None:
+def test_impossible_servers_are_wrong_usage(run_here: Cli) -> None:
     for arguments, words in (
         (("--ice-server", "turn:t.example"), "needs a user and a password"),
         (("--ice-server", "stun"), "names no ICE server"),
@@ -69,11 +69,11 @@ def test_impossible_servers_are_wrong_usage() -> None:
         (("--ice-server", "stun:s.example") * 9, "at most 8"),
         (("--max-per-address", "0"), "allow 1 at least"),
     ):
-        assert_one_line_error(run_roomtape("serve", "--port", "0", *arguments), 2, words)
-    done = run_roomtape("serve", "--port", "0", env={"ROOMTAPE_ICE_SERVERS": "stun:a b:c"})
+        assert_one_line_error(run_here("serve", "--port", "0", *arguments), 2, words)
+    done = run_here("serve", "--port", "0", env={"ROOMTAPE_ICE_SERVERS": "stun:a b:c"})
     assert_one_line_error(done, 2, "names no ICE server")
     record = ("record", "http://127.0.0.1:1/r", "-o", "/tmp/x.wav", "--ice-server", "turn:t")
-    assert_one_line_error(run_roomtape(*record), 2, "needs a user")
+    assert_one_line_error(run_here(*record), 2, "needs a user")
 
 
 @pytest.mark.parametrize("variable", ["ROOMTAPE_SECRET", "ROOMTAPE_TURN_SECRET"])

@@ -18,7 +18,7 @@ from roomtape.types.clock import ScriptedClock
 from roomtape.types.errors import DamagedFileError, FileError, SuffixError
 from support.damage import adts_offsets, write_wav
 from support.faulty_disk import Fault, FaultyDisk
-from support.program import assert_one_line_error, run_roomtape
+from support.program import Cli, assert_one_line_error, run_roomtape
 from support.readers import read_all
 from support.scripted_recording import listing, record_scripted
 from support.signals import noise
@@ -183,7 +183,9 @@ async def test_an_aac_that_is_damaged_in_its_middle_is_not_cut_there(tmp_path: P
     assert path.read_bytes() == data
 
 
-async def test_what_cannot_be_recovered_is_one_line_and_nothing_changes(tmp_path: Path):
+async def test_what_cannot_be_recovered_is_one_line_and_nothing_changes(
+    tmp_path: Path, run_here: Cli
+):
     ring, _ = await left_ring(tmp_path / "a.wav")
     data = ring.read_bytes()
     (tmp_path / "text.ring").write_text("this is text")
@@ -216,7 +218,7 @@ async def test_what_cannot_be_recovered_is_one_line_and_nothing_changes(tmp_path
     ):
         with pytest.raises(FileError, match=words):
             recover(tmp_path / name)
-    done = run_roomtape("recover", tmp_path / "text.ring")
+    done = run_here("recover", tmp_path / "text.ring")
     assert_one_line_error(done, 1, "not what a recording leaves behind")
     assert snapshot(tmp_path) == before
 
@@ -251,33 +253,35 @@ async def test_a_recording_that_runs_is_refused_and_goes_on(
     assert len(read_all(path)[0]) / RATE_HZ == recorder.report.duration_s
 
 
-async def test_the_output_must_be_of_the_format_that_was_recorded(tmp_path: Path):
+async def test_the_output_must_be_of_the_format_that_was_recorded(tmp_path: Path, run_here: Cli):
     ring, _ = await left_ring(tmp_path / "a.wav")
     await record_scripted(tmp_path / "live.aac")
     before = snapshot(tmp_path)
     for path in (ring, tmp_path / "live.aac"):
         with pytest.raises(SuffixError, match="must end in"):
             recover(path, tmp_path / "b.mp3")
-    done = run_roomtape("recover", ring, "-o", tmp_path / "b.aac")
+    done = run_here("recover", ring, "-o", tmp_path / "b.aac")
     assert_one_line_error(done, 2, "must end in .wav")
     assert snapshot(tmp_path) == before
 
 
-async def test_an_output_that_cannot_be_written_keeps_the_ring(tmp_path: Path):
+async def test_an_output_that_cannot_be_written_keeps_the_ring(tmp_path: Path, run_here: Cli):
     ring, _ = await left_ring(tmp_path / "a.wav")
     before = snapshot(tmp_path)
-    done = run_roomtape("recover", ring, "-o", tmp_path / "nosuch" / "b.wav")
+    done = run_here("recover", ring, "-o", tmp_path / "nosuch" / "b.wav")
     assert_one_line_error(done, 1, "no such file or directory")
     assert str(tmp_path / "nosuch") in done.stderr
     assert snapshot(tmp_path) == before
 
 
-async def test_the_command_says_what_it_recovered_and_what_is_missing(tmp_path: Path):
+async def test_the_command_says_what_it_recovered_and_what_is_missing(
+    tmp_path: Path, run_here: Cli
+):
     ring, _ = await left_ring(tmp_path / "a.wav")
     with ring.open("r+b") as file:
         file.seek(RING_HEADER_BYTES + 12 * 6416 + 40)
         file.write(bytes(100))
-    done = run_roomtape("recover", ring)
+    done = run_here("recover", ring)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{tmp_path}/a.wav: recovered 0:03.000 (wav, 32000 Hz)",
@@ -286,10 +290,10 @@ async def test_the_command_says_what_it_recovered_and_what_is_missing(tmp_path: 
     ]
 
 
-def test_the_command_cuts_half_a_sample_and_says_so(tmp_path: Path):
+def test_the_command_cuts_half_a_sample_and_says_so(tmp_path: Path, run_here: Cli):
     path = tmp_path / "a.wav"
     path.write_bytes(wav_header(RATE_HZ, 1 << 20) + bytes(2 * RATE_HZ + 1))
-    done = run_roomtape("recover", path)
+    done = run_here("recover", path)
     assert done.stdout.splitlines() == [
         f"{path}: recovered 0:01.000 (wav, 32000 Hz)",
         "missing: nothing up to the crash's last write",

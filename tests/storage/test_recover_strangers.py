@@ -15,7 +15,7 @@ from roomtape.storage.recover import recover
 from roomtape.storage.wav import HEADER_BYTES, our_header, wav_header
 from roomtape.types.errors import DamagedFileError
 from support.damage import write_aac
-from support.program import assert_one_line_error, run_roomtape
+from support.program import Cli, assert_one_line_error
 from support.readers import read_all, read_ffmpeg, run
 from support.scripted_recording import listing, record_scripted
 from support.signals import noise
@@ -256,10 +256,10 @@ async def test_the_mark_of_an_aac_is_not_heard(tmp_path: Path):
     assert np.array_equal(read_ffmpeg(path)[0], read_ffmpeg(cyclic)[0])
 
 
-async def test_the_command_says_that_there_is_nothing_to_recover(tmp_path: Path):
+async def test_the_command_says_that_there_is_nothing_to_recover(tmp_path: Path, run_here: Cli):
     path = tmp_path / "a.wav"
     before = await recorded(path)
-    done = run_roomtape("recover", path)
+    done = run_here("recover", path)
     assert done.returncode == 0
     assert done.stdout == (
         f"{path}: nothing to recover: 0:01.600 (wav, 32000 Hz) are whole; nothing was changed\n"
@@ -267,6 +267,6 @@ async def test_the_command_says_that_there_is_nothing_to_recover(tmp_path: Path)
     assert path.read_bytes() == before
 
 
-def test_a_stereo_file_of_another_program_is_said_to_be_none_of_ours(tmp_path: Path):
+def test_a_stereo_file_of_another_program_is_said_to_be_none_of_ours(tmp_path: Path, run_here: Cli):
     path = by_ffmpeg(tmp_path / "s.wav", "-ac", "2", "-rf64", "auto", "-bitexact")
-    assert_one_line_error(run_roomtape("recover", path), 1, "not a WAV file that Roomtape wrote")
+    assert_one_line_error(run_here("recover", path), 1, "not a WAV file that Roomtape wrote")

@@ -14,7 +14,7 @@ from roomtape.storage.disk import Disk
 from roomtape.storage.recover import recover
 from roomtape.storage.ring_head import HEAD_BYTES
 from roomtape.types.errors import DamagedFileError, FileError
-from support.program import assert_one_line_error, run_roomtape
+from support.program import Cli, assert_one_line_error
 from support.rings import (
     RATE_HZ,
     STARTED_AT,
@@ -210,12 +210,12 @@ def test_a_ring_stays_when_the_finished_file_reads_back_wrong(suffix: str, tmp_p
     assert [each.name for each in tmp_path.iterdir()] == [ring.name]
 
 
-def test_a_ring_from_another_machine_says_where_it_wanted_to_go(tmp_path: Path):
+def test_a_ring_from_another_machine_says_where_it_wanted_to_go(tmp_path: Path, run_here: Cli):
     (tmp_path / "there").mkdir()
     ring = left_ring(tmp_path / "there" / "a.wav", UNITS)
     (tmp_path / "there").rename(tmp_path / "here")
     here = tmp_path / "here" / ring.name
-    done = run_roomtape("recover", here)
+    done = run_here("recover", here)
     assert_one_line_error(done, 1, f"there is no directory {tmp_path}/there here; say with -o")
     assert ".part" not in done.stderr
     assert recover(here, tmp_path / "b.wav").duration_s == 3

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 import roomtape
 
@@ -50,16 +51,29 @@ def _run(command: list[str], env: Mapping[str, str] | None) -> subprocess.Comple
 
 
 def start_roomtape(
-    *arguments: str | Path, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    errors: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a command that runs until it is told to stop; ``with`` it, and stop it."""
     return subprocess.Popen(
         [*_COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         text=True,
         env=roomtape_environment(env),
     )
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
+    """What a program printed, up to a line that contains ``words``."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or words not in lines[-1]:
+        line = process.stdout.readline()
+        assert line, (lines, process.stderr and process.stderr.read())
+        lines.append(line)
+    return lines
 
 
 def assert_one_line_error(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:

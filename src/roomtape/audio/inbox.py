@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from operator import index
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..types import NS_PER_S, LeftOut, Pcm
 from .timing.fast_path import arrivals_of
@@ -41,10 +41,10 @@ class Inbox:
     """
 
     def __init__(self, joined_ns: int) -> None:
-        self.offer: Callable[[Pcm, int, int | None, int, bool], bool] = _refuse
+        self.offer: Callable[[Any, Any, Any, int, Any], bool] = _refuse
         """``offer(pcm, rate_hz, pts, arrived_ns, gap_is_silence)`` takes a copy of a frame and
-        gives True; or False, and then it must be checked and put. (An attribute, so that a push
-        that goes the quick way is one call of C.)"""
+        gives True; or False, and then it must be checked and put. It may be given anything. (An
+        attribute, so that a push that goes the quick way is one call of C.)"""
         self._lock = Lock()  # never held for longer than a list takes
         self._queue: list[Run] = []
         self._queue_ns = 0
@@ -211,7 +211,7 @@ class Inbox:
         return self._last_timed
 
 
-def _refuse(_pcm: Pcm, _rate_hz: int, _pts: int | None, _ns: int, _gap_is_silence: bool) -> bool:
+def _refuse(_pcm: Any, _rate_hz: Any, _pts: Any, _ns: int, _gap_is_silence: Any) -> bool:
     return False
 
 

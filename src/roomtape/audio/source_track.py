@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from threading import Lock
 from weakref import WeakSet
@@ -24,6 +24,7 @@ from ..types import (
 from .downmix import mixed_down
 from .inbox import Inbox
 from .ledger import STALL_NS, Ledger
+from .mixer import Voice
 from .timing.fast_path import FAR_AHEAD_S
 from .timing.placing.anchor import Arrival
 from .timing.timeline import Timeline
@@ -46,11 +47,15 @@ class SourceTrack:
         name: The participant.
         local: What the local user publishes.
         joined_ns: When it was added, from the start of the recording.
+        expects_silence: That nothing comes for long is no fault of anybody's.
     """
 
-    def __init__(self, name: str, *, local: bool, joined_ns: int) -> None:
+    def __init__(
+        self, name: str, *, local: bool, joined_ns: int, expects_silence: bool = False
+    ) -> None:
         self.name = name
         self.local = local
+        self.expects_silence = expects_silence
         self.ledger = Ledger()
         self.inbox = Inbox(joined_ns)
         """Where frames come in."""
@@ -59,6 +64,12 @@ class SourceTrack:
         """When it left, or failed; nothing comes after it."""
         self.error = ""
         """Why it failed; empty if it did not."""
+        self.timestamps_off = ""
+        """What is wrong with the timestamps that come, in words; empty while nothing is. From the
+        thread that pushes."""
+        self.chunk_ns = 0
+        """How long after it was heard the beginning of a chunk may come. From the thread that
+        pushes."""
         self._lock = Lock()  # over how it ends
         self._timeline: Timeline | None = None
         self._timelines = WeakSet[Timeline]()  # it, and those that the mixer still reads
@@ -100,6 +111,11 @@ class SourceTrack:
             self.inbox.refuse(left_out, sample_rate, LeftOut.TOO_FAST)
         self.ledger.dropped_packets += dropped_packets
 
+    def count_loss(self, samples: int, sample_rate: int) -> None:
+        """So much was lost, nobody knows where; from the thread that pushes."""
+        self.ledger.lost_somewhere_ns += samples * NS_PER_S // sample_rate
+        self.ledger.loss_positions = False
+
     @property
     def settled(self) -> bool:
         """It has left, and nothing of it is to be read any more."""
@@ -139,7 +155,7 @@ class SourceTrack:
         if timeline is not None:
             timeline.keep_books()
 
-    def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> list[Timeline]:
+    def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> Sequence[Voice]:
         """Place what was pushed.
 
         Args:
@@ -158,8 +174,10 @@ class SourceTrack:
                 return fresh  # nearly always
         for rate_hz, arrivals in runs:
             if timeline is None or timeline.rate_hz != rate_hz:
-                timeline = self._next_timeline(timeline, rate_hz, head_at(rate_hz), now_ns)
+                head = head_at(rate_hz)
+                timeline = self._next_timeline(timeline, rate_hz, head, now_ns)
                 fresh.append(timeline)
+                _not_before(head, arrivals)
             timeline.ingest(_mono(arrivals), now_ns * rate_hz // NS_PER_S)
         self._open_or_shut(now_ns)
         return fresh
@@ -215,6 +233,10 @@ class SourceTrack:
         self._count_unheard(self._waiting())
         self._over = True
 
+    def _arrived(self) -> dict[int, tuple[int, Counter[LeftOut]]]:
+        """By rate, how many samples came, and which of them were not taken."""
+        return self.inbox.arrived()
+
     def _waiting(self) -> Counter[int]:
         """By rate, how many samples came and are not read."""
         if self._over:
@@ -240,7 +262,8 @@ class SourceTrack:
             said_until_ns = max(said_until_ns, _end_ns(timeline))
         quiet = [(IntervalKind.ABSENT, start_ns, joined_ns), (IntervalKind.ABSENT, left_ns, end_ns)]
         # Without timestamps, a pause in the pushes is a pause and nothing else.
-        if self.inbox.last_timed is not False and not ledger.muted:
+        paused = self.expects_silence or self.inbox.last_timed is False
+        if not paused and not ledger.muted:
             quiet_ns = max(said_until_ns, self.last_frame_ns, joined_ns, self.unmuted_ns)
             if left_ns - quiet_ns >= STALL_NS:
                 quiet.insert(0, (IntervalKind.STALLED, quiet_ns, left_ns))
@@ -261,7 +284,7 @@ class SourceTrack:
             joined_s=(joined_ns - start_ns) / NS_PER_S,
             left_s=(left_ns - start_ns) / NS_PER_S,
             received_s=_seconds((each.rate_hz, each.placed) for each in samples),
-            lost_s=ledger.lost_ns(end_ns) / NS_PER_S,
+            lost_s=(ledger.lost_ns(end_ns) + ledger.lost_somewhere_ns) / NS_PER_S,
             late_s=_seconds((each.rate_hz, each.late) for each in samples),
             duplicate_s=_seconds((each.rate_hz, each.duplicate) for each in samples),
             resent_s=ledger.resent_ns / NS_PER_S,
@@ -278,6 +301,7 @@ class SourceTrack:
             left_out=left_out,
             samples=samples,
             dropped_packets=ledger.dropped_packets,
+            loss_positions=ledger.loss_positions,
         )
 
     def _samples(self, end_ns: int) -> tuple[SampleCounts, ...]:
@@ -289,7 +313,7 @@ class SourceTrack:
                 end=end_ns * rate_hz // NS_PER_S,
                 failed=bool(self.error),
             )
-            for rate_hz, (arrived, refused) in sorted(self.inbox.arrived().items())
+            for rate_hz, (arrived, refused) in sorted(self._arrived().items())
             if arrived
         )
 
@@ -342,6 +366,14 @@ def _seconds(samples: Iterable[tuple[int, int]]) -> float:
 
 def _end_ns(timeline: Timeline) -> int:
     return timeline.end * NS_PER_S // timeline.rate_hz
+
+
+def _not_before(head: int, arrivals: list[Arrival]) -> None:
+    """Nobody waited yet for the beginning of a first chunk that is long: it is heard a little
+    later, and not lost. What was heard before the recording began is no part of it."""
+    first = arrivals[0]
+    if first.pts is None and head > 0 and first.at < head:
+        arrivals[0] = first._replace(at=head)
 
 
 def _mono(run: list[Arrival]) -> list[Arrival]:

@@ -13,17 +13,26 @@ import typer
 from ..types import AudioRecordingConfiguration, ErrorCode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality
+from .termination import signals_that_end
 
 if TYPE_CHECKING:
     from aiortc import RTCIceServer
 
     from ..media.local_audio import LocalAudio
-    from ..rooms import WebRtcRoom
+    from ..rooms import Room
+
+_LIVEKIT_SCHEMES = ("livekit", "livekits", "ws", "wss")
+DEFAULT_NAME = "recorder"
 
 
 def record(
     room: Annotated[
-        str, typer.Argument(metavar="URL/ROOM", help="Such as http://127.0.0.1:8080/standup.")
+        str,
+        typer.Argument(
+            metavar="URL/ROOM",
+            help="Such as http://127.0.0.1:8080/standup; of a LiveKit server, "
+            "livekit://127.0.0.1:7880/standup or wss://HOST/standup.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The .wav or .aac file to write.")
@@ -40,9 +49,16 @@ def record(
     speak: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Publish this audio file.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the others see.")] = "recorder",
+    name: Annotated[
+        str | None, typer.Option(help="What the others see. [default: the token's, or recorder]")
+    ] = None,
     token: Annotated[
-        str | None, typer.Option(envvar="ROOMTAPE_TOKEN", help="Where the server asks for one.")
+        str | None,
+        typer.Option(
+            envvar="ROOMTAPE_TOKEN",
+            help="Where the server asks for one. For LiveKit, LIVEKIT_API_KEY and "
+            "LIVEKIT_API_SECRET do as well.",
+        ),
     ] = None,
     ice_server: Annotated[
         list[str] | None,
@@ -53,6 +69,10 @@ def record(
             "turn:USER:PASSWORD@turn.example.org:3478; can be given several times.",
         ),
     ] = None,
+    save_last: Annotated[
+        float, typer.Option(metavar="S", help="The key s, and SIGUSR1, save so much before ...")
+    ] = 30.0,
+    save_then: Annotated[float, typer.Option(metavar="S", help="... and so much after it.")] = 0.0,
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
@@ -60,9 +80,10 @@ def record(
         bool, typer.Option("--json", help="Print one JSON object for each event.")
     ] = False,
 ) -> int:
-    """Join a room and record it until Ctrl-C, SIGTERM or --duration.
+    """Join a room and record it until Ctrl-C, SIGTERM, SIGHUP or --duration.
 
-    However it ends, the file is finished.
+    However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
+    to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -76,16 +97,43 @@ def record(
     config.validate()
     if duration is not None and not 0 < duration < 1e9:
         raise ConfigurationError(f"--duration is {duration:g}; it must be more than 0 seconds")
+    from ..recording.saving.request import MOST_THEN_S, seconds  # noqa: PLC0415 (quick --help)
+
+    saving = (
+        seconds("--save-last", save_last),
+        seconds("--save-then", save_then, MOST_THEN_S),
+    )
     if not config.path.parent.is_dir():
         raise RoomtapeError(f"cannot record to {config.path}: its directory does not exist")
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..media.local_audio import FileAudio  # noqa: PLC0415
-    from ..rooms import WebRtcRoom  # noqa: PLC0415
 
     local = FileAudio(speak) if speak is not None else None
-    joined = WebRtcRoom(url, ice_servers=_ice_servers(ice_server or []))
-    return asyncio.run(_record(joined, channel, name, token, config, local, duration, as_json))
+    joined, own_name = _room_at(url, token, ice_server or [])
+    name = own_name if name is None else name
+    return asyncio.run(
+        _record(joined, channel, name, token, config, local, duration, saving, as_json)
+    )
+
+
+def _room_at(url: str, token: str | None, ice_servers: list[str]) -> tuple[Room, str]:
+    """The room's client, and the name under which it is joined if none is given."""
+    if not url.startswith(tuple(f"{scheme}:" for scheme in _LIVEKIT_SCHEMES)):
+        from ..rooms import WebRtcRoom  # noqa: PLC0415 (quick --help)
+
+        return WebRtcRoom(url, ice_servers=_ice_servers(ice_servers)), DEFAULT_NAME
+    if ice_servers:
+        raise ConfigurationError(
+            "--ice-server is not for LiveKit: its server names those that are needed"
+        )
+    try:
+        from ..rooms import LiveKitRoom  # noqa: PLC0415
+        from ..rooms.livekit import identity_of  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise RoomtapeError(str(error)) from None
+    own_name = identity_of(token) if token else None
+    return LiveKitRoom(url), own_name or DEFAULT_NAME
 
 
 def _ice_servers(uris: list[str]) -> list[RTCIceServer]:
@@ -98,51 +146,62 @@ def _ice_servers(uris: list[str]) -> list[RTCIceServer]:
 
 
 def parse_room(text: str) -> tuple[str, str]:
-    """``http://host:port/room`` as URL and room.
+    """``http://host:port/room`` (``livekit://``, ``wss://``, ...) as URL and room.
 
     Raises:
         ConfigurationError: It is not of that form.
     """
     parts = urlsplit(text)
     path, _, channel = parts.path.rpartition("/")
-    if parts.scheme not in ("http", "https") or not parts.netloc or not channel:
+    schemes = ("http", "https", *_LIVEKIT_SCHEMES)
+    odd = parts.scheme in _LIVEKIT_SCHEMES and (parts.query or parts.fragment)
+    if parts.scheme not in schemes or not parts.netloc or not channel or odd:
+        # What follows a question mark may be a token.
         raise ConfigurationError(
-            f"{text!r} names no room: give the server's URL, a slash and the room, such as "
-            "http://127.0.0.1:8080/standup"
+            f"{text.partition('?')[0]!r} names no room: give the server's URL, a slash and the "
+            "room, and nothing else, such as http://127.0.0.1:8080/standup or "
+            "livekit://127.0.0.1:7880/standup"
         )
     return urlunsplit((parts.scheme, parts.netloc, path, "", "")), unquote(channel)
 
 
 async def _record(
-    room: WebRtcRoom,
+    room: Room,
     channel: str,
     name: str,
     token: str | None,
     config: AudioRecordingConfiguration,
     local: LocalAudio | None,
     duration: float | None,
+    saving: tuple[float, float],
     as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..engine import RtcEngine  # noqa: PLC0415
+    from .running.keys import listening  # noqa: PLC0415
+    from .running.saving import Saver  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals_that_end():
         loop.add_signal_handler(number, over.set)
     teller = make_teller(over, as_json=as_json, terminal=sys.stdout.isatty())
     async with RtcEngine(room) as engine:
         engine.set_event_callback(teller)
+        saver = Saver(engine, config.path, *saving, teller)
+        loop.add_signal_handler(signal.SIGUSR1, saver.save)
         await engine.set_local_audio(local)
         if await engine.join_channel(token, channel, name) is not ErrorCode.OK:
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        await teller.until(over, duration, engine)
+        with listening({"s": saver.save}):
+            await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
+        await saver.wait()
         report = engine.last_recording_report
     if report is None:
         raise RoomtapeError("the recording ended without a report")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..recording.recorder import AudioRecorder
-from ..recording.source import Source
+from ..recording.sources.source import Source
 from ..types import AudioFrame, FrameOrigin
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,8 @@ class Membership:
                     left_out=frame.left_out,
                     dropped_packets=frame.dropped_packets,
                 )
+            if frame.lost_somewhere is not None:
+                source.count_loss(frame.lost_somewhere, frame.sample_rate)
         except ValueError as error:  # whose audio is odd harms nobody else's
             member.refused += 1
             if member.refused == 1:

@@ -135,7 +135,8 @@ class HealthCheck:
         self, source: SourceTrack, now_ns: int
     ) -> list[tuple[AudioRecordingWarning, int, str]]:
         found: list[tuple[AudioRecordingWarning, int, str]] = []
-        if not source.ledger.muted and source.queued_ns < _AHEAD_NS:
+        quiet_is_odd = not source.expects_silence and not source.ledger.muted
+        if quiet_is_odd and source.queued_ns < _AHEAD_NS:
             quiet_since = max(source.last_frame_ns, source.unmuted_ns)
             if now_ns - quiet_since >= _QUIET_NS:
                 found.append(
@@ -175,6 +176,9 @@ class HealthCheck:
                 f"{source.name}'s in the last 10 s, and dropped them"
             )
             found.append((AudioRecordingWarning.PACKETS_DROPPED, id(source), words))
+        if source.timestamps_off:
+            words = f"{source.name}: {source.timestamps_off}"
+            found.append((AudioRecordingWarning.TIMESTAMPS, id(source), words))
         return found
 
     def _silent_since(self, source: SourceTrack, now_ns: int) -> int:

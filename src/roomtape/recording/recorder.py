@@ -16,11 +16,12 @@ how it ends, in :mod:`.run`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING
 
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
@@ -43,7 +44,16 @@ from .events import EventFeed, EventListener
 from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
-from .source import Source, pull
+from .saving.request import checked_request
+from .sources.participant import Participant
+from .sources.playout import MOST_QUEUED_S, PlayoutSource
+from .sources.source import Source
+from .sources.tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+logger = logging.getLogger(__name__)
 
 
 class AudioRecorder:
@@ -91,8 +101,8 @@ class AudioRecorder:
             rate_hz=config.sample_rate,
             channels=(takes,),
         )
-        self._sources: list[Source] = []
-        self._pulls: set[asyncio.Task[None]] = set()
+        self._sources: list[Participant] = []
+        self._readers = TrackReaders()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
 
@@ -178,7 +188,7 @@ class AudioRecorder:
             await self.discard()
             raise
         self._begin(reservation)
-        self._events.tell(AudioRecordingCode.START)
+        self._events.tell(AudioRecordingCode.START, reservation.aside)
         for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 
@@ -194,7 +204,7 @@ class AudioRecorder:
                 sources=self._sources,
                 life=self._life,
                 events=self._events,
-                on_over=self._stop_pulling,
+                on_over=self._readers.stop,
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -218,14 +228,7 @@ class AudioRecorder:
             FileError: The recording was broken off, or the file could not be completed. ERROR has
                 been delivered, and :attr:`report` says what there is.
         """
-        run = self._run
-        if run is None:
-            raise StateError("nothing is being recorded: start() comes before stop()")
-        if run.pid != os.getpid():
-            raise StateError(
-                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
-                "from: stop it there"
-            )
+        run = self._own_run("stop")
         run.end()
         # Whoever waits may give up; the file is completed all the same.
         await asyncio.wrap_future(run.ended)
@@ -250,6 +253,60 @@ class AudioRecorder:
             self._life.enter(RecorderState.OVER)
         if self._reservation is not None:
             await self._reservation.discard()
+
+    async def save(
+        self,
+        file_path: str | os.PathLike[str],
+        *,
+        last_s: float = 30.0,
+        then_s: float = 0.0,
+        since_last_save: bool = False,
+    ) -> RecordingReport:
+        """Make the last seconds a finished file of their own, while the recording goes on.
+
+        The moment of the call counts, to the sample (of AAC, to a frame of 1024); the file is there
+        when that has been mixed and written, about a second later. As often as wanted, overlapping
+        or not, up to 16 at the same time. Its report is beside it, as ``FILE.json``, and SAVED or
+        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same.
+
+        Args:
+            file_path: In the format of the recording; what stands there is moved aside.
+            last_s: How many seconds before now. Where there is less (the beginning, or of a
+                cyclic recording the cycle), what there is; ``missing_s`` of the report says so.
+            then_s: How many seconds after now, at most 3600. If the recording ends before, what
+                there is.
+            since_last_save: Begin where the save before ends, instead of ``last_s`` ago, without
+                overlap or gap; the first one begins with the recording.
+
+        Returns:
+            What is in the file. Its times count from the file's first sample, its totals from the
+            start of the recording.
+
+        Raises:
+            ConfigurationError: A number or the path cannot be (SuffixError: the suffix is not the
+                recording's).
+            StateError: Nothing is being recorded, or there is nothing to save, or 16 are under way.
+            FileError: It cannot be saved (OpenFileError: not even created). Nothing is left
+                behind, the recording is unharmed, and it can be tried again.
+        """
+        asked = checked_request(
+            self.config, file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
+        )
+        run = self._own_run("save")
+        if not self.recording:
+            raise StateError("nothing is being recorded, so there is nothing to save")
+        return await asyncio.wrap_future(run.saves.begin(asked, run.now_ns).outcome)
+
+    def _own_run(self, doing: str) -> Run:
+        run = self._run
+        if run is None:
+            raise StateError(f"nothing is being recorded: start() comes before {doing}()")
+        if run.pid != os.getpid():
+            raise StateError(
+                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
+                f"from: {doing} it there"
+            )
+        return run
 
     @property
     def state(self) -> RecorderState:
@@ -280,69 +337,97 @@ class AudioRecorder:
         return self._run.now_ns / NS_PER_S if report is None else report.duration_s
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Participant, ...]:
         """Everybody who is or was in the recording; of hundreds who left, the last ones."""
         return tuple(self._sources)
 
     # -- sources ------------------------------------------------------------------------------
 
-    def add_source(self, name: str, *, local: bool = False) -> Source:
+    def add_source(
+        self, name: str, *, local: bool = False, expects_silence: bool = False
+    ) -> Source:
         """Let somebody in, before the start or at any time while it runs.
 
         Args:
             name: For the report; two sources may share one.
             local: What the local user publishes (positions RECORDING and MIXED_PLAYBACK tell it
                 from the others).
+            expects_silence: It may send nothing, or digital silence, for long: somebody who
+                listens, a device that sends on speech. It is not warned of (NO_AUDIO,
+                SILENT_AUDIO), and the report does not call it stalled.
 
         Raises:
             StateError: The recording is over.
         """
+        source = Source(name, local=local, clock=self._clock, expects_silence=expects_silence)
+        self._add(source)
+        return source
+
+    def add_playout(
+        self, name: str, *, local: bool = False, max_queued_s: float = MOST_QUEUED_S
+    ) -> PlayoutSource:
+        """Let a bot in, whose speech is pushed as fast as it is made, and heard at the pace of
+        speech.
+
+        Args:
+            name, local: See :meth:`add_source`.
+            max_queued_s: How much may wait to be heard; it is kept in memory (0.1 MB a second at
+                48000 Hz). A push beyond it is refused. 600 if left out, 86400 at most.
+
+        Raises:
+            StateError: The recording is over.
+            ValueError: ``max_queued_s`` is none of these.
+        """
+        source = PlayoutSource(name, local=local, clock=self._clock, max_queued_s=max_queued_s)
+        self._add(source)
+        return source
+
+    def add_track(
+        self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
+    ) -> Source:
+        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
+
+        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
+        tells, and the source that is returned is closed and in no report.
+
+        The track must have no other reader: give each reader its own proxy with aiortc's
+        ``MediaRelay``.
+
+        Args:
+            track: Any aiortc track.
+            name: For the report; the track's id if left out.
+            local: See :meth:`add_source`.
+
+        Raises:
+            StateError: The recording is over; or no event loop runs here, and the recording does
+                not either.
+        """
+        name = name or track.id
+        loop = loop_here() if self._run is None else self._run.loop
+        if track.kind != "audio":
+            words = f"{name}: a {track.kind} track is not recorded, only audio is"
+            code = AudioRecordingWarning.TRACK_IGNORED
+            logger.warning("%s", words)
+            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
+            ignored = Source(name, local=local, clock=self._clock)
+            ignored.close()
+            return ignored
+        source = self.add_source(name, local=local)
+        self._readers.add(track, source, loop)
+        return source
+
+    def _add(self, source: Participant) -> None:
         if self.over:
             raise StateError("the recording is over; it takes no more sources")
-        source = Source(name, local=local, clock=self._clock)
         self._sources.append(source)
         if self._run is not None:
             self._let_in(source)
             if len(self._sources) > 2 * MOST_SOURCES:
                 earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
                 self._sources[:-MOST_SOURCES] = earlier
-        return source
 
-    def add_track(
-        self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
-    ) -> Source:
-        """Record an aiortc audio track until it ends.
-
-        The track must have no other reader: give each reader its own proxy with aiortc's
-        ``MediaRelay``.
-
-        Args:
-            track: Any aiortc track of kind "audio".
-            name: For the report; the track's id if left out.
-            local: See :meth:`add_source`.
-
-        Raises:
-            ValueError: It is not an audio track.
-            StateError: The recording is over.
-        """
-        if track.kind != "audio":
-            raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
-        source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(pull(track, source))
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
-        return source
-
-    def _let_in(self, source: Source) -> None:
+    def _let_in(self, source: Participant) -> None:
         run = self._run
         assert run is not None
-        if self._life.state is not RecorderState.RECORDING:
-            return  # it is ending, and hears nobody any more
-        track = self._session.add_source(source.name, local=source.local, joined_ns=run.now_ns)
-        if track is not None:
-            source.connect(track, run.start_ns)
-
-    def _stop_pulling(self) -> None:
-        for task in tuple(self._pulls):
-            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
-                task.cancel()
+        if self._life.state is RecorderState.RECORDING:  # else it is ending, and hears nobody
+            source.enter(self._session, start_ns=run.start_ns)

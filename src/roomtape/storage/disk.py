@@ -46,6 +46,10 @@ class Disk:
             return -1
         return self.call("open", os.open, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
 
+    def duplicate(self, fd: int) -> int:
+        """One more descriptor of the same file, for another thread to read by."""
+        return self.call("dup", os.dup, fd)
+
     def write_at(self, fd: int, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``, however many calls it takes."""
         view = memoryview(data)
@@ -117,6 +121,10 @@ class Disk:
             with contextlib.suppress(OSError):  # one name again, the old one
                 self.call("unlink", os.unlink, target)
             raise
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename; what stood at ``target`` is gone. For notes of our own, never for recordings."""
+        self.call("rename", os.replace, source, target)
 
     def remove(self, path: Path) -> None:
         self.call("unlink", os.unlink, path)

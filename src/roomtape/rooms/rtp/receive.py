@@ -71,6 +71,8 @@ class RemoteAudio:
         incoming: The track.
         on_frame: Called on the event loop's thread; must not raise.
         on_ended: Called once, after the last frame, unless :meth:`close` came first.
+        tap: Take the packets from the receiver. Where one receiver serves several tracks in turn,
+            whoever knows which packet is whose calls :meth:`take` instead.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class RemoteAudio:
         incoming: Incoming,
         on_frame: Callable[[AudioFrame], None],
         on_ended: Callable[[], None],
+        *,
+        tap: bool = True,
     ) -> None:
         self._incoming = incoming
         self._on_frame = on_frame
@@ -96,8 +100,10 @@ class RemoteAudio:
         self._undecodable = 0
         self._closed = False
         self._asking: set[asyncio.Task[None]] = set()
-        tap_packets(incoming.receiver, self._on_packet, self._on_goodbye)
-        self._watcher = self._loop.create_task(self._watch(incoming.receiver))
+        self._watcher: asyncio.Task[None] | None = None
+        if tap:
+            tap_packets(incoming.receiver, self.take, self._on_goodbye)
+            self._watcher = self._loop.create_task(self._watch(incoming.receiver))
 
     def close(self) -> None:
         """Hand out what still waited for a missing packet, and end."""
@@ -107,7 +113,8 @@ class RemoteAudio:
         self._tell_left_out()
         self._closed = True
         self._set_timer()
-        self._watcher.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         order = self._order
         logger.debug(
             "track ended: %d packets late, %d twice, %d renumberings, %d undecodable",
@@ -128,7 +135,8 @@ class RemoteAudio:
         self._pass_all(self._order.flush())
         self._set_timer()
 
-    def _on_packet(self, packet: RtpPacket) -> None:
+    def take(self, packet: RtpPacket) -> None:
+        """A packet has come."""
         codec = self._incoming.codecs.get(packet.payload_type)
         # An empty packet probes the network and has no audio.
         if self._closed or codec is None or not packet.payload:
