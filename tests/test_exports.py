@@ -75,7 +75,7 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    rooms = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    rooms = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
     assert sorted(roomtape.rooms.__all__) == rooms
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
@@ -222,4 +222,5 @@ def test_the_fields_of_the_reports():
         "samples",
         "dropped_packets",
         "stays",
+        "loss_positions",
     ]

@@ -37,6 +37,7 @@ from ..types import (
     AudioRecordingWarning,
     RecordingReport,
 )
+from ..types.bounded import MOST_SOURCES
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
@@ -289,7 +290,7 @@ class AudioRecorder:
 
     @property
     def sources(self) -> tuple[Participant, ...]:
-        """Everybody who is or was in the recording."""
+        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
         return tuple(self._sources)
 
     # -- sources ------------------------------------------------------------------------------
@@ -374,6 +375,9 @@ class AudioRecorder:
         self._sources.append(source)
         if self._run is not None:
             self._let_in(source)
+            if len(self._sources) > 2 * MOST_SOURCES:
+                earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
+                self._sources[:-MOST_SOURCES] = earlier
 
     def _let_in(self, source: Participant) -> None:
         run = self._run

@@ -11,12 +11,14 @@ from .memory import MemoryRoom
 
 if TYPE_CHECKING:
     from .livekit import LiveKitRoom
+    from .livekit_sdk import LiveKitSdkRoom
     from .webrtc import WebRtcRoom
 
-__all__ = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+__all__ = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
 
 _EXTRAS = {
     "LiveKitRoom": ("livekit", "livekit"),
+    "LiveKitSdkRoom": ("livekit_sdk", "livekit-sdk"),
     "WebRtcRoom": ("webrtc", "webrtc"),
 }
 """What needs packages that not everybody has: where it is, and the extra that brings them."""

@@ -8,6 +8,7 @@
     │   ├── OpenFileError           the recording cannot be created
     │   └── DamagedFileError        a file is not what its name says
     ├── RoomError                   the room cannot be joined, or was lost
+    │   ├── OfferError              an offer to publish cannot be answered
     │   ├── RoomUnreachableError    no server answers there
     │   └── RoomRefusedError        the server said no (token, name taken, ...)
     ├── MissingExtraError           a package is not installed that only some need
@@ -47,6 +48,10 @@ class DamagedFileError(FileError):
 
 class RoomError(RoomtapeError):
     """The room cannot be joined, or was lost."""
+
+
+class OfferError(RoomError):
+    """An offer to publish cannot be answered."""
 
 
 class RoomUnreachableError(RoomError):

@@ -119,6 +119,8 @@ class SourceReport:
         stays: How many stays this entry is about: 1, but for the last entry of a report that would
             have too many. That one has the sums of so many, of whom least came.
         samples: The same in samples, one entry for each sample rate, exact.
+        loss_positions: Whether it is known where something was lost. Where it is not (LiveKit's
+            SDK, which conceals it), ``lost_s`` is a total, and the intervals have none of it.
     """
 
     name: str
@@ -144,6 +146,7 @@ class SourceReport:
     samples: tuple[SampleCounts, ...] = ()
     dropped_packets: int = 0
     stays: int = 1
+    loss_positions: bool = True
 
 
 @dataclass(frozen=True)

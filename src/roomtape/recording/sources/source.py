@@ -168,6 +168,12 @@ class Source(Participant):
         if self._track is not None and not self._closed:
             self._track.count_origin(origin, samples, sample_rate, left_out, dropped_packets)
 
+    def count_loss(self, samples: int, sample_rate: int) -> None:
+        """Say that so much was lost, of a transport that does not say where (it conceals it); 0,
+        to say that it is one. ``sample_rate`` is in Hz."""
+        if self._track is not None and not self._closed:
+            self._track.count_loss(samples, sample_rate)
+
     def disconnect(self) -> None:
         super().disconnect()
         self._inbox = None
