@@ -142,7 +142,8 @@ async def test_a_snippet_runs(
 ):
     monkeypatch.chdir(tmp_path)
     async with RoomServer("127.0.0.1", 0) as server:
-        code = code.replace("http://127.0.0.1:8080", server.url).replace("/data/", f"{tmp_path}/")
+        code = code.replace("http://127.0.0.1:8080", server.url).replace(", 4000)", ", 0)")
+        code = code.replace("/data/", f"{tmp_path}/")
         pcm = noise(1, 0.1, 16000)
         (tmp_path / "hello.wav").write_bytes(_wav(tmp_path, pcm))
         config = AudioRecordingConfiguration(tmp_path / "around.wav")
