@@ -82,8 +82,15 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    rooms = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
-    assert sorted(roomtape.rooms.__all__) == rooms
+    assert sorted(roomtape.rooms.__all__) == [
+        "LiveKitRoom",
+        "LiveKitSdkRoom",
+        "MemoryRoom",
+        "Room",
+        "RoomListener",
+        "RtpRoom",
+        "WebRtcRoom",
+    ]
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
 

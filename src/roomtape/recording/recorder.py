@@ -398,7 +398,8 @@ class AudioRecorder:
         tells, and the source that is returned is closed and in no report.
 
         The track must have no other reader: give each reader its own proxy with aiortc's
-        ``MediaRelay``.
+        ``MediaRelay``. A receiver's own track is recorded from its packets, before aiortc's jitter
+        buffer loses any of them.
 
         Args:
             track: Any aiortc track.
