@@ -117,6 +117,11 @@ class SourceTrack:
         self.ledger.loss_positions = False
 
     @property
+    def settled(self) -> bool:
+        """It has left, and nothing of it is to be read any more."""
+        return self.left_ns is not None and self._timeline is None and not self._timelines
+
+    @property
     def last_frame_ns(self) -> int:
         """When the last frame came."""
         return self.inbox.last_frame_ns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from ..types import AudioRecordingConfiguration, ErrorCode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality
+from .termination import signals_that_end
 
 if TYPE_CHECKING:
     from aiortc import RTCIceServer
@@ -75,7 +75,7 @@ def record(
         bool, typer.Option("--json", help="Print one JSON object for each event.")
     ] = False,
 ) -> int:
-    """Join a room and record it until Ctrl-C, SIGTERM or --duration.
+    """Join a room and record it until Ctrl-C, SIGTERM, SIGHUP or --duration.
 
     However it ends, the file is finished.
     """
@@ -168,7 +168,7 @@ async def _record(
 
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals_that_end():
         loop.add_signal_handler(number, over.set)
     teller = make_teller(over, as_json=as_json, terminal=sys.stdout.isatty())
     async with RtcEngine(room) as engine:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..media.local_audio import LocalAudio, TrackAudio
 from ..recording.events import call_listener
@@ -32,6 +31,9 @@ from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
 from .callback import ChannelEventCallback
 from .stay import Stay
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
 
 
 class RtcEngine:
@@ -85,7 +87,7 @@ class RtcEngine:
         """
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if isinstance(track, MediaStreamTrack):
+        if _is_track(track):
             if track.kind != "audio":
                 return self._refuse(ErrorCode.INVALID_PARAM, f"a {track.kind} track is no audio")
             local: LocalAudio | None = TrackAudio(track)
@@ -354,3 +356,8 @@ class RtcEngine:
     def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
         self.last_error = why
         return code
+
+
+def _is_track(given: object) -> TypeGuard[MediaStreamTrack]:
+    """Whether it is a track of aiortc, which need not be installed."""
+    return hasattr(given, "kind") and hasattr(given, "recv")

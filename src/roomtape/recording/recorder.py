@@ -16,11 +16,12 @@ how it ends, in :mod:`.run`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING
 
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
@@ -36,6 +37,7 @@ from ..types import (
     AudioRecordingWarning,
     RecordingReport,
 )
+from ..types.bounded import MOST_SOURCES
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
@@ -45,7 +47,12 @@ from .run import Run
 from .sources.participant import Participant
 from .sources.playout import MOST_QUEUED_S, PlayoutSource
 from .sources.source import Source
-from .sources.tracks import pull
+from .sources.tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+logger = logging.getLogger(__name__)
 
 
 class AudioRecorder:
@@ -94,7 +101,7 @@ class AudioRecorder:
             channels=(takes,),
         )
         self._sources: list[Participant] = []
-        self._pulls: set[asyncio.Task[None]] = set()
+        self._readers = TrackReaders()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
 
@@ -180,7 +187,7 @@ class AudioRecorder:
             await self.discard()
             raise
         self._begin(reservation)
-        self._events.tell(AudioRecordingCode.START)
+        self._events.tell(AudioRecordingCode.START, reservation.aside)
         for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 
@@ -196,7 +203,7 @@ class AudioRecorder:
                 sources=self._sources,
                 life=self._life,
                 events=self._events,
-                on_over=self._stop_pulling,
+                on_over=self._readers.stop,
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -283,7 +290,7 @@ class AudioRecorder:
 
     @property
     def sources(self) -> tuple[Participant, ...]:
-        """Everybody who is or was in the recording."""
+        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
         return tuple(self._sources)
 
     # -- sources ------------------------------------------------------------------------------
@@ -330,26 +337,35 @@ class AudioRecorder:
     def add_track(
         self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
     ) -> Source:
-        """Record an aiortc audio track until it ends.
+        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
+
+        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
+        tells, and the source that is returned is closed and in no report.
 
         The track must have no other reader: give each reader its own proxy with aiortc's
         ``MediaRelay``.
 
         Args:
-            track: Any aiortc track of kind "audio".
+            track: Any aiortc track.
             name: For the report; the track's id if left out.
             local: See :meth:`add_source`.
 
         Raises:
-            ValueError: It is not an audio track.
-            StateError: The recording is over.
+            StateError: The recording is over; or no event loop runs here, and the recording does
+                not either.
         """
+        name = name or track.id
+        loop = loop_here() if self._run is None else self._run.loop
         if track.kind != "audio":
-            raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
-        source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(pull(track, source))
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
+            words = f"{name}: a {track.kind} track is not recorded, only audio is"
+            code = AudioRecordingWarning.TRACK_IGNORED
+            logger.warning("%s", words)
+            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
+            ignored = Source(name, local=local, clock=self._clock)
+            ignored.close()
+            return ignored
+        source = self.add_source(name, local=local)
+        self._readers.add(track, source, loop)
         return source
 
     def _add(self, source: Participant) -> None:
@@ -358,14 +374,12 @@ class AudioRecorder:
         self._sources.append(source)
         if self._run is not None:
             self._let_in(source)
+            if len(self._sources) > 2 * MOST_SOURCES:
+                earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
+                self._sources[:-MOST_SOURCES] = earlier
 
     def _let_in(self, source: Participant) -> None:
         run = self._run
         assert run is not None
         if self._life.state is RecorderState.RECORDING:  # else it is ending, and hears nobody
             source.enter(self._session, start_ns=run.start_ns)
-
-    def _stop_pulling(self) -> None:
-        for task in tuple(self._pulls):
-            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
-                task.cancel()

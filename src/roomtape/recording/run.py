@@ -32,7 +32,7 @@ from .loop_end import LoopEnd
 from .process_end import running
 from .pump import Line, Pump
 from .report import make_report
-from .reservation import in_words
+from .reservation import aside_in_words, in_words
 from .scheduler import Scheduler
 from .sources.participant import Participant
 
@@ -88,7 +88,8 @@ class Run:
         self._on_over = on_over
         self._clock = clock
         self._disk = disk
-        self._loop = loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        """The one on which it began."""
         self.pid = os.getpid()
         """The process that records; a forked child does not."""
         self.start_ns = clock.now_ns()
@@ -150,7 +151,7 @@ class Run:
 
     def _look_at_loop(self) -> None:
         """A loop that was closed without a word beats no more, and nobody is left to stop this."""
-        if self._loop.is_closed():
+        if self.loop.is_closed():
             self.end()
 
     def end_with_program(self) -> None:
@@ -175,6 +176,7 @@ class Run:
         finished = self._finish_file()
         there = finished or self._writer.abandoned
         moved = there.moved if there is not None else ""
+        aside = "" if finished is None else aside_in_words(self._config.path, finished.aside)
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
         report = make_report(
@@ -193,9 +195,9 @@ class Run:
             self._write_report(report)
         self._closed.set()
         if self._clock.threads:
-            _later(self._loop, self._tell_end, report, moved)
+            _later(self.loop, self._tell_end, report, moved, aside)
         else:
-            self._tell_end(report, moved)
+            self._tell_end(report, moved, aside)
 
     def _finish_file(self) -> Finished | None:
         outcome = self._writer.finish()
@@ -234,7 +236,7 @@ class Run:
 
     # -- what is told, on the event loop's thread ------------------------------------------------
 
-    def _tell_end(self, report: RecordingReport, moved: str) -> None:
+    def _tell_end(self, report: RecordingReport, moved: str, aside: str) -> None:
         self.report = report
         self._life.enter(RecorderState.OVER)
         running.discard(self)
@@ -246,7 +248,8 @@ class Run:
         if self.error:
             self._events.tell(AudioRecordingCode.ERROR, self.error, path=path)
         else:
-            self._events.tell(AudioRecordingCode.FINISH, moved, path=path)
+            detail = "; ".join(each for each in (moved, aside) if each)
+            self._events.tell(AudioRecordingCode.FINISH, detail, path=path)
         self.ended.set_result(None)
 
     def _warn(self, now_ns: int, warnings: Warnings) -> None:

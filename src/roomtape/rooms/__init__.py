@@ -5,19 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..types.errors import MissingExtraError
 from .base import Room, RoomListener
 from .memory import MemoryRoom
-from .webrtc import WebRtcRoom
 
 if TYPE_CHECKING:
     from .livekit import LiveKitRoom
     from .livekit_sdk import LiveKitSdkRoom
+    from .webrtc import WebRtcRoom
 
 __all__ = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
 
 _EXTRAS = {
     "LiveKitRoom": ("livekit", "livekit"),
     "LiveKitSdkRoom": ("livekit_sdk", "livekit-sdk"),
+    "WebRtcRoom": ("webrtc", "webrtc"),
 }
 """What needs packages that not everybody has: where it is, and the extra that brings them."""
 
@@ -29,8 +31,4 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(f".{module}", __name__), name)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{name} needs packages that are not installed ({error.name}): "
-            f"pip install 'roomtape[{extra}]'",
-            name=error.name,
-        ) from None
+        raise MissingExtraError(name, error, extra) from None

@@ -41,7 +41,7 @@ class _LiveFile(ABC):
         self._disk = disk
         self._placed = False
         self._whereabouts: Whereabouts | None = None
-        self._aside: Path | None = None  # what stood at the target
+        self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
         try:
@@ -52,7 +52,7 @@ class _LiveFile(ABC):
             raise
 
     def place(self) -> None:
-        self._aside = put_in_place(self._part, self.path, self._disk)
+        self.aside = put_in_place(self._part, self.path, self._disk)
         self._placed = True
         self._whereabouts = Whereabouts(self._fd, self.path, self._disk)
         # Not with the first data: a process that is short of descriptors learns it at the start.
@@ -112,7 +112,7 @@ class _LiveFile(ABC):
             return
         with contextlib.suppress(OSError):
             if self._placed:
-                take_back(fd, self.path, self._aside, self._disk)
+                take_back(fd, self.path, self.aside, self._disk)
             else:
                 remove_ours(fd, self._part, self._disk)
         with contextlib.suppress(OSError):

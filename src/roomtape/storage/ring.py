@@ -71,6 +71,7 @@ class Ring:
     def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
         self.path = path
         self.samples = 0
+        self.aside: Path | None = None
         self._disk = disk
         self._layout = RingLayout(path, sink_format)
         head = self._layout.packed()
@@ -122,6 +123,7 @@ class Ring:
             first_unit=first_unit,
             disk=self._disk,
         )
+        self.aside = finished.aside
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1
         try:

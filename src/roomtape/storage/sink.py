@@ -47,6 +47,7 @@ class Finished:
         first_sample: Which sample of the recording its first one is (cyclic: not 0).
         file_bytes: Its size.
         moved: What somebody did to its name meanwhile, in words; empty if it is where it should be.
+        aside: Where that is now which stood at its name; None if nothing did.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Finished:
     first_sample: int
     file_bytes: int
     moved: str = ""
+    aside: Path | None = None
 
 
 class Sink(Protocol):
@@ -73,6 +75,8 @@ class Sink(Protocol):
     """The target."""
     samples: int
     """Samples written so far."""
+    aside: Path | None
+    """Where that is now which stood at the target, once it was moved aside."""
 
     def place(self) -> None:
         """Take the target's name, moving an older file aside (a ring does so only at the end)."""

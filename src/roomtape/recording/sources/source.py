@@ -9,9 +9,17 @@ from typing import Any
 from ...audio.inbox import Inbox
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
+from ...media.door import (
+    Door,
+    Pushed,
+    Taken,
+    WholeNumber,
+    checked_captured,
+    checked_pts,
+    checked_pts_rate,
+)
 from ...types import NS_PER_S, FrameOrigin, LeftOut
 from ...types.clock import Clock
-from .door import Door, Pushed, Taken, WholeNumber, checked_captured, checked_pts, checked_pts_rate
 from .participant import Participant
 from .stamps import Stamps, UnitCheck, in_words
 
