@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from livekit import rtc
 
-from roomtape.media.local_audio import PushedAudio
+from roomtape import PushedAudio
 from roomtape.rooms import LiveKitRoom, LiveKitSdkRoom, MemoryRoom, Room, WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.types import Pcm

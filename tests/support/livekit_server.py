@@ -112,8 +112,8 @@ class LiveKitServer:
             process.wait()
 
     def _configuration(self) -> str:
-        # tcp_port would have it listen on other interfaces; and without a STUN server of its own, it
-        # names some on the internet to its clients.
+        # tcp_port would have it listen on other interfaces; and without a STUN server of its own,
+        # it names some on the internet to its clients.
         lite = "true" if self._media_ip != "127.0.0.1" else "false"
         lines = [
             f"port: {self.port}",
