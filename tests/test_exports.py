@@ -125,7 +125,15 @@ def test_importing_the_package_is_quick():
         ),
         (
             AudioRecordingCode,
-            {"ERROR_SUFFIX": 1, "OPEN_FILE_FAILED": 2, "START": 3, "ERROR": 4, "FINISH": 5},
+            {
+                "ERROR_SUFFIX": 1,
+                "OPEN_FILE_FAILED": 2,
+                "START": 3,
+                "ERROR": 4,
+                "FINISH": 5,
+                "SAVED": 6,
+                "SAVE_FAILED": 7,
+            },
         ),
         (
             ErrorCode,
@@ -197,6 +205,8 @@ def test_the_fields_of_the_reports():
         "sources",
         "error",
         "suspended_s",
+        "saved_from",
+        "missing_s",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

@@ -25,6 +25,7 @@ from support.program import (
     Cli,
     assert_one_line_error,
     obey_permissions,
+    read_until,
     roomtape_environment,
     run_roomtape,
     start_roomtape,
@@ -40,17 +41,6 @@ SECRET = "0123456789abcdef0123456789abcdef"
 def server() -> Iterator[str]:
     with serving() as (_, url):
         yield url
-
-
-def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
-    """What a program printed, up to a line that contains ``words``."""
-    assert process.stdout is not None
-    lines: list[str] = []
-    while not lines or words not in lines[-1]:
-        line = process.stdout.readline()
-        assert line, (lines, process.stderr and process.stderr.read())
-        lines.append(line)
-    return lines
 
 
 # -- how it ends ----------------------------------------------------------------------------------

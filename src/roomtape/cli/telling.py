@@ -96,6 +96,19 @@ class Teller(ChannelEventCallback):
             if source.left_out_s >= _WORTH_TELLING_S:
                 print(f"    {left_out_line(source)}")
 
+    def saved(self, report: RecordingReport) -> None:
+        """A part is in a file of its own."""
+        self.say(
+            "saved",
+            f"saved {timecode(report.duration_s)} to {report.file_path}",
+            file_path=report.file_path,
+            report=report.as_dict(),
+        )
+
+    def not_saved(self, path: str, why: str) -> None:
+        """A part could not be saved; the recording goes on."""
+        self.say("save_failed", f"not saved: {why}", file_path=path, detail=why)
+
 
 class JsonTeller(Teller):
     """One JSON object a line."""

@@ -44,6 +44,7 @@ from .events import EventFeed, EventListener
 from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
+from .saving.request import checked_request
 from .sources.participant import Participant
 from .sources.playout import MOST_QUEUED_S, PlayoutSource
 from .sources.source import Source
@@ -227,14 +228,7 @@ class AudioRecorder:
             FileError: The recording was broken off, or the file could not be completed. ERROR has
                 been delivered, and :attr:`report` says what there is.
         """
-        run = self._run
-        if run is None:
-            raise StateError("nothing is being recorded: start() comes before stop()")
-        if run.pid != os.getpid():
-            raise StateError(
-                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
-                "from: stop it there"
-            )
+        run = self._own_run("stop")
         run.end()
         # Whoever waits may give up; the file is completed all the same.
         await asyncio.wrap_future(run.ended)
@@ -259,6 +253,60 @@ class AudioRecorder:
             self._life.enter(RecorderState.OVER)
         if self._reservation is not None:
             await self._reservation.discard()
+
+    async def save(
+        self,
+        file_path: str | os.PathLike[str],
+        *,
+        last_s: float = 30.0,
+        then_s: float = 0.0,
+        since_last_save: bool = False,
+    ) -> RecordingReport:
+        """Make the last seconds a finished file of their own, while the recording goes on.
+
+        The moment of the call counts, to the sample (of AAC, to a frame of 1024); the file is there
+        when that has been mixed and written, about a second later. As often as wanted, overlapping
+        or not, up to 16 at the same time. Its report is beside it, as ``FILE.json``, and SAVED or
+        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same.
+
+        Args:
+            file_path: In the format of the recording; what stands there is moved aside.
+            last_s: How many seconds before now. Where there is less (the beginning, or of a
+                cyclic recording the cycle), what there is; ``missing_s`` of the report says so.
+            then_s: How many seconds after now, at most 3600. If the recording ends before, what
+                there is.
+            since_last_save: Begin where the save before ends, instead of ``last_s`` ago, without
+                overlap or gap; the first one begins with the recording.
+
+        Returns:
+            What is in the file. Its times count from the file's first sample, its totals from the
+            start of the recording.
+
+        Raises:
+            ConfigurationError: A number or the path cannot be (SuffixError: the suffix is not the
+                recording's).
+            StateError: Nothing is being recorded, or there is nothing to save, or 16 are under way.
+            FileError: It cannot be saved (OpenFileError: not even created). Nothing is left
+                behind, the recording is unharmed, and it can be tried again.
+        """
+        asked = checked_request(
+            self.config, file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
+        )
+        run = self._own_run("save")
+        if not self.recording:
+            raise StateError("nothing is being recorded, so there is nothing to save")
+        return await asyncio.wrap_future(run.saves.begin(asked, run.now_ns).outcome)
+
+    def _own_run(self, doing: str) -> Run:
+        run = self._run
+        if run is None:
+            raise StateError(f"nothing is being recorded: start() comes before {doing}()")
+        if run.pid != os.getpid():
+            raise StateError(
+                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
+                f"from: {doing} it there"
+            )
+        return run
 
     @property
     def state(self) -> RecorderState:

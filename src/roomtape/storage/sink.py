@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..types import AudioFormat
+
+if TYPE_CHECKING:  # it knows rings, which know formats
+    from .pieces.readers import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,16 @@ class Sink(Protocol):
 
     def sync(self) -> None:
         """Have what was written survive a power cut."""
+        ...
+
+    def reader(self, first: int, stop: int) -> Reader:
+        """Read the samples ``[first, stop)`` of the recording on another thread, as they are
+        written and afterwards; from any thread. What a ring has let go of is left out: the reader
+        begins later then.
+
+        Raises:
+            OSError: There is no descriptor to be had.
+        """
         ...
 
     def finish(self) -> Finished:

@@ -67,6 +67,10 @@ class AudioRecordingCode(enum.IntEnum):
     """Writing failed (typically: disk full). The task is over; what was written is readable."""
     FINISH = 5
     """The file is complete."""
+    SAVED = 6
+    """A part of the running recording is complete, in a file of its own."""
+    SAVE_FAILED = 7
+    """It could not be saved; the recording goes on."""
 
 
 class AudioRecordingWarning(enum.IntEnum):

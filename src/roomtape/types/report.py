@@ -164,12 +164,15 @@ class RecordingReport:
         limited_s: How long the mix exceeded full scale and was turned down.
         unwritten_s: What was recorded until it ended but did not reach the file (an error, a hung
             disk).
-        skipped_s: Audio older than the cycle that a cyclic recording let go.
+        skipped_s: How much of the recording is older than the file: what the cycle let go.
         warnings: What happened on the way, in words.
         sources: One entry a participant and stay, 300 at most; in the last one, then, is the sum
             of all others.
         error: Why the recording ended early; empty if it did not.
         suspended_s: For how long the machine slept meanwhile; nothing of it is in the file.
+        saved_from: The recording that this is a saved part of; empty if it is none. Its
+            ``skipped_s`` is where in the recording it begins.
+        missing_s: Of a saved part: how much of what was asked for there was not.
     """
 
     file_path: str
@@ -186,6 +189,8 @@ class RecordingReport:
     sources: tuple[SourceReport, ...] = field(default=())
     error: str = ""
     suspended_s: float = 0.0
+    saved_from: str = ""
+    missing_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""
