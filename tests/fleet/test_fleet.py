@@ -36,8 +36,8 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 FULL = os.environ.get("ROOMTAPE_FLEET") == "full"
 ROOMS = 12 if FULL else 4
 LEASE_S = 10.0 if FULL else 3.0
-RUN_S = 20.0 if FULL else 4.0
-REDIS_GONE_S = 60.0 if FULL else 6.0
+RUN_S = 20.0 if FULL else 3.0
+REDIS_GONE_S = 60.0 if FULL else 4.0
 TIMES = () if FULL else ("--lease", f"{LEASE_S}", "--list-every", "0.5")
 
 

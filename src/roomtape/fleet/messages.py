@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+EVERYBODY_LEFT = "everybody had left"
+"""What ends a recording as it should be."""
 MOST_BYTES = 1 << 20
 """A line; no message comes near it."""
 

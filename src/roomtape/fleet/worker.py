@@ -22,7 +22,7 @@ from .finding import Finder
 from .front import Health
 from .keeping import Keeper
 from .leases import FoundRoom, Holder, Leases, Load, named
-from .messages import Began, Ended, Message, Record, Stop
+from .messages import EVERYBODY_LEFT, Began, Ended, Message, Record, Stop
 from .metrics import Metrics
 from .options import WorkerOptions
 from .processes import Processes
@@ -259,10 +259,12 @@ class Worker:
         words = f"{ended.duration_s:.1f} s recorded; {ended.why}" if ended.file else ended.why
         level = logging.WARNING if ended.failed else logging.INFO
         logger.log(level, "ended: %s", words, extra=_facts(taken))
-        if ended.failed or (not ended.file and taken.state is TakenState.ORDERED):
-            self._taker.failed(taken.found.name)
-        elif ended.duration_s >= _WELL_S:
-            self._taker.went_well(taken.found.name)
+        told = taken.state not in (TakenState.ORDERED, TakenState.RECORDING)
+        if ended.duration_s >= _WELL_S:
+            self._taker.went_well(taken.found)
+        # One that ends by itself after seconds would do so again and again.
+        elif ended.failed or not (told or ended.why == EVERYBODY_LEFT):
+            self._taker.failed(taken.found)
         previous = taken.previous
         if ended.file and previous is not None and previous.file:
             self._spawn(self._upkeep.name_next(previous.file, {**named(taken.holder)}))
@@ -277,7 +279,7 @@ class Worker:
             self._metrics.restarts.inc()
         for taken in self._taken.of_process(process):
             logger.warning("its recorder died; it is taken again", extra=_facts(taken))
-            self._taker.failed(taken.found.name)
+            self._taker.failed(taken.found)
             if self._taken.discard(taken):
                 self._spawn(self._release_and_tell(taken))
 
