@@ -9,7 +9,7 @@ import pytest
 
 from roomtape.fleet.keeping import Keeper
 from roomtape.fleet.leases import FoundRoom, Holder, Lease
-from roomtape.fleet.messages import Stop
+from roomtape.fleet.recorder.messages import Stop
 from roomtape.fleet.redis_leases import RedisLeases
 from roomtape.fleet.taken import MAY_FOLLOW, TakenRoom, TakenRooms, TakenState
 from support.redis_server import RedisServer

@@ -25,7 +25,7 @@ from support.scripted_recording import listing, until
 RECORDER = """
 import asyncio, sys
 from pathlib import Path
-from roomtape.fleet.messages import Record
+from roomtape.fleet.recorder.messages import Record
 from roomtape.fleet.recorder.room_recording import RoomRecording, Setting
 from roomtape.rooms import MemoryRoom
 from roomtape.types.clock import SYSTEM_CLOCK

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..types.errors import FleetError
 from .leases import Holder, Leases, Renewal, named
-from .messages import Stop
+from .recorder.messages import Stop
 from .taken import TakenRoom, TakenRooms, TakenState
 
 logger = logging.getLogger(__name__)

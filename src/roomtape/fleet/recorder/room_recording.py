@@ -31,8 +31,8 @@ from ...types import (
 )
 from ...types.clock import SYSTEM_CLOCK, Clock
 from ..files.names import JOURNAL, entry_name, recording_path
-from ..messages import EVERYBODY_LEFT, Began, Ended, Record, Stop
 from .life import MAY_FOLLOW, RoomState
+from .messages import EVERYBODY_LEFT, Began, Ended, Record, Stop
 
 logger = logging.getLogger(__name__)
 

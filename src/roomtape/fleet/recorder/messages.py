@@ -21,7 +21,7 @@ class Record:
         room, sid: Which one.
         lease: The fence of its lease.
         identity: As whom to join.
-        previous: The recording that this one goes on from, as :func:`~.leases.named` tells it.
+        previous: The recording that this one goes on from: its file, worker and lease.
     """
 
     room: str
