@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
@@ -105,6 +106,16 @@ async def test_while_redis_is_gone_nothing_is_lost_or_taken(
     assert [each.file for each in await two.leases.holders("a")] == ["/one.aac"]
     await until(lambda: two.keeper.may_take)
     assert taken.state is TakenState.RECORDING
+
+
+async def test_what_could_not_be_told_is_told_later(workers: tuple[Worker, Worker]):
+    one, two = workers
+    taken = await one.record("a")
+    changed = dataclasses.replace(taken.holder, file="/begun.aac")
+    taken.holder = changed  # and Redis did not answer
+    await one.keeper.renew()
+    assert await two.leases.holders("a") == [changed]
+    assert taken.noted
 
 
 async def test_a_room_is_handed_over_to_who_takes_it(workers: tuple[Worker, Worker]):

@@ -87,7 +87,10 @@ class Keeper:
         match renewal:
             case Renewal.REGAINED:
                 logger.warning("a lease had lapsed, and is ours again", extra=_facts(taken))
-                await self._leases.note(taken.lease, taken.holder)
+                taken.noted = await self._leases.note(taken.lease, taken.holder)
+            case Renewal.HELD if taken.holder.file and not taken.noted:
+                # Nobody answered when it was to be told that this is recorded.
+                taken.noted = await self._leases.note(taken.lease, taken.holder)
             case Renewal.LOST if taken.ours:
                 taken.ours = False
                 logger.warning("another worker has the lease", extra=_facts(taken))

@@ -206,7 +206,7 @@ class Rooms:
     async def _tell_others(self, taken: TakenRoom) -> None:
         """It is recorded now: who waits for that may stop, and who had it before is put out."""
         try:
-            await self._leases.note(taken.lease, taken.holder)
+            taken.noted = await self._leases.note(taken.lease, taken.holder)
             previous = taken.previous
             if previous is None or previous.handing_over:
                 return
