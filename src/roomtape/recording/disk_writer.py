@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..storage.disk import Disk
+from ..storage.pieces.readers import Reader
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..types import NS_PER_S
 from ..types.clock import Clock
@@ -45,6 +46,7 @@ class DiskWriter:
         on_failure: Called once, on the writer's thread, with the first error, after the file has
             been left readable.
         on_idle: Called on the writer's thread each second in which nothing came.
+        on_written: Called on the writer's thread when the file has grown.
 
     Raises:
         OSError: There is no thread to be had. The sink is still the caller's.
@@ -59,6 +61,7 @@ class DiskWriter:
         clock: Clock,
         on_failure: Callable[[OSError], None],
         on_idle: Callable[[], None],
+        on_written: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._format = sink_format
@@ -66,6 +69,7 @@ class DiskWriter:
         self._clock = clock
         self._on_failure = on_failure
         self._on_idle = on_idle
+        self._on_written = on_written
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._queued_samples = 0  # by the mixing thread alone
         self._busy_since_ns: int | None = None
@@ -113,6 +117,10 @@ class DiskWriter:
         """Complete the file once everything is written; the result is :attr:`outcome`."""
         self._put(None)
         return self.outcome
+
+    def reader(self, first: int, stop: int) -> Reader:
+        """Read the samples ``[first, stop)``, on another thread; see :class:`~.sink.Sink`."""
+        return self._sink.reader(first, stop)
 
     def let_go(self) -> None:
         """In a forked child, where the thread is not: close the descriptor and do nothing else."""
@@ -163,6 +171,7 @@ class DiskWriter:
             self._sink.write(batch)
             self._busy_since_ns = None
             self.written_bytes += sum(map(len, batch))
+            self._on_written()
         return units is not None
 
     def _sync_if_due(self) -> None:

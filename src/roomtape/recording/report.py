@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from datetime import datetime, timedelta
@@ -64,10 +65,24 @@ def make_report(
         unwritten_s=unwritten / rate_hz,
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
-        sources=bounded([_report_of(track, start_ns, end_ns) for track in session.sources]),
+        sources=bounded(
+            [_report_of(track, start_ns, end_ns) for track in session.sources],
+            _counted_from(session.earlier, start_ns, end_ns),
+        ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
     )
+
+
+def _counted_from(earlier: SourceReport | None, start_ns: int, end_ns: int) -> SourceReport | None:
+    """With its times within the file."""
+    if earlier is None:
+        return None
+    start_s, end_s = start_ns / NS_PER_S, end_ns / NS_PER_S
+    joined_s, left_s = (
+        min(max(each, start_s), end_s) - start_s for each in (earlier.joined_s, earlier.left_s)
+    )
+    return dataclasses.replace(earlier, joined_s=joined_s, left_s=left_s)
 
 
 def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:
