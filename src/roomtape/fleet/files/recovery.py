@@ -21,6 +21,7 @@ from ...storage.notes.journal import Entry, Journal
 from ...storage.report_file import read_report_file, replace_report_file, write_report_file
 from ...types.errors import DamagedFileError, FileError
 from ..leases import Leases, named
+from .names import is_recording
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +120,8 @@ class Recovery:
         return left, recovered
 
     def _recover(self, entry: Entry) -> bool:
-        path = Path(str(entry.facts.get("file")))
-        if not path.is_absolute() or not path.is_relative_to(self._journal.directory.parent):
+        path = recording_of(entry.facts, self._journal.directory.parent)
+        if path is None:
             raise FileError(f"entry {entry.name} of the journal names no file of this directory")
         if read_report_file(path, self._disk) is not None:
             return False  # recovered before, or its recorder came as far as that
@@ -143,7 +144,9 @@ class Recovery:
     async def _link(self, entry: Entry) -> None:
         """Name in the report which recording went on; then the entry has done its work."""
         facts = entry.facts
-        path = Path(str(facts.get("file")))
+        path = recording_of(facts, self._journal.directory.parent)
+        if path is None:
+            return
         report = await asyncio.to_thread(read_report_file, path, self._disk)
         if report is None:  # there is no file, or not yet
             if entry.age_s > _YOUNG_S:
@@ -165,6 +168,14 @@ class Recovery:
                 return
         if time.time() - os.stat(path).st_mtime > self._link_s:  # noqa: PTH116
             entry.remove()
+
+
+def recording_of(facts: dict[str, Any], directory: Path) -> Path | None:
+    """The recording that an entry of the journal is of; None if it names none of ``directory``."""
+    parts = Path(str(facts.get("path"))).parts
+    if len(parts) != 2 or parts[0].startswith((".", "/")) or not is_recording(parts[1]):
+        return None
+    return directory.joinpath(*parts)
 
 
 def _report(

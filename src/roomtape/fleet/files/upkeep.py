@@ -19,7 +19,7 @@ from ..leases import Leases
 from ..metrics import Metrics
 from ..options import WorkerOptions
 from .names import JOURNAL
-from .recovery import Recovery
+from .recovery import Recovery, recording_of
 from .retention import remove_old
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,11 @@ class Upkeep:
                 self._options.directory,
                 keep_s=self._options.keep_days * 86400,
                 now_s=time.time(),
-                in_use={Path(str(each.get("file"))) for each in facts},
+                in_use={
+                    recording
+                    for each in facts
+                    if (recording := recording_of(each, self._options.directory)) is not None
+                },
             )
             removed = await asyncio.to_thread(remove)
             if removed.files:

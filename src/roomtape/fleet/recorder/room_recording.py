@@ -201,6 +201,7 @@ class RoomRecording(ChannelEventCallback):
         facts = {
             **self._fleet(),
             "file": str(path),
+            "path": str(path.relative_to(setting.directory)),  # the disk may be found elsewhere
             "started_at": setting.clock.utc().isoformat(),
             "sample_rate": setting.sample_rate,
         }
