@@ -138,6 +138,17 @@ async def test_a_room_is_handed_over_to_who_takes_it(workers: tuple[Worker, Work
     assert len(one.stopped) == 1
 
 
+async def test_who_is_told_again_to_end_waits_for_nobody(workers: tuple[Worker, Worker]):
+    one, _ = workers
+    taken = await one.record("a")
+    handing = asyncio.create_task(one.keeper.hand_over(taken, "ends", lost=False, within_s=3600))
+    await until(lambda: taken.state is TakenState.HANDING_OVER)
+    one.keeper.stop(taken, "at once")
+    async with asyncio.timeout(60):
+        await handing
+    assert [(each.why, each.next) for each in one.stopped] == [("at once", None)]
+
+
 async def test_a_room_that_nobody_takes_is_finished(workers: tuple[Worker, Worker]):
     one, _ = workers
     taken = await one.record("a")
