@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -85,7 +87,7 @@ class Disk:
         self.recovery = Recovery(self.journal, self.leases, link_s=link_s)
 
     async def sweep(self, *alive: str) -> None:
-        await self.recovery.sweep(alive, self._count)
+        await self.recovery.sweep(lambda facts: facts.get("worker") in alive, self._count)
 
     def _count(self, files: int) -> None:
         self.recovered += files
@@ -207,12 +209,20 @@ async def test_two_who_sweep_at_once_recover_each_file_once(tmp_path: Path, kill
 
 
 @pytest.mark.realtime
-async def test_without_locks_the_files_of_a_living_worker_are_left_alone(tmp_path: Path, killed):
+async def test_without_locks_what_is_known_to_be_recorded_is_left_alone(
+    tmp_path: Path, killed, monkeypatch: pytest.MonkeyPatch
+):
+    def no_locks(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     left, disk = killed("a"), Disk(tmp_path)
     await grown(left.files["a"])
-    left.kill()
-    await disk.sweep("killed")  # it is alive, says Redis
+    inode = left.files["a"].stat().st_ino
+    await disk.sweep("killed")  # it is alive, says Redis, or its own worker
     assert disk.recovered == 0
+    assert left.files["a"].stat().st_ino == inode
+    left.kill()
     await disk.sweep("another")
     assert disk.recovered == 1
 

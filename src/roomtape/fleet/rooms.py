@@ -89,6 +89,10 @@ class Rooms:
             take=self._take,
         )
 
+    def records(self, room: object, lease: object) -> bool:
+        """Whether a room is recorded here under that lease."""
+        return any(each.found.name == room and each.lease.fence == lease for each in self.taken)
+
     def load(self) -> Load:
         """What the other workers are told."""
         rooms = len(self.taken)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+from typing import Any
 
 from ..types.errors import FleetError
 from .files.upkeep import Upkeep
@@ -78,7 +79,7 @@ class Worker:
         self._hopeless = False
         self._service_error = ""
         self._others: frozenset[str] = frozenset()
-        self._upkeep = Upkeep(options, leases, metrics, lambda: self._others)
+        self._upkeep = Upkeep(options, leases, metrics, self._living)
         self._rooms = Rooms(
             options,
             leases,
@@ -180,6 +181,13 @@ class Worker:
         metrics.draining.set(self.state is WorkerState.DRAINING)
         metrics.disk_free_bytes.set(self._upkeep.free_bytes)
         metrics.show_beats(self._rooms.processes.beats())
+
+    def _living(self, facts: dict[str, Any]) -> bool:
+        """Whether somebody records what an entry of the journal tells of."""
+        worker = facts.get("worker")
+        if worker == self._options.name:
+            return self._rooms.records(facts.get("room"), facts.get("lease"))
+        return worker in self._others
 
     def _give_up(self) -> None:
         self._hopeless = True

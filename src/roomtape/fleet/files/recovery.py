@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from .names import is_recording
 
 logger = logging.getLogger(__name__)
 
+Living = Callable[[dict[str, Any]], bool]
 RECOVERED = "recovered"
 """What the report of a recording says ended it, if its recorder did not."""
 _MOST_AT_ONCE = 64
@@ -51,18 +52,19 @@ class Recovery:
         self._disk = disk or Disk()
         self._told: set[str] = set()  # entries that cannot be recovered, and of which it was said
 
-    async def sweep(self, alive: Collection[str], count: Callable[[int], None]) -> None:
+    async def sweep(self, living: Living, count: Callable[[int], None]) -> None:
         """Recover all that was left.
 
         Args:
-            alive: The other workers; what they record is theirs, even where a disk has no locks.
+            living: Whether what an entry tells of is being recorded, as far as is known without
+                locks, which not every disk has.
             count: Called with how many files were recovered.
 
         Raises:
             FleetError: Nobody answers who could say which recording went on. All are recovered, and
                 that is asked again next time.
         """
-        left, recovered = await asyncio.to_thread(self._recover_all, frozenset(alive))
+        left, recovered = await asyncio.to_thread(self._recover_all, living)
         count(recovered)
         try:
             for entry in left:
@@ -99,11 +101,11 @@ class Recovery:
         last = max(of_room, key=lambda facts: str(facts.get("started_at")))
         return {name: last.get(name) for name in ("file", "worker", "lease")}
 
-    def _recover_all(self, alive: frozenset[str]) -> tuple[list[Entry], int]:
+    def _recover_all(self, living: Living) -> tuple[list[Entry], int]:
         left: list[Entry] = []
         recovered = 0
         for entry in self._journal.left():
-            if entry.facts.get("worker") in alive:
+            if living(entry.facts):
                 entry.close()
                 continue
             try:
