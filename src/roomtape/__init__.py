@@ -9,13 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .analysis.vcon import make_vcon, write_vcon
     from .engine import ChannelEventCallback, RtcEngine
     from .media.g711 import g711
-    from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
+    from .media.local_audio import FileAudio, LocalAudio, TrackAudio
     from .media.offline import MixInput, MixResult, mix_files
+    from .media.pushed_audio import PushedAudio
     from .recording.recorder import AudioRecorder
     from .recording.sources.playout import PlayoutSource
     from .recording.sources.source import Source
+    from .storage.proof.verify import Verdict, Verification, verify_recording
     from .types import (
         AudioFrame,
         AudioRecordingCode,
@@ -28,20 +31,38 @@ if TYPE_CHECKING:
         Interval,
         IntervalKind,
         LeftOut,
+        Mark,
         RecordingEvent,
         RecordingReport,
+        ReportProof,
         SampleCounts,
         SourceReport,
+    )
+    from .types.errors import (
+        ConfigurationError,
+        DamagedFileError,
+        FileError,
+        MissingExtraError,
+        OpenFileError,
+        RoomError,
+        RoomRefusedError,
+        RoomtapeError,
+        RoomUnreachableError,
+        StateError,
+        SuffixError,
     )
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "analysis.vcon": ("make_vcon", "write_vcon"),
     "engine": ("ChannelEventCallback", "RtcEngine"),
     "media.g711": ("g711",),
-    "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
+    "media.local_audio": ("FileAudio", "LocalAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
+    "media.pushed_audio": ("PushedAudio",),
     "recording.recorder": ("AudioRecorder",),
+    "storage.proof.verify": ("Verdict", "Verification", "verify_recording"),
     "recording.sources.playout": ("PlayoutSource",),
     "recording.sources.source": ("Source",),
     "types": (
@@ -56,10 +77,25 @@ _HOMES = {
         "Interval",
         "IntervalKind",
         "LeftOut",
+        "Mark",
         "RecordingEvent",
         "RecordingReport",
+        "ReportProof",
         "SampleCounts",
         "SourceReport",
+    ),
+    "types.errors": (
+        "ConfigurationError",
+        "DamagedFileError",
+        "FileError",
+        "MissingExtraError",
+        "OpenFileError",
+        "RoomError",
+        "RoomRefusedError",
+        "RoomUnreachableError",
+        "RoomtapeError",
+        "StateError",
+        "SuffixError",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -88,23 +124,41 @@ __all__ = [
     "AudioRecordingQuality",
     "AudioRecordingWarning",
     "ChannelEventCallback",
+    "ConfigurationError",
+    "DamagedFileError",
     "ErrorCode",
     "FileAudio",
+    "FileError",
     "Interval",
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "Mark",
+    "MissingExtraError",
     "MixInput",
     "MixResult",
+    "OpenFileError",
     "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
+    "RoomError",
+    "RoomRefusedError",
+    "RoomUnreachableError",
+    "RoomtapeError",
     "RtcEngine",
     "SampleCounts",
     "Source",
     "SourceReport",
+    "StateError",
+    "SuffixError",
     "TrackAudio",
+    "Verdict",
+    "Verification",
     "g711",
+    "make_vcon",
     "mix_files",
+    "verify_recording",
+    "write_vcon",
 ]

@@ -47,6 +47,20 @@ def server() -> Iterator[str]:
 
 
 @pytest.mark.network
+def test_a_closed_terminal_finishes_the_file(tmp_path: Path, server: str):
+    process = start_roomtape("record", f"{server}/hup", "-o", tmp_path / "hup.aac")
+    try:
+        read_until(process, "recording to")
+        process.send_signal(signal.SIGHUP)
+        rest, errors = process.communicate(timeout=120)
+    finally:
+        stop(process)
+    assert (process.returncode, errors) == (0, "")
+    assert f"finished {tmp_path}/hup.aac" in rest
+    assert {each.name for each in tmp_path.iterdir()} == {"hup.aac"}
+
+
+@pytest.mark.network
 def test_ctrl_c_and_sigterm_finish_the_files_and_two_recorders_know_of_each_other(
     tmp_path: Path, server: str, lag: Lag
 ):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from roomtape.fleet.files.names import JOURNAL
-from roomtape.fleet.messages import Began, Ended, Message, Record, Stop
 from roomtape.fleet.recorder.life import MAY_FOLLOW, RoomState
+from roomtape.fleet.recorder.messages import Began, Ended, Message, Record, Stop
 from roomtape.fleet.recorder.process import Entrance, RecorderProcess
 from roomtape.fleet.recorder.room_recording import RoomRecording, Setting
 from roomtape.rooms import MemoryRoom

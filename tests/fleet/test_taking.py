@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -36,7 +36,7 @@ class Worker:
 
     async def _take(self, found: FoundRoom) -> None:
         if self.refuses:
-            self.taker.failed(found.name)
+            self.taker.failed(found)
             return
         got = await self.leases.take(found.name)
         if got is not None:
@@ -84,7 +84,7 @@ async def test_what_fails_is_left_alone_for_longer_and_longer(monkeypatch: pytes
     waits_s = []
     for _ in range(12):
         failed_s = now_s
-        worker.taker.failed("a")
+        worker.taker.failed(FoundRoom("a", "RM_a"))
         while not worker.taker._candidates:
             worker.taker.offer(rooms("a"))
             now_s += 0.5
@@ -92,8 +92,11 @@ async def test_what_fails_is_left_alone_for_longer_and_longer(monkeypatch: pytes
         worker.taker._candidates.clear()
     assert waits_s[:5] == [0.5, 2.5, 4.5, 8.5, 16.5]
     assert max(waits_s) == 300.5
-    worker.taker.went_well("a")
-    worker.taker.failed("a")
+    worker.taker.offer([FoundRoom("a", "RM_b")])  # another session of it is no failure
+    assert worker.taker._candidates
+    worker.taker._candidates.clear()
+    worker.taker.went_well(FoundRoom("a", "RM_a"))
+    worker.taker.failed(FoundRoom("a", "RM_a"))
     worker.taker.offer(rooms("a"))  # the first failure costs nothing
     assert worker.taker._candidates
 
@@ -104,8 +107,9 @@ async def test_load_spreads_over_workers(redis_there: RedisServer):
     for name in ("x", "y", "z"):
         await workers[0]._take(FoundRoom(name, "RM"))  # one has some already
     tasks = await run(*workers)
-    for each in workers:
-        await each.leases.tell_load(Load(len(each.taken), each.limit))
+    for _ in range(2):  # so that all have heard of all
+        for each in workers:
+            each.taker.hear(await each.leases.tell_load(Load(len(each.taken), each.limit)))
     found = rooms(*(f"room {number}" for number in range(21)))
     for each in workers:
         each.taker.offer(found)
@@ -122,10 +126,10 @@ async def test_load_spreads_over_workers(redis_there: RedisServer):
 async def test_a_full_worker_is_waited_for_by_nobody(redis_there: RedisServer):
     leases = [RedisLeases(redis_there.url, worker=f"w{n}", lease_s=60) for n in range(2)]
     full, busy = Worker(leases[0], limit=0), Worker(leases[1])
-    loads: Mapping[str, Load] = await full.leases.tell_load(Load(0, 0))
-    assert loads == {}
+    await full.leases.tell_load(Load(0, 0))
     for name in ("x", "y"):
         await busy._take(FoundRoom(name, "RM"))
+    busy.taker.hear(await busy.leases.tell_load(Load(2, 100)))
     tasks = await run(full, busy)
     for each in (full, busy):
         each.taker.offer(rooms("a", "b"))

@@ -17,8 +17,9 @@ from typing import Annotated
 
 import typer
 
-from ..types.errors import ConfigurationError, RoomtapeError
+from ..types.errors import ConfigurationError, MissingExtraError, RoomtapeError
 from . import demo, inspect, mix, record, recover, serve, token, worker
+from .finished import export, verify
 
 app = typer.Typer(
     help="Records what a real-time audio room hears.",
@@ -31,6 +32,8 @@ app.command()(serve.serve)
 app.command()(token.token)
 app.command()(inspect.inspect)
 app.command()(recover.recover)
+app.command()(verify.verify)
+app.command()(export.export)
 app.command()(record.record)
 app.command()(mix.mix)
 app.command()(worker.worker)
@@ -69,20 +72,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # the last place where a user could meet a traceback
-        return _fail(error)
+        return _fail(error, arguments[0] if arguments else "")
 
 
-def _fail(error: Exception) -> int:
+_EXTRA_OF = {
+    "demo": "all",
+    "inspect": "plot",
+    "recover": "sign",
+    "serve": "server",
+    "token": "server",
+}
+"""What brings the packages that a command needs."""
+
+
+def _fail(error: Exception, command: str) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, ModuleNotFoundError) and command in _EXTRA_OF:
+        error = MissingExtraError(f"roomtape {command}", error, _EXTRA_OF[command])
     if _debugging():
         traceback.print_exception(error)
     code = EXIT_FAILED
     match error:
         case typer.TyperException():
             code = error.exit_code
-            command = getattr(getattr(error, "ctx", None), "command_path", "roomtape")
-            message = f"{error.format_message().rstrip('.')} (see {command} --help)"
+            path = getattr(getattr(error, "ctx", None), "command_path", "roomtape")
+            message = f"{error.format_message().rstrip('.')} (see {path} --help)"
         case ConfigurationError():
             code, message = EXIT_USAGE, str(error)
         case RoomtapeError():

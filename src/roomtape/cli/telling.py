@@ -63,11 +63,15 @@ class Teller(ChannelEventCallback):
     def on_audio_recording_warning(self, code: AudioRecordingWarning, detail: str) -> None:
         self.say("warning", f"warning: {detail}", code=code.name.lower(), detail=detail)
 
+    # Once it ends, the others go their own ways, and that is nothing to do with the recording.
+
     def on_user_joined(self, uid: str) -> None:
-        self.say("joined", f"{uid} joined", uid=uid)
+        if not self._over.is_set():
+            self.say("joined", f"{uid} joined", uid=uid)
 
     def on_user_left(self, uid: str, reason: str) -> None:
-        self.say("left", f"{uid} left ({reason})", uid=uid, reason=reason)
+        if not self._over.is_set():
+            self.say("left", f"{uid} left ({reason})", uid=uid, reason=reason)
 
     def on_user_recording(self, uid: str, recording: bool) -> None:
         verb = "is recording, too" if recording else "no longer records"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class MixInput:
             closed in the end.
     """
 
-    path: Path
+    path: str | os.PathLike[str]
     start_ns: int = 0
     file: BinaryIO | None = None
 
@@ -106,7 +107,7 @@ class MixResult:
 
 def mix_files(
     inputs: Sequence[MixInput],
-    output: str | Path,
+    output: str | os.PathLike[str],
     *,
     sample_rate: int = 32000,
     quality: AudioRecordingQuality = AudioRecordingQuality.MEDIUM,
@@ -192,7 +193,7 @@ def mix_to_stream(
 
 def _config(
     inputs: Sequence[MixInput],
-    output: str | Path,
+    output: str | os.PathLike[str],
     sample_rate: int,
     quality: AudioRecordingQuality,
 ) -> AudioRecordingConfiguration:
@@ -228,7 +229,8 @@ def _opened(inputs: Sequence[MixInput]) -> Iterator[list[FileVoice]]:
 
 
 def _open(each: MixInput) -> AudioReader:
-    return open_audio(each.path) if each.file is None else read_audio(each.path, each.file)
+    path = Path(each.path)
+    return open_audio(path) if each.file is None else read_audio(path, each.file)
 
 
 class _Mix:

@@ -32,6 +32,7 @@ from ..types import (
     AudioRecordingPosition,
     AudioRecordingQuality,
     AudioRecordingWarning,
+    Mark,
     RecordingReport,
 )
 from ..types.clock import SYSTEM_CLOCK, Clock
@@ -41,6 +42,7 @@ from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
 from .saving.request import checked_request
+from .signing import Signing
 from .sources.participant import Participant
 from .sources.participants import Participants
 
@@ -71,12 +73,12 @@ class AudioRecorder(Participants):
         clock: Clock | None = None,
         disk: Disk | None = None,
     ) -> None:
-        super().__init__(clock or SYSTEM_CLOCK)
-        self.config = config = config.checked()
+        config = config.checked()
+        super().__init__(clock or SYSTEM_CLOCK, EventFeed(config.path, on_event))
+        self.config = config
         self.path = config.path
         """The absolute path of the file."""
         self._life = Life(str(config.path))
-        self._events = EventFeed(config.path, on_event)
         self._disk = disk or Disk()
         self._session = RecordingSession()
         position = AudioRecordingPosition(config.position)
@@ -92,6 +94,7 @@ class AudioRecorder(Participants):
         )
         self._reservation: Reservation | None = None
         self._run: Run | None = None
+        self._signing = Signing(config.sign)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -118,6 +121,7 @@ class AudioRecorder(Participants):
 
         Raises:
             OpenFileError: The file cannot be created; nothing is left behind.
+            ConfigurationError: The key to sign with cannot be used.
             StateError: It was started before.
         """
         await self.prepare()
@@ -135,7 +139,7 @@ class AudioRecorder(Participants):
                 nothing is left that could fail later. :meth:`begin` does it otherwise.
 
         Raises:
-            OpenFileError, StateError: As for :meth:`start`.
+            OpenFileError, ConfigurationError, StateError: As for :meth:`start`.
         """
         if not self._life.enter(RecorderState.READY):
             raise StateError("this recorder was started before; make a new one for each recording")
@@ -148,7 +152,9 @@ class AudioRecorder(Participants):
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
         )
-        self._reservation = Reservation(self.path, sink_format, self._disk)
+        self._reservation = Reservation(
+            self.path, sink_format, self._disk, first=self._signing.load
+        )
         try:
             await self._reservation.reserve()
             if take_name:
@@ -175,7 +181,7 @@ class AudioRecorder(Participants):
             await self.discard()
             raise
         self._begin(reservation)
-        self._events.tell(AudioRecordingCode.START)
+        self._events.tell(AudioRecordingCode.START, reservation.aside)
         for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 
@@ -191,7 +197,8 @@ class AudioRecorder(Participants):
                 sources=self._sources,
                 life=self._life,
                 events=self._events,
-                on_over=self._stop_pulling,
+                on_over=self._readers.stop,
+                signer=self._signing.key,
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -323,7 +330,23 @@ class AudioRecorder(Participants):
         report = self._run.report
         return self._run.now_ns / NS_PER_S if report is None else report.duration_s
 
+    @property
+    def _runs_on(self) -> asyncio.AbstractEventLoop | None:
+        return None if self._run is None else self._run.loop
+
     def _let_in(self, source: Participant) -> None:
         # While it is ending, it hears nobody.
         if self._run is not None and self.recording:
             source.enter(self._session, start_ns=self._run.start_ns)
+
+    def mark(self, label: str, at: float | None = None) -> Mark:
+        """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or
+        ``at`` so many seconds from START, up to now (:attr:`duration_s`). Returns it.
+
+        Raises:
+            ValueError: The label or the moment is none.
+            StateError: Nothing is being recorded, or there are a thousand marks.
+        """
+        if self._run is None or self._life.state is not RecorderState.RECORDING:
+            raise StateError("nothing is being recorded that could be marked")
+        return self._run.marks.add(label, at, self._run.now_ns)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
+from ..storage.notes.cues import within
 from ..storage.sink import Finished
-from ..types import NS_PER_S, AudioRecordingConfiguration, RecordingReport, SourceReport
+from ..types import NS_PER_S, AudioRecordingConfiguration, Mark, RecordingReport, SourceReport
 from ..types.bounded import bounded
 from .disk_writer import DiskWriter
 
@@ -29,6 +32,7 @@ def make_report(
     warnings: list[str],
     error: str,
     suspended_ns: int,
+    marks: Sequence[Mark],
 ) -> RecordingReport:
     """Sum up a recording that is over.
 
@@ -41,6 +45,7 @@ def make_report(
         finished: The complete file; None if it could not be completed.
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
+        marks: On the recording's clock.
     """
     rate_hz = config.sample_rate
     there = finished or writer.abandoned
@@ -64,10 +69,26 @@ def make_report(
         unwritten_s=unwritten / rate_hz,
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
-        sources=bounded([_report_of(track, start_ns, end_ns) for track in session.sources]),
+        sources=bounded(
+            [_report_of(track, start_ns, end_ns) for track in session.sources],
+            _counted_from(session.earlier, start_ns, end_ns),
+        ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
+        sha256=there.sha256 if there else "",
+        marks=within(marks, first, samples, rate_hz),
     )
+
+
+def _counted_from(earlier: SourceReport | None, start_ns: int, end_ns: int) -> SourceReport | None:
+    """With its times within the file."""
+    if earlier is None:
+        return None
+    start_s, end_s = start_ns / NS_PER_S, end_ns / NS_PER_S
+    joined_s, left_s = (
+        min(max(each, start_s), end_s) - start_s for each in (earlier.joined_s, earlier.left_s)
+    )
+    return dataclasses.replace(earlier, joined_s=joined_s, left_s=left_s)
 
 
 def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:

@@ -58,11 +58,21 @@ class Reservation:
         path: The file.
         sink_format: What will be written to it.
         disk: Where it goes.
+        first: Done on the disk's thread before anything is reserved: what else must be there. What
+            it raises that is no OSError, :meth:`reserve` raises.
     """
 
-    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sink_format: SinkFormat,
+        disk: Disk,
+        *,
+        first: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._disk = disk
+        self._first = first
         self._state = _State.NEW
         self._sink: Sink | None = None
         self._turn = threading.Lock()  # one thing at a time is done to the sink
@@ -79,6 +89,7 @@ class Reservation:
         self._enter(_State.RESERVING)
 
         def create() -> None:
+            self._first()
             self._left_rings = unrecovered_rings(self._path)
             self._sink = create_sink(self._path, self.sink_format, self._disk)
 
@@ -116,6 +127,12 @@ class Reservation:
             self._enter(_State.GIVEN_UP)
             with suppress(OSError):  # it took too long, and the thread goes on; or there is none
                 await _on_disk(self._discard_now, self._discard_now)
+
+    @property
+    def aside(self) -> str:
+        """Where what stood at the file's name is now, in words; empty if nothing stood there, or
+        still stands there."""
+        return "" if self._sink is None else aside_in_words(self._path, self._sink.aside)
 
     def left_rings(self) -> list[str]:
         """What crashed cyclic recordings of the same name left, and what to do about it."""
@@ -155,6 +172,11 @@ class Reservation:
         with self._turn:
             if self._sink is not None:
                 self._sink.discard()
+
+
+def aside_in_words(path: Path, aside: Path | None) -> str:
+    """What was moved aside for a recording; empty if nothing was."""
+    return f"what stood at {path} is {aside} now" if aside is not None else ""
 
 
 def in_words(error: BaseException) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 from .errors import ConfigurationError, SuffixError
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
-"""The sample rates that a recording can have."""
+"""The sample rates that a recording can have: those of the contract, and no others."""
+_ANY_SOURCE = " (what is recorded may have any)"
 
 
 class AudioRecordingQuality(enum.IntEnum):
@@ -139,7 +140,10 @@ class AudioRecordingConfiguration:
         position: Whose audio to record.
         cycle_time: 0 writes the file live; 10, 60, 360 or 900 keep only the last so many
             seconds and put the file at ``file_path`` when the recording stops.
-        report: Write the report beside the file, as ``call.aac.json``.
+        report: Write the report beside the file, as ``call.aac.json``. An older file that is moved
+            aside takes its report along (``call.1.aac``, ``call.1.aac.json``).
+        sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
+            is written then in any case. The key is read before the recording starts.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -152,6 +156,7 @@ class AudioRecordingConfiguration:
     position: AudioRecordingPosition | int = AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK
     cycle_time: AudioRecordingCycleTime | int = AudioRecordingCycleTime.LIVE
     report: bool = False
+    sign: str | os.PathLike[str] | None = None
 
     @property
     def path(self) -> Path:
@@ -194,7 +199,7 @@ class AudioRecordingConfiguration:
         _ = self.format
         return AudioRecordingConfiguration(
             path,
-            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ),
+            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
             quality=AudioRecordingQuality(
                 _one_of("quality", self.quality, tuple(AudioRecordingQuality))
             ),
@@ -204,25 +209,26 @@ class AudioRecordingConfiguration:
             cycle_time=AudioRecordingCycleTime(
                 _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
-            report=bool(self.report),
+            report=bool(self.report) or self.sign is not None,
+            sign=None if self.sign is None else _checked_path(self.sign, "sign"),
         )
 
 
-def _checked_path(given: object) -> str:
+def _checked_path(given: object, name: str = "file_path") -> str:
     """``given`` as the name of a file that the system can have."""
     try:
-        name = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
-        os.fsencode(name)
+        path = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
+        os.fsencode(path)
     except Exception as error:  # whatever somebody's own __fspath__ raises, too
         raise ConfigurationError(
-            f"file_path is {given!r}; it must name a file ({type(error).__name__}: {error})"
+            f"{name} is {given!r}; it must name a file ({type(error).__name__}: {error})"
         ) from None
-    if "\0" in name:
-        raise ConfigurationError("file_path contains a NUL character")
-    return name
+    if "\0" in path:
+        raise ConfigurationError(f"{name} contains a NUL character")
+    return path
 
 
-def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
+def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # whatever it is
     except TypeError:
@@ -230,7 +236,7 @@ def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
     # bool is an int to Python, and True would silently mean quality 1.
     if number is None or isinstance(value, bool) or number not in allowed:
         listed = ", ".join(str(int(choice)) for choice in allowed)
-        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}")
+        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}{note}")
     return number
 
 

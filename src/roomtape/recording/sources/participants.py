@@ -3,35 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
-from aiortc import MediaStreamTrack
-
+from ...types import AudioRecordingWarning
+from ...types.bounded import MOST_SOURCES
 from ...types.clock import Clock
 from ...types.errors import StateError
+from ..events import EventFeed
 from .participant import Participant
 from .playout import MOST_QUEUED_S, PlayoutSource
 from .source import Source
-from .tracks import pull
+from .tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+logger = logging.getLogger(__name__)
 
 
 class Participants(ABC):
-    """Knows everybody; a recorder is one. Belongs to one event loop.
+    """Knows everybody; a recorder is one.
 
     Args:
         clock: Of the recording.
+        events: Who is told.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, events: EventFeed) -> None:
         self._clock = clock
+        self._events = events
         self._sources: list[Participant] = []
-        self._pulls: set[asyncio.Task[None]] = set()
+        self._readers = TrackReaders()
+
+    @property
+    @abstractmethod
+    def recording(self) -> bool:
+        """Whether it runs."""
 
     @property
     @abstractmethod
     def over(self) -> bool:
         """Whether nobody can come in any more."""
+
+    @property
+    @abstractmethod
+    def duration_s(self) -> float:
+        """For how long it has been recording."""
+
+    @property
+    @abstractmethod
+    def _runs_on(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop on which it began; None before."""
 
     @abstractmethod
     def _let_in(self, source: Participant) -> None:
@@ -39,8 +64,10 @@ class Participants(ABC):
 
     @property
     def sources(self) -> tuple[Participant, ...]:
-        """Everybody who is or was in the recording."""
+        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
         return tuple(self._sources)
+
+    # -- sources ------------------------------------------------------------------------------
 
     def add_source(
         self, name: str, *, local: bool = False, expects_silence: bool = False
@@ -84,26 +111,36 @@ class Participants(ABC):
     def add_track(
         self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
     ) -> Source:
-        """Record an aiortc audio track until it ends.
+        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
+
+        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
+        tells, and the source that is returned is closed and in no report.
 
         The track must have no other reader: give each reader its own proxy with aiortc's
-        ``MediaRelay``.
+        ``MediaRelay``. A receiver's own track is recorded from its packets, before aiortc's jitter
+        buffer loses any of them.
 
         Args:
-            track: Any aiortc track of kind "audio".
+            track: Any aiortc track.
             name: For the report; the track's id if left out.
             local: See :meth:`add_source`.
 
         Raises:
-            ValueError: It is not an audio track.
-            StateError: The recording is over.
+            StateError: The recording is over; or no event loop runs here, and the recording does
+                not either.
         """
+        name = name or track.id
+        loop = self._runs_on or loop_here()
         if track.kind != "audio":
-            raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
-        source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(pull(track, source))
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
+            words = f"{name}: a {track.kind} track is not recorded, only audio is"
+            code = AudioRecordingWarning.TRACK_IGNORED
+            logger.warning("%s", words)
+            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
+            ignored = Source(name, local=local, clock=self._clock)
+            ignored.close()
+            return ignored
+        source = self.add_source(name, local=local)
+        self._readers.add(track, source, loop)
         return source
 
     def _add(self, source: Participant) -> None:
@@ -111,8 +148,6 @@ class Participants(ABC):
             raise StateError("the recording is over; it takes no more sources")
         self._sources.append(source)
         self._let_in(source)
-
-    def _stop_pulling(self) -> None:
-        for task in tuple(self._pulls):
-            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
-                task.cancel()
+        if self.recording and len(self._sources) > 2 * MOST_SOURCES:
+            earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
+            self._sources[:-MOST_SOURCES] = earlier

@@ -77,6 +77,8 @@ class Link:
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._over = self._closed = False
+        self.flowed = False
+        """Whether audio could come at any time."""
 
     @property
     def flows(self) -> bool:
@@ -140,14 +142,18 @@ class Link:
         if self._joined is not None and self._joined.may_say:
             self.send(wire.say_recording(recording))
 
-    async def close(self, *, goodbye: bool = True) -> None:
-        """End it. Any number of times; never raises."""
+    def retire(self) -> None:
+        """Tell nothing any more: another link has taken its place. What comes of its audio is
+        still taken in, until that is told to go elsewhere."""
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
+
+    async def close(self, *, goodbye: bool = True) -> None:
+        """End it. Any number of times; never raises."""
+        self.retire()
         with contextlib.suppress(Exception):
             await self._signalling.leave(goodbye=goodbye)
         if self._closed:
@@ -219,9 +225,11 @@ class Link:
 
     def _changed(self) -> None:
         ends = (self._subscriber, self._publication)
-        if self.flows and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.flows:
+            self.flowed = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         if any(end is not None and end.over for end in ends):
             self._end("the connection for the audio broke off", again=True)
 
