@@ -186,10 +186,14 @@ class Subscriber:
             self._receivers[ssrc] = receiver
             self._tracks[ssrc] = track
             # Its offers do not say so of every codec, but it answers NACKs for all of them.
-            incoming = Incoming(receiver, section.codecs, True, self._excess)
+            incoming = Incoming(receiver, section.codecs, True, self._excess, self._take_dropped)
             stream = self._on_track(track, incoming)
             if stream is not None:
                 self._streams[ssrc] = stream
+
+    def _take_dropped(self) -> int:
+        """All streams share a socket: what was dropped is told with whoever is heard next."""
+        return 0 if self._door is None else self._door.take_dropped()
 
     def _take(self, packet: RtpPacket) -> None:
         stream = self._streams.get(packet.ssrc)
