@@ -26,7 +26,10 @@ from roomtape import (
     SourceReport,
 )
 from roomtape.cli import app
+from roomtape.rooms import MemoryRoom
 from roomtape.server.app import RoomServer
+from roomtape.types.clock import ScriptedClock
+from support.keys import write_keys
 from support.signals import noise
 
 ROOT = Path(__file__).parent.parent
@@ -146,6 +149,7 @@ async def test_a_snippet_runs(
         code = code.replace("/data/", f"{tmp_path}/")
         pcm = noise(1, 0.1, 16000)
         (tmp_path / "hello.wav").write_bytes(_wav(tmp_path, pcm))
+        write_keys(tmp_path)[1].rename(tmp_path / "public.pem")
         config = AudioRecordingConfiguration(tmp_path / "around.wav")
         async with AudioRecorder(config) as around:
             given = {
@@ -154,6 +158,7 @@ async def test_a_snippet_runs(
                 "peer_connection": _Connection(),
                 "websocket": _Messages(),
                 "recorder": around,
+                "engine": roomtape.RtcEngine(MemoryRoom(ScriptedClock())),
                 "pcm": pcm,
                 "speech": pcm,
                 "payload": bytes(160),
