@@ -53,12 +53,12 @@ REFUSED_RATES: list[Any] = [
 ]  # fmt: skip
 TAKEN_PTS: list[Any] = [np.uint32, np.int32, np.int64, np.uint64, np.uint16, int]
 REFUSED_PTS: list[Any] = [
-    1.0, math.nan, math.inf, "7", 10**400, -(10**400), 2**63 - 1, 2**63, -(2**63), 1 << 62,
-    np.uint64(2**64 - 1), np.float64(3), [1], object(), True, _NoRepr(),
+    1.5, math.nan, math.inf, "7", 10**400, -(10**400), 2**63 - 1, 2**63, -(2**63), 1 << 62,
+    np.uint64(2**64 - 1), np.float64(3.25), [1], object(), True, _NoRepr(),
 ]  # fmt: skip
 REFUSED_AUDIO: list[Any] = [
-    None, [1, 2, 3], b"\0\0", np.zeros(960, np.float32), np.zeros((2, 2, 2), np.int16),
-    np.zeros((960, 0), np.int16), np.zeros((10, 33), np.int16), np.zeros(960, ">i2"), np.int16(3),
+    None, [1, 2, 3], "\0\0", np.zeros(960, np.int32), np.zeros((2, 2, 2), np.int16),
+    np.zeros((960, 0), np.int16), np.zeros((10, 33), np.int16), np.zeros(960, complex), np.int16(3),
 ]  # fmt: skip
 
 

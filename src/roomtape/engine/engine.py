@@ -34,18 +34,17 @@ from ..types.errors import (
     MissingExtraError,
     OpenFileError,
     RoomtapeError,
-    StateError,
     SuffixError,
 )
 from .callback import ChannelEventCallback
-from .codes import code_of
+from .running import RunningRecording
 from .stay import Stay
 
 if TYPE_CHECKING:
     from aiortc import MediaStreamTrack
 
 
-class RtcEngine:
+class RtcEngine(RunningRecording):
     """Joins a room, and records it.
 
     Args:
@@ -54,6 +53,7 @@ class RtcEngine:
     """
 
     def __init__(self, room: Room, *, clock: Clock | None = None, disk: Disk | None = None) -> None:
+        super().__init__()
         self._room = room
         self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
@@ -64,7 +64,6 @@ class RtcEngine:
         self._released = False
         self._recorder: AudioRecorder | None = None
         self._report: RecordingReport | None = None
-        self._save_report: RecordingReport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_error = ""
         """Why the last call did not return OK, in words."""
@@ -198,62 +197,6 @@ class RtcEngine:
         async with self._turn:
             recorder = self._running()
             return recorder if isinstance(recorder, ErrorCode) else await self._finish_recording()
-
-    async def save_audio_recording(
-        self,
-        file_path: str,
-        last_s: float = 30.0,
-        then_s: float = 0.0,
-        *,
-        since_last_save: bool = False,
-    ) -> ErrorCode:
-        """Make the last seconds of the running recording a file of their own, while it goes on.
-
-        See :meth:`~roomtape.AudioRecorder.save`. No other call of the engine waits for it.
-
-        Returns:
-            OK (SAVED is delivered, and :attr:`last_save_report` is there); INVALID_STATE if nothing
-            is recorded or there is nothing to save, or after release; ROOM_NOT_JOINED;
-            INVALID_PARAM (and ERROR_SUFFIX if the suffix is not the recording's); FATAL if it
-            cannot be saved (SAVE_FAILED is delivered).
-        """
-        recorder = self._running()
-        if isinstance(recorder, ErrorCode):
-            return recorder
-        try:
-            self._save_report = await recorder.save(
-                file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
-            )
-        except RoomtapeError as error:
-            if isinstance(error, SuffixError):
-                path = AudioRecordingConfiguration(file_path).path
-                self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(path))
-            return self._refuse(code_of(error), str(error))
-        return ErrorCode.OK
-
-    @property
-    def last_save_report(self) -> RecordingReport | None:
-        """What the part that was saved last holds; None before the first."""
-        return self._save_report
-
-    async def mark_audio_recording(self, label: str, at: float | None = None) -> ErrorCode:
-        """Give a moment of the running recording a name: see :meth:`~roomtape.AudioRecorder.mark`.
-        Waits for no other call of the engine.
-
-        Returns:
-            OK; INVALID_STATE if nothing is recorded, after a thousand marks, and after release;
-            ROOM_NOT_JOINED; INVALID_PARAM for a label or a moment that is none.
-        """
-        recorder = self._running()
-        if isinstance(recorder, ErrorCode):
-            return recorder
-        try:
-            recorder.mark(label, at)
-        except StateError as error:
-            return self._refuse(ErrorCode.INVALID_STATE, str(error))
-        except ValueError as error:
-            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
-        return ErrorCode.OK
 
     @property
     def last_recording_report(self) -> RecordingReport | None:

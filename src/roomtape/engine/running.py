@@ -1,0 +1,90 @@
+"""What can be done with a recording while it runs: the part of an engine that needs no turn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from ..recording.recorder import AudioRecorder
+from ..types import (
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    ErrorCode,
+    RecordingReport,
+)
+from ..types.errors import RoomtapeError, StateError, SuffixError
+from .codes import code_of
+
+
+class RunningRecording(ABC):
+    """Saves parts of the recording that runs, and marks moments in it; an engine is one."""
+
+    def __init__(self) -> None:
+        self._save_report: RecordingReport | None = None
+
+    @abstractmethod
+    def _running(self) -> AudioRecorder | ErrorCode:
+        """The running recording, or why there is none."""
+
+    @abstractmethod
+    def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
+        """Remember why; gives ``code``."""
+
+    @abstractmethod
+    def _tell_recording(self, code: AudioRecordingCode, file_path: str) -> None:
+        """Tell the callback."""
+
+    async def save_audio_recording(
+        self,
+        file_path: str,
+        last_s: float = 30.0,
+        then_s: float = 0.0,
+        *,
+        since_last_save: bool = False,
+    ) -> ErrorCode:
+        """Make the last seconds of the running recording a file of their own, while it goes on.
+
+        See :meth:`~roomtape.AudioRecorder.save`. No other call of the engine waits for it.
+
+        Returns:
+            OK (SAVED is delivered, and :attr:`last_save_report` is there); INVALID_STATE if nothing
+            is recorded or there is nothing to save, or after release; ROOM_NOT_JOINED;
+            INVALID_PARAM (and ERROR_SUFFIX if the suffix is not the recording's); FATAL if it
+            cannot be saved (SAVE_FAILED is delivered).
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            self._save_report = await recorder.save(
+                file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
+            )
+        except RoomtapeError as error:
+            if isinstance(error, SuffixError):
+                path = AudioRecordingConfiguration(file_path).path
+                self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(path))
+            return self._refuse(code_of(error), str(error))
+        return ErrorCode.OK
+
+    @property
+    def last_save_report(self) -> RecordingReport | None:
+        """What the part that was saved last holds; None before the first."""
+        return self._save_report
+
+    async def mark_audio_recording(self, label: str, at: float | None = None) -> ErrorCode:
+        """Give a moment of the running recording a name: see :meth:`~roomtape.AudioRecorder.mark`.
+        Waits for no other call of the engine.
+
+        Returns:
+            OK; INVALID_STATE if nothing is recorded, after a thousand marks, and after release;
+            ROOM_NOT_JOINED; INVALID_PARAM for a label or a moment that is none.
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            recorder.mark(label, at)
+        except StateError as error:
+            return self._refuse(ErrorCode.INVALID_STATE, str(error))
+        except ValueError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        return ErrorCode.OK
