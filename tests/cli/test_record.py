@@ -272,6 +272,7 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "server not running": ([GOOD_ROOM, "-o", "a.wav"], 1, "127.0.0.1:9"),
     "unknown suffix": ([GOOD_ROOM, "-o", "a.mp3"], 2, "must end in .wav or .aac"),
     "rate": ([GOOD_ROOM, "-o", "a.wav", "--sample-rate", "12345"], 2, "12345"),
+    "channels": ([GOOD_ROOM, "-o", "a.wav", "--channels", "3"], 2, "channels is 3"),
     "cycle time": ([GOOD_ROOM, "-o", "a.wav", "--cycle-time", "7"], 2, "cycle_time is 7"),
     "position": ([GOOD_ROOM, "-o", "a.wav", "--position", "left"], 2, "position"),
     "quality": ([GOOD_ROOM, "-o", "a.aac", "--quality", "best"], 2, "quality"),

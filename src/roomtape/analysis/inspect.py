@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .levels import Levels, Silence
+from .levels import ChannelLevels, Levels, Silence
 from .reader import open_audio
 
 Progress = Callable[[float, float | None], None]
@@ -39,6 +39,7 @@ class Inspection:
         silences: Such stretches of a second or more; the first 10,000.
         damage: What is missing or wrong, in words; empty if nothing is.
         notes: What is merely odd, in words.
+        channel_levels: Peak and RMS of each channel, in order.
     """
 
     path: str
@@ -58,13 +59,15 @@ class Inspection:
     silences: tuple[Silence, ...]
     damage: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    channel_levels: tuple[ChannelLevels, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: None in place of -inf."""
         plain = dataclasses.asdict(self)
-        for name in ("peak_dbfs", "rms_dbfs"):
-            if not math.isfinite(plain[name]):
-                plain[name] = None
+        for levels in (plain, *plain["channel_levels"]):
+            for name in ("peak_dbfs", "rms_dbfs"):
+                if not math.isfinite(levels[name]):
+                    levels[name] = None
         return plain
 
 
@@ -104,4 +107,5 @@ def inspect_file(path: str | Path, *, on_progress: Progress | None = None) -> In
             silences=tuple(levels.silences),
             damage=tuple(reader.damage),
             notes=tuple(reader.notes),
+            channel_levels=levels.channels,
         )

@@ -39,6 +39,9 @@ _AAC_OPTIONS = {
     "aac_tns": "0",  # temporal noise shaping costs speech up to 0.6 PESQ with this coder
     "aac_pns": "0",  # noise in the place of noise: the weakest voices are better without
 }
+# Two channels are two sides that nobody may hear in each other. Coded as middle and difference, or
+# as one with an intensity, each would have a part of the other's noise.
+_AAC_APART = {"aac_ms": "0", "aac_is": "0"}
 
 
 class Encoder(Protocol):
@@ -119,7 +122,8 @@ class AacEncoder:
         self._codec.format = _PLANAR_FLOAT
         self._codec.time_base = Fraction(1, rate_hz)
         self._codec.bit_rate = bit_rate
-        self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality]
+        apart = _AAC_APART if channels > 1 else {}
+        self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality] | apart
         self._waiting = np.zeros((0, channels) if channels > 1 else 0, np.float32)
         self._begun = False
         self._primed = False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..types import AudioRecordingPosition
 from .arrays import Samples
 from .encoder import Encoder
 from .limiter import Limiter
@@ -19,6 +20,21 @@ Takes = Callable[[SourceTrack], bool]
 def everybody(_: SourceTrack) -> bool:
     """Every source."""
     return True
+
+
+def channels_of(position: AudioRecordingPosition, channels: int) -> tuple[Takes, ...]:
+    """Whose audio is in each channel of a recording: in one, everybody that ``position`` takes; of
+    two, the local side is left, and the remote side right."""
+
+    def wanted(source: SourceTrack) -> bool:
+        return position.takes(local=source.local)
+
+    if channels == 1:
+        return (wanted,)
+    return (
+        lambda source: source.local and wanted(source),
+        lambda source: not source.local and wanted(source),
+    )
 
 
 class Output:

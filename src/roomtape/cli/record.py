@@ -31,6 +31,12 @@ def record(
     position: Annotated[Position, typer.Option(help="Whose audio.")] = Position.mixed,
     sample_rate: Annotated[int, typer.Option(metavar="HZ")] = 32000,
     quality: Annotated[Quality, typer.Option(help="Of an .aac file.")] = Quality.medium,
+    channels: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="1: all in one; 2: what --speak says left, everybody else right."
+        ),
+    ] = 1,
     cycle_time: Annotated[
         int, typer.Option(metavar="S", help="Keep only the last 10, 60, 360 or 900 s; 0: all.")
     ] = 0,
@@ -72,6 +78,7 @@ def record(
         position=position.value_of(),
         cycle_time=cycle_time,
         report=report,
+        channels=channels,
     )
     config.validate()
     if duration is not None and not 0 < duration < 1e9:

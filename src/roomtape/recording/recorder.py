@@ -23,8 +23,8 @@ from types import TracebackType
 from aiortc import MediaStreamTrack
 
 from ..audio.encoder import make_encoder
+from ..audio.outputs import channels_of
 from ..audio.session import RecordingSession
-from ..audio.source_track import SourceTrack
 from ..storage.disk import Disk
 from ..storage.sink import SinkFormat
 from ..types import (
@@ -79,16 +79,11 @@ class AudioRecorder:
         self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
         self._session = RecordingSession()
-        position = AudioRecordingPosition(config.position)
         quality = AudioRecordingQuality(config.quality)
-
-        def takes(source: SourceTrack) -> bool:
-            return position.takes(local=source.local)
-
         self._output = self._session.add_output(
-            make_encoder(config.format, config.sample_rate, quality),
+            make_encoder(config.format, config.sample_rate, quality, channels=config.channels),
             rate_hz=config.sample_rate,
-            channels=(takes,),
+            channels=channels_of(AudioRecordingPosition(config.position), config.channels),
         )
         self._sources: list[Source] = []
         self._pulls: set[asyncio.Task[None]] = set()
@@ -149,6 +144,7 @@ class AudioRecorder:
             most_unit_bytes=encoder.most_unit_bytes,
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
+            channels=self.config.channels,
         )
         self._reservation = Reservation(self.path, sink_format, self._disk)
         try:

@@ -55,7 +55,7 @@ def make_report(
         file_path=str(path),
         format=config.format.value,
         sample_rate=rate_hz,
-        channels=1,
+        channels=config.channels,
         duration_s=samples / rate_hz,
         started_at=started_at + timedelta(microseconds=start_ns / 1000),
         bytes_written=there.file_bytes if there else writer.written_bytes,

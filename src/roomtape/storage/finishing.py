@@ -49,7 +49,7 @@ def write_finished(
     def cut() -> Iterator[bytes | memoryview]:
         nonlocal count, last_bytes, crc
         for unit in units:
-            piece = unit[skipped * 2 :] if count == 0 else unit
+            piece = unit[skipped * sink_format.frame_bytes :] if count == 0 else unit
             if read_back:
                 crc = zlib.crc32(piece, crc)
             yield piece
@@ -57,7 +57,10 @@ def write_finished(
 
     with new_file(path, disk) as fd:
         end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk)
-        header = wav_header(sink_format.rate_hz, end - HEADER_BYTES) if wav else b""
+        header = b""
+        if wav:
+            data_bytes = end - HEADER_BYTES
+            header = wav_header(sink_format.rate_hz, data_bytes, channels=sink_format.channels)
         disk.write_at(fd, header, 0)
         if read_back:
             check_written(fd, header, end, crc, disk)

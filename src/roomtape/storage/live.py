@@ -184,12 +184,12 @@ class LiveWav(_LiveFile):
     _lead_bytes = HEADER_BYTES
 
     def _begin(self) -> None:
-        self._ahead_bytes = AHEAD_S * self._format.rate_hz * 2
+        self._ahead_bytes = AHEAD_S * self._format.rate_hz * self._format.frame_bytes
         self._declared = 0
         self._declare(self._ahead_bytes)
 
     def _declare(self, data_bytes: int) -> None:
-        header = wav_header(self._format.rate_hz, data_bytes)
+        header = wav_header(self._format.rate_hz, data_bytes, channels=self._format.channels)
         self._disk.write_at(self._fd, header, 0)
         self._declared = data_bytes
 
@@ -203,9 +203,9 @@ class LiveWav(_LiveFile):
         # Any whole sample is worth keeping.
         with contextlib.suppress(OSError):
             there = max(0, self._disk.size(self._fd) - self._end)
-            kept = min(there, sum(map(len, units))) // 2 * 2
-            self._end += kept
-            self.samples += kept // 2
+            frames = min(there, sum(map(len, units))) // self._format.frame_bytes
+            self._end += frames * self._format.frame_bytes
+            self.samples += frames
 
     def _close_header(self) -> None:
         self._declare(self._end - HEADER_BYTES)

@@ -7,6 +7,9 @@ disk shows at once, and so that a crash leaves it behind. Layout::
     slot 0       number (u64), bytes (u32), CRC-32 (u32) of number, bytes and payload; payload
     slot 1       ...
 
+A slot of two channels can be as large as one of one channel at twice the rate. So that no slot is
+taken for one of another kind, the CRC-32 of two channels starts from another value.
+
 Unit ``n`` of the recording goes to slot ``n mod slots``. A slot tells by its own number and
 checksum what it holds, so there is no index that a crash could leave behind the data, and a
 slot that a power cut tore in two is known.
@@ -48,21 +51,27 @@ _MOST_S = 10 * 366 * 24 * 3600
 """No recording lasts ten years: the number of a slot that says so is damaged, or a stranger's."""
 
 
-def pack_slot(number: int, unit: bytes) -> bytes:
+def pack_slot(number: int, unit: bytes, channels: int = 1) -> bytes:
     """A slot's bytes, without the padding behind them."""
-    check = zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, len(unit))))
-    return _SLOT_HEAD.pack(number, len(unit), check) + unit
+    return _SLOT_HEAD.pack(number, len(unit), _check(number, unit, channels)) + unit
 
 
-def unpack_slot(slot: bytes | memoryview) -> tuple[int, bytes | memoryview] | None:
+def unpack_slot(
+    slot: bytes | memoryview, channels: int = 1
+) -> tuple[int, bytes | memoryview] | None:
     """The number and the unit in a slot, a view if that is one; None if it holds nothing whole."""
     number, length, check = _SLOT_HEAD.unpack_from(slot)
     unit = slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length]
     if not length or len(unit) != length:
         return None
-    if zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, length))) != check:
+    if _check(number, unit, channels) != check:
         return None
     return number, unit
+
+
+def _check(number: int, unit: bytes | memoryview, channels: int) -> int:
+    head = struct.pack("<QI", number, len(unit))
+    return zlib.crc32(unit, zlib.crc32(head, channels - 1))
 
 
 class Ring:
@@ -91,6 +100,7 @@ class Ring:
 
     def write(self, units: list[bytes]) -> None:
         layout = self._layout
+        channels = layout.sink_format.channels
         done = 0
         while done < len(units):
             # As many as fit before the ring begins anew, in one write.
@@ -98,7 +108,7 @@ class Ring:
             room = layout.slots - first % layout.slots
             batch = units[done : done + room]
             data = b"".join(
-                pack_slot(first + index, unit).ljust(layout.slot_bytes, b"\0")
+                pack_slot(first + index, unit, channels).ljust(layout.slot_bytes, b"\0")
                 for index, unit in enumerate(batch)
             )
             self._disk.write_at(self._fd, data, layout.offset(first))
@@ -207,4 +217,6 @@ def _unit_in(
     data: memoryview, index: int, layout: RingLayout
 ) -> tuple[int, bytes | memoryview] | None:
     slot = data[index * layout.slot_bytes : (index + 1) * layout.slot_bytes]
-    return unpack_slot(slot) if len(slot) >= _SLOT_HEAD.size else None
+    if len(slot) < _SLOT_HEAD.size:
+        return None
+    return unpack_slot(slot, layout.sink_format.channels)

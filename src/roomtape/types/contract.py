@@ -18,6 +18,9 @@ from .errors import ConfigurationError, SuffixError
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have."""
 
+CHANNELS = (1, 2)
+"""One for everybody, or the local side left and the remote side right."""
+
 
 class AudioRecordingQuality(enum.IntEnum):
     """The bit rate of an AAC recording; WAV ignores it."""
@@ -127,6 +130,7 @@ class AudioRecordingConfiguration:
         cycle_time: 0 writes the file live; 10, 60, 360 or 900 keep only the last so many
             seconds and put the file at ``file_path`` when the recording stops.
         report: Write the report beside the file, as ``call.aac.json``.
+        channels: 1 mixes all into one; 2 puts the local side left and the remote side right.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -139,6 +143,7 @@ class AudioRecordingConfiguration:
     position: AudioRecordingPosition | int = AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK
     cycle_time: AudioRecordingCycleTime | int = AudioRecordingCycleTime.LIVE
     report: bool = False
+    channels: int = 1
 
     @property
     def path(self) -> Path:
@@ -192,6 +197,7 @@ class AudioRecordingConfiguration:
                 _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
             report=bool(self.report),
+            channels=_one_of("channels", self.channels, CHANNELS),
         )
 
 

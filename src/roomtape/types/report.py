@@ -90,7 +90,7 @@ class RecordingReport:
         file_path: Absolute.
         format: wav or aac.
         sample_rate: Hz.
-        channels: Always 1.
+        channels: 1, or 2: the local side left, the remote side right.
         duration_s: Length of the file.
         started_at: The UTC time of sample 0 of the file (timezone-aware).
         bytes_written: Size of the file, or what of it reached the disk.
