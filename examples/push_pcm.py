@@ -28,8 +28,8 @@ async def main(path: str) -> None:
     async with AudioRecorder(config, on_event=print) as recorder:
         line = threading.Thread(target=a_telephone_line, args=[recorder.add_source("caller")])
         line.start()
-        # A bot pushes a whole sentence at once; it is said from now on.
-        bot = recorder.add_source("bot", local=True)
+        # A bot pushes a whole sentence at once; it is heard from now on.
+        bot = recorder.add_playout("bot", local=True)
         await asyncio.sleep(2)
         bot.push(load_voice("dave"), 48000)
         await asyncio.to_thread(line.join)

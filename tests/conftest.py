@@ -15,6 +15,7 @@ import pytest
 from xdist.remote import Producer
 
 from roomtape import cli
+from support.accounts import every_second_accounted_for
 from support.ci import refuse_skip
 from support.examples import load_profile
 from support.lag import BUSY_S, Lag, measured_lag, take_precedence
@@ -71,6 +72,13 @@ def lag(request: pytest.FixtureRequest) -> Iterator[Lag | None]:
     with measured_lag() as measured:
         request.node.stash[_LAG] = measured
         yield measured
+
+
+@pytest.fixture(autouse=True)
+def accounts() -> Iterator[None]:
+    """In each recording of each test, whatever came has gone somewhere."""
+    with every_second_accounted_for():
+        yield
 
 
 @pytest.fixture

@@ -38,16 +38,20 @@ NAMES = [
     "FileAudio",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "TrackAudio",
+    "g711",
     "mix_files",
 ]
 
@@ -60,7 +64,8 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    assert sorted(roomtape.rooms.__all__) == ["MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    rooms = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    assert sorted(roomtape.rooms.__all__) == rooms
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
 
@@ -135,6 +140,10 @@ def test_importing_the_package_is_quick():
                 "SOURCE_FAILED": 108,
                 "FILE_MOVED": 109,
                 "SUSPENDED": 110,
+                "TIMESTAMPS": 111,
+                "TRACK_IGNORED": 112,
+                "AUDIO_LEFT_OUT": 113,
+                "PACKETS_DROPPED": 114,
             },
         ),
     ],
@@ -196,4 +205,10 @@ def test_the_fields_of_the_reports():
         "left_out_s",
         "unlisted_s",
         "error",
+        "arrived_s",
+        "after_end_s",
+        "left_out",
+        "samples",
+        "dropped_packets",
+        "stays",
     ]

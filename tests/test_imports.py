@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("recording", "server"),
     ("rooms",),  # a room does not know recorders; its client knows what the server says
     ("engine",),
+    ("fleet",),  # many rooms, each recorded by an engine
     ("cli",),
     ("__main__",),
 )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engine import ChannelEventCallback, RtcEngine
+    from .media.g711 import g711
     from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
     from .media.offline import MixInput, MixResult, mix_files
     from .recording.recorder import AudioRecorder
-    from .recording.source import Source
+    from .recording.sources.playout import PlayoutSource
+    from .recording.sources.source import Source
     from .types import (
         AudioFrame,
         AudioRecordingCode,
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
         ErrorCode,
         Interval,
         IntervalKind,
+        LeftOut,
         RecordingEvent,
         RecordingReport,
+        SampleCounts,
         SourceReport,
     )
 
@@ -34,10 +38,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engine": ("ChannelEventCallback", "RtcEngine"),
+    "media.g711": ("g711",),
     "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
     "recording.recorder": ("AudioRecorder",),
-    "recording.source": ("Source",),
+    "recording.sources.playout": ("PlayoutSource",),
+    "recording.sources.source": ("Source",),
     "types": (
         "AudioFrame",
         "AudioRecordingCode",
@@ -49,8 +55,10 @@ _HOMES = {
         "ErrorCode",
         "Interval",
         "IntervalKind",
+        "LeftOut",
         "RecordingEvent",
         "RecordingReport",
+        "SampleCounts",
         "SourceReport",
     ),
 }
@@ -84,15 +92,19 @@ __all__ = [
     "FileAudio",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "LocalAudio",
     "MixInput",
     "MixResult",
+    "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
     "RtcEngine",
+    "SampleCounts",
     "Source",
     "SourceReport",
     "TrackAudio",
+    "g711",
     "mix_files",
 ]

@@ -73,8 +73,8 @@ async def test_as_a_context_manager_it_records_what_is_pushed(tmp_path: Path):
         assert recorder.recording
         alice = recorder.add_source("alice", local=True)
         for start in range(0, len(said), 4800):
-            alice.push(said[start : start + 4800], sample_rate=48000)
             await clock.advance(0.1)
+            alice.push(said[start : start + 4800], sample_rate=48000)
         assert recorder.duration_s == 2.0
         assert recorder.report is None
     assert recorder.over

@@ -11,7 +11,7 @@ import pytest
 from roomtape import AudioRecorder, AudioRecordingConfiguration, AudioRecordingWarning
 from roomtape.recording.health import HealthCheck, Snapshot
 from roomtape.storage.disk import Disk
-from roomtape.types import RecordingEvent
+from roomtape.types import FrameOrigin, LeftOut, RecordingEvent
 from roomtape.types.clock import ScriptedClock
 from support.signals import noise, silence, tone
 
@@ -122,6 +122,52 @@ async def test_audio_that_comes_too_late_is_told_of(tmp_path: Path):
     assert here.codes.count(Warn.LATE_AUDIO) == 1
     assert here.recorder.report is not None
     assert here.recorder.report.sources[0].late_s > 1
+
+
+async def test_audio_that_is_left_out_is_told_of(tmp_path: Path):
+    here = Recording(tmp_path / "a.wav")
+    said = noise(1, 40.0, 16000)
+    async with here.recorder:
+        alice = here.recorder.add_source("alice")
+        for frame in range(400):
+            alice.push(said[frame * 1600 : (frame + 1) * 1600], 16000, frame * 1600)
+            if 50 <= frame < 250:  # a room leaves out as much again
+                alice.count_origin(FrameOrigin.SENT, 1600, 16000, left_out=1600)
+            await here.clock.advance(0.1)
+    assert here.codes == [Warn.AUDIO_LEFT_OUT]
+    (report,) = here.recorder.report.sources
+    assert report.left_out == {LeftOut.TOO_FAST: 20.0}
+    assert report.arrived_s == 60.0
+
+
+async def test_packets_that_this_machine_dropped_are_told_of(tmp_path: Path):
+    here = Recording(tmp_path / "a.wav")
+    said = noise(1, 40.0, 16000)
+    async with here.recorder:
+        alice = here.recorder.add_source("alice")
+        for frame in range(400):
+            alice.push(said[frame * 1600 : (frame + 1) * 1600], 16000, frame * 1600)
+            if frame in (50, 60):
+                alice.count_origin(FrameOrigin.SENT, 1600, 16000, dropped_packets=7)
+            await here.clock.advance(0.1)
+    assert here.codes == [Warn.PACKETS_DROPPED]
+    assert here.recorder.report.sources[0].dropped_packets == 14
+    assert "14 packets of alice's" in here.recorder.report.warnings[0]
+
+
+async def test_ten_minutes_that_wait_are_enough_and_the_rest_is_told_of(tmp_path: Path):
+    here = Recording(tmp_path / "a.wav")
+    minute = noise(1, 60.0, 16000)
+    async with here.recorder:
+        alice = here.recorder.add_source("alice")
+        for _ in range(11):
+            alice.push(minute, 16000)
+        with pytest.raises(ValueError, match="ten minutes"):
+            alice.push(minute, 16000)
+        await here.clock.advance(1.0)
+    (report,) = here.recorder.report.sources
+    assert report.left_out == {LeftOut.TOO_MUCH: 60.0}
+    assert (report.arrived_s, report.received_s, report.after_end_s) == (720.0, 1.0, 659.0)
 
 
 async def test_a_disk_that_will_be_full_is_told_of_once_and_again(tmp_path: Path):

@@ -87,6 +87,10 @@ class Answered:
     def _end(self) -> None:
         self.ended += 1
 
+    def end_tracks(self) -> None:
+        for track in self._tracks:
+            track.close()
+
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110
@@ -269,6 +273,36 @@ async def test_audio_that_comes_too_fast_is_left_out_and_said_with_the_next() ->
     heard = near.frames[0]
     assert len(heard) < 700
     assert sum(len(frame.pcm) + frame.left_out for frame in heard) >= 1190 * 960
+
+
+async def test_audio_that_was_left_out_to_the_end_is_said_at_the_end() -> None:
+    async with answered(["opus"], tones=False) as near:
+        for number in range(1200):
+            await near.send(number)
+            if number % 20 == 0:
+                await asyncio.sleep(0.005)
+        await near.until(lambda: near.excess.counts)
+        await asyncio.sleep(0.5)
+    near.end_tracks()
+    heard = near.frames[0]
+    assert sum(len(frame.pcm) + frame.left_out for frame in heard) >= 1190 * 960
+    assert heard[-1].left_out
+    assert len(heard[-1].pcm) == 0
+
+
+async def test_a_second_stream_at_the_same_time_is_left_out_and_said() -> None:
+    async with answered(["opus"], tones=False) as near:
+        ssrcs = (1, 2)
+        for number in range(100):
+            await near.send(number, ssrc=ssrcs[number >= 50])
+            await asyncio.sleep(0.002)
+        for number in range(50, 100):  # the first one goes on, beside the second
+            await near.send(number, ssrc=1)
+            await near.send(number + 50, ssrc=2)
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.5)
+    near.end_tracks()
+    assert sum(frame.left_out for frame in near.frames[0]) >= 45 * 960
 
 
 async def test_a_receive_buffer_is_as_large_as_may_be() -> None:

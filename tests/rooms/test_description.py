@@ -59,6 +59,17 @@ def test_no_more_sections_are_taken_than_asked_for() -> None:
     assert offer.answered(answer(4)).count("m=audio 0 ") == 2
 
 
+def test_a_section_that_is_there_twice_is_refused_the_second_time() -> None:
+    offer = Description(described(section("0"), section("0")), tracks=4)
+    assert len(offer.taken) == 1
+    assert offer.answered(answer(1)).count("m=audio 0 ") == 1
+
+
+def test_a_section_without_a_name_shares_no_path() -> None:
+    offer = Description(described(section(""), section("1"), bundle=" 1"), tracks=4)
+    assert [each.mid for each in offer.taken] == [""]
+
+
 def test_a_section_that_needs_a_path_of_its_own_is_refused() -> None:
     offer = Description(described(section("0"), section("1"), bundle="0"), tracks=4)
     assert [each.mid for each in offer.taken] == ["0"]

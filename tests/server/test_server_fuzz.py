@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 import logging
 from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from roomtape.server.app import RoomServer
-from support.protocol_grammar import messages
-from support.room_attack import Pair
-
-SECRET = "correct horse battery staple, twice over"
-TO_THE_SERVER = messages(
-    {
-        "join": ["room", "uid", "session", "token", "resume", "muted", "recording"],
-        "offer": ["to", "call", "sdp"],
-        "answer": ["to", "call", "sdp"],
-        "candidate": ["to", "call", "candidate"],
-        "state": ["muted", "recording"],
-        "leave": [],
-    }
-)
-FRAMES = st.lists(
-    TO_THE_SERVER.map(json.dumps)
-    | st.sampled_from(["", "null", "[" * 30_000, '{"type":' * 5000, "NaN", "1" * 5000])
-    | st.binary(max_size=20),
-    max_size=12,
-)
-_calls = itertools.count(1)
-
-
-class Setting:
-    """A server, a pair in it, and everything that went wrong, on an event loop of their own."""
-
-    def __init__(self, runner: asyncio.Runner) -> None:
-        self.runner = runner
-        self.wrong: list[str] = []
-        self.server = RoomServer("127.0.0.1", 0)
-        runner.get_loop().set_exception_handler(lambda _, told: self.wrong.append(str(told)))
-
-    async def start(self) -> None:
-        await self.server.start()
-        self.http = aiohttp.ClientSession()
-        self.pair = await Pair.join(self.http, self.server.url)
-
-    async def stop(self) -> None:
-        await self.http.close()
-        await self.server.stop()
-
-    async def suffer(self, frames: list[str | bytes], *, joined: bool) -> None:
-        """One client says all that; the pair goes on."""
-        async with self.http.ws_connect(f"{self.server.url}/ws", max_msg_size=0) as ws:
-            if joined:
-                uid = f"mallory {next(_calls)}"
-                hello = {"type": "join", "room": "standup", "uid": uid, "session": "s"}
-                await ws.send_json(hello)
-                assert (await ws.receive_json())["type"] == "welcome"
-            try:
-                for frame in frames:
-                    if isinstance(frame, bytes):
-                        await ws.send_bytes(frame)
-                    else:
-                        await ws.send_str(frame)
-            except ConnectionError:
-                pass  # It was refused meanwhile.
-            call = f"honest {next(_calls)}"
-            candidate = {"candidate": "x"}
-            await self.pair.one.say(type="candidate", to="bob", call=call, candidate=candidate)
-            while (await self.pair.other.until("candidate")).get("call") != call:
-                pass
+from support.fuzzed_server import FRAMES, FuzzedServer
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[Setting]:
+def here() -> Iterator[FuzzedServer]:
     with asyncio.Runner() as runner:
-        setting = Setting(runner)
-        runner.run(setting.start())
-        yield setting
-        runner.run(setting.stop())
+        made = FuzzedServer(runner)
+        runner.run(made.start())
+        yield made
+        runner.run(made.stop())
 
 
 @settings(
@@ -99,7 +34,7 @@ def here() -> Iterator[Setting]:
     joined=False,
 )
 def test_any_sequence_of_messages_harms_nobody(
-    here: Setting, caplog: pytest.LogCaptureFixture, frames: list[Any], joined: bool
+    here: FuzzedServer, caplog: pytest.LogCaptureFixture, frames: list[Any], joined: bool
 ) -> None:
     here.runner.run(here.suffer(frames, joined=joined))
     assert not here.wrong

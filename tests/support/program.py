@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 import roomtape
 
@@ -50,13 +51,15 @@ def _run(command: list[str], env: Mapping[str, str] | None) -> subprocess.Comple
 
 
 def start_roomtape(
-    *arguments: str | Path, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    errors: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a command that runs until it is told to stop; ``with`` it, and stop it."""
     return subprocess.Popen(
         [*_COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         text=True,
         env=roomtape_environment(env),
     )

@@ -26,7 +26,7 @@ from roomtape import (
 )
 from roomtape.media.local_audio import PushedAudio
 from roomtape.media.voices import VOICES
-from roomtape.rooms import WebRtcRoom
+from roomtape.rooms import Room, WebRtcRoom
 from roomtape.types import NS_PER_S, AudioRecordingWarning, IntervalKind, Pcm
 from roomtape.types.clock import SystemClock
 
@@ -152,9 +152,9 @@ class Recorded:
 class RecordingClient:
     """An engine that records a room, and what it tells."""
 
-    def __init__(self, url: str, channel: str) -> None:
+    def __init__(self, url: str, channel: str, *, room: Room | None = None) -> None:
         self.told = Told()
-        self.engine = RtcEngine(WebRtcRoom(url))
+        self.engine = RtcEngine(room or WebRtcRoom(url))
         self.engine.set_event_callback(self.told)
         self._channel = channel
         self._marks_s: list[float] = []

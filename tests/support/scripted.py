@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from roomtape.audio import arrays
 from roomtape.audio.encoder import make_encoder
+from roomtape.audio.inbox import RATES_HZ
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.source_track import SourceTrack
 from roomtape.types import (
@@ -26,6 +28,8 @@ from roomtape.types import (
     Pcm,
     SourceReport,
 )
+
+from .accounts import arrived
 
 _LONGEST_TWICE_S = 30
 
@@ -154,7 +158,8 @@ def _run(
         rate_hz=rate_hz, audio_format=audio_format, quality=AudioRecordingQuality.HIGH
     )
     end_ns = round(seconds * NS_PER_S)
-    tracks = {}
+    tracks: dict[str, SourceTrack] = {}
+    pushed: dict[str, Counter[int]] = {}
     script: list[tuple[int, int, str, Frame | bool | None]] = []
     for name, part in parts.items():
         joined_ns = round(part.joined_s * NS_PER_S)
@@ -176,17 +181,23 @@ def _run(
             done += 1
             if kind == 0:
                 tracks[name] = session.add_source(name, local=False, joined_ns=at_ns)
+                pushed[name] = Counter()
             elif kind == 3:
                 tracks[name].leave(at_ns)
             elif isinstance(what, Frame):
                 push(tracks[name], what)
+                if tracks[name].left_ns is None and what.rate_hz in RATES_HZ and len(what.pcm):
+                    pushed[name][what.rate_hz] += len(what.pcm)
             else:
                 tracks[name].set_muted(bool(what), at_ns)
         units += session.advance(now_ns)
         if each_tick is not None:
             each_tick(session)
     units += session.finish(end_ns)
-    return b"".join(units), [source.report(start_ns=0, end_ns=end_ns) for source in session.sources]
+    reports = [source.report(start_ns=0, end_ns=end_ns) for source in session.sources]
+    for name, report in zip(tracks, reports, strict=True):
+        assert arrived(report) == pushed[name] or report.error
+    return b"".join(units), reports
 
 
 def push(track: SourceTrack, frame: Frame) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-PLAYED_ONCE = "tests/network/"
-"""In each file of this folder a scene is played once, and many tests look at it."""
+PLAYED_ONCE = ("tests/network/", "tests/livekit_rooms/")
+"""In each file of these folders a scene is played once, or a server is started, for many tests."""
 
 
 class SideBySide(LoadScopeScheduling):

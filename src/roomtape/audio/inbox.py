@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from operator import index
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..types import NS_PER_S, Pcm
+from ..types import NS_PER_S, LeftOut, Pcm
 from .timing.fast_path import arrivals_of
 from .timing.placing.anchor import Arrival
 
@@ -40,10 +41,10 @@ class Inbox:
     """
 
     def __init__(self, joined_ns: int) -> None:
-        self.offer: Callable[[Pcm, int, int | None, int, bool], bool] = _refuse
+        self.offer: Callable[[Any, Any, Any, int, Any], bool] = _refuse
         """``offer(pcm, rate_hz, pts, arrived_ns, gap_is_silence)`` takes a copy of a frame and
-        gives True; or False, and then it must be checked and put. (An attribute, so that a push
-        that goes the quick way is one call of C.)"""
+        gives True; or False, and then it must be checked and put. It may be given anything. (An
+        attribute, so that a push that goes the quick way is one call of C.)"""
         self._lock = Lock()  # never held for longer than a list takes
         self._queue: list[Run] = []
         self._queue_ns = 0
@@ -52,6 +53,8 @@ class Inbox:
         self._closed = False
         self._last_frame_ns = joined_ns
         self._last_timed: bool | None = None
+        self._arrived = Counter[int]()  # samples, by rate; the fast path counts its own
+        self._refused = defaultdict[int, Counter[LeftOut]](Counter)
 
     def put(
         self, pcm: Pcm, rate_hz: int, pts: int | None, arrived_ns: int, gap_is_silence: bool
@@ -77,11 +80,47 @@ class Inbox:
             if not self._queue or self._queue[-1][0] != rate_hz:
                 self._queue.append((rate_hz, []))
             self._queue[-1][1].append(arrival)
+            self._arrived[rate_hz] += len(pcm)
             self._queue_ns += len(pcm) * NS_PER_S // rate_hz
             self._last_frame_ns = arrived_ns
             self._last_timed = arrival.pts is not None
             if self._fast_path is not None:
                 self._fast_path.open = False
+
+    def refuse(self, samples: int, rate_hz: int, reason: LeftOut) -> None:
+        """So many samples came, and are not taken, for this reason. From any thread."""
+        with self._lock:
+            self._arrived[rate_hz] += samples
+            self._refused[rate_hz][reason] += samples
+
+    def arrived(self) -> dict[int, tuple[int, Counter[LeftOut]]]:
+        """By rate, how many samples came, and which of them were refused."""
+        with self._lock:
+            arrived = self._arrived.copy()
+            if self._fast_path is not None:
+                arrived[self._fast_rate_hz] += self._fast_path.taken
+            return {
+                rate_hz: (samples, self._refused[rate_hz].copy())
+                for rate_hz, samples in arrived.items()
+            }
+
+    @property
+    def refused_ns(self) -> int:
+        """How much audio was refused."""
+        with self._lock:
+            return sum(
+                each.total() * NS_PER_S // rate_hz for rate_hz, each in self._refused.items()
+            )
+
+    def waiting(self) -> Counter[int]:
+        """By rate, how many samples are here."""
+        with self._lock:
+            waiting = Counter[int]()
+            for rate_hz, arrivals in self._queue:
+                waiting[rate_hz] += sum(len(each.pcm) for each in arrivals)
+            if self._fast_path is not None:
+                waiting[self._fast_rate_hz] += self._fast_path.pushed
+            return waiting
 
     def close(self) -> bool:
         """Take nothing more; what is here can still be taken out. False if it was closed before."""
@@ -127,6 +166,7 @@ class Inbox:
             if self._fast_path is not None:
                 self._fast_path.open = False
                 self._last_frame_ns, self._last_timed = self.last_frame_ns, self.last_timed
+                self._arrived[self._fast_rate_hz] += self._fast_path.taken
                 self._fast_path = None
 
     def open_fast_path(self) -> None:
@@ -171,7 +211,7 @@ class Inbox:
         return self._last_timed
 
 
-def _refuse(_pcm: Pcm, _rate_hz: int, _pts: int | None, _ns: int, _gap_is_silence: bool) -> bool:
+def _refuse(_pcm: Any, _rate_hz: Any, _pts: Any, _ns: int, _gap_is_silence: Any) -> bool:
     return False
 
 

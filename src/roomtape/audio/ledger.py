@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..types import NS_PER_S, Interval, IntervalKind
+from .account import Account, Total
 from .intervals import Intervals
 from .mutes import Mutes
 
@@ -18,39 +19,6 @@ _SILENT_PEAK = 2
 is as quiet."""
 _SPEECH_PEAK = 104  # -50 dBFS
 
-_CUT_NS = 90 * NS_PER_S
-"""A file ends at most so long before what was mixed: a disk may be 60 s behind when it fails."""
-_MOST_CUT = 2048
-
-
-class Total:
-    """A sum of stretches of time, exact, which can be cut where the file ends."""
-
-    def __init__(self) -> None:
-        self._sum_ns = 0
-        self._earlier: list[tuple[int, int]] = []
-        self._start_ns = self._end_ns = 0  # of the last one
-
-    def add(self, start_ns: int, end_ns: int, ns: int) -> None:
-        """Add ``[start_ns, end_ns)``, which begins about where the one before ended, or later; it
-        counts as ``ns``."""
-        self._sum_ns += ns
-        if start_ns != self._end_ns:
-            self._earlier.append((self._start_ns, self._end_ns))
-            if len(self._earlier) > _MOST_CUT:
-                del self._earlier[: _MOST_CUT // 2]
-            if self._earlier[0][1] < start_ns - 2 * _CUT_NS:
-                self._earlier = [each for each in self._earlier if each[1] >= start_ns - _CUT_NS]
-            self._start_ns = start_ns
-        self._end_ns = end_ns
-
-    def until(self, end_ns: int) -> int:
-        """What of it was before ``end_ns``, if that is at most 90 s back; and never more than there
-        is time before it, as where a fast clock's audio was squeezed a little."""
-        last = [*self._earlier, (self._start_ns, self._end_ns)]
-        behind_ns = sum(stop - max(start, end_ns) for start, stop in last if stop > end_ns)
-        return max(0, min(self._sum_ns - behind_ns, end_ns))
-
 
 class Ledger:
     """Totals, exact, and intervals, bounded, of one source. Times are nanoseconds from sample 0.
@@ -61,13 +29,12 @@ class Ledger:
     def __init__(self) -> None:
         self._intervals: dict[IntervalKind, Intervals] = {}  # of what there was
         self._mutes = Mutes()
-        self.received = Total()
-        self._lost = Total()
-        self.late_ns = 0
-        self.duplicate_ns = 0
+        self.accounts: dict[int, Account] = {}
+        """What became of each sample, by rate."""
+        self._lost = Total(NS_PER_S)
         self.resent_ns = 0
         self.fec_ns = 0
-        self.left_out_ns = 0
+        self.dropped_packets = 0
         self.reanchored = 0
         self.peak = 0
         """The largest absolute sample, 0 to 32768 ..."""
@@ -109,10 +76,16 @@ class Ledger:
         if last is not None:
             self.sounded(last * NS_PER_S // rate_hz)
 
-    def late(self, start_ns: int, end_ns: int, ns: int) -> None:
-        """``ns`` of audio came after its place, ``[start_ns, end_ns)``, had been mixed."""
-        self.late_ns += ns
-        self.note(IntervalKind.LATE, start_ns, end_ns)
+    def account(self, rate_hz: int) -> Account:
+        """That of one rate."""
+        if rate_hz not in self.accounts:
+            self.accounts[rate_hz] = Account(rate_hz)
+        return self.accounts[rate_hz]
+
+    @property
+    def late_ns(self) -> int:
+        """How much came too late."""
+        return sum(each.late * NS_PER_S // each.rate_hz for each in self.accounts.values())
 
     def sounded(self, at_ns: int) -> None:
         """Something came, or was heard, that is no digital silence, or may be none."""
@@ -125,13 +98,13 @@ class Ledger:
     def lost(self, start_ns: int, end_ns: int) -> None:
         """Silence stands for audio in ``[start_ns, end_ns)``, except where the source was muted."""
         for start, end in self._mutes.outside(start_ns, end_ns):
-            self._lost.add(start, end, end - start)
+            self._lost.add(start, end)
             stalled = end - start >= STALL_NS
             self.note(IntervalKind.STALLED if stalled else IntervalKind.LOST, start, end)
 
     def lost_ns(self, end_ns: int) -> int:
         """What was lost before ``end_ns``."""
-        return self._lost.until(end_ns)
+        return min(self._lost.until(end_ns), max(0, end_ns))
 
     def set_muted(self, muted: bool, now_ns: int) -> None:
         """The source muted itself, or no longer."""

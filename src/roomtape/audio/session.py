@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,11 @@ logger = logging.getLogger(__name__)
 MIX_DELAY_NS = NS_PER_S // 2
 """How far the mix head runs behind the clock: late audio has this long to arrive. A recorder has
 no listener to serve in real time; but what it has not mixed yet, a crash takes."""
+
+_CHUNK_SLACK_NS = NS_PER_S // 4
+"""What comes in chunks is waited for so much longer than a chunk: for a resampler's filter, and for
+chunks that are not all of one length."""
+_MOST_DELAY_NS = NS_PER_S
 
 _MOST_AT_ONCE_S = 1
 
@@ -34,7 +40,8 @@ class RecordingSession:
     silent from then on. :attr:`failures` tells.
 
     Args:
-        delay_ns: How far to stay behind the clock.
+        delay_ns: How far to stay behind the clock; further, up to a second, while somebody's audio
+            comes in long chunks.
     """
 
     def __init__(self, *, delay_ns: int = MIX_DELAY_NS) -> None:
@@ -66,24 +73,34 @@ class RecordingSession:
         self._outputs.append(output)
         return output
 
-    def add_source(self, name: str, *, local: bool, joined_ns: int) -> SourceTrack | None:
+    def add_source(
+        self, name: str, *, local: bool, joined_ns: int, expects_silence: bool = False
+    ) -> SourceTrack | None:
         """Let somebody in. The track can be pushed to at once, from any thread.
 
         Returns:
             None if no output wants it.
         """
-        source = SourceTrack(name, local=local, joined_ns=joined_ns)
+        source = SourceTrack(
+            name, local=local, joined_ns=joined_ns, expects_silence=expects_silence
+        )
+        return source if self.let_in(source) else None
+
+    def let_in(self, source: SourceTrack) -> bool:
+        """Let in somebody whose track is there already; False if no output wants it."""
         buses = tuple(bus for output in self._outputs for bus in output.buses_for(source))
         if not buses:
-            return None
+            return False
         self.sources.append(source)
         self._open[source] = buses
-        return source
+        return True
 
     def mix(self, now_ns: int) -> None:
         """Mix up to ``delay_ns`` before ``now_ns``, for the outputs to encode."""
         self._ingest(now_ns)
-        self._mix_to([(now_ns - self._delay_ns) * bus.rate_hz // NS_PER_S for bus in self._buses])
+        chunk_ns = max((source.chunk_ns for source in list(self._open)), default=0)
+        delay_ns = max(self._delay_ns, min(chunk_ns + _CHUNK_SLACK_NS, _MOST_DELAY_NS))
+        self._mix_to([(now_ns - delay_ns) * bus.rate_hz // NS_PER_S for bus in self._buses])
 
     def finish(self, now_ns: int) -> None:
         """Mix everything up to ``now_ns``; nothing follows."""
@@ -99,6 +116,11 @@ class RecordingSession:
     def end(self) -> None:
         """Mix no more, wherever it is: what was mixed can still be encoded. Call it once, in place
         of :meth:`finish`."""
+        for source in self.sources:
+            try:
+                source.end()
+            except Exception:  # it is over anyway; the report says what it can
+                logger.exception("what was left of %s cannot be counted", source.name)
         self._mixer.close()
         self._open.clear()
         self._source_of.clear()
@@ -142,6 +164,8 @@ class RecordingSession:
     def _source_failed(self, source: SourceTrack, error: Exception) -> None:
         logger.error("%s is ended, alone: its audio cannot be placed", source.name, exc_info=error)
         words = f"internal error: {error!r}"
+        with suppress(Exception):  # what was mixed of it was heard
+            source.keep_books()
         source.fail(words, self._now_ns)
         self._open.pop(source, None)
         self.failures.append(f"{source.name} is no longer recorded: {words}")

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from threading import Lock
 from weakref import WeakSet
 
 import numpy as np
 
-from ..types import NS_PER_S, FrameOrigin, Interval, IntervalKind, Pcm, SourceReport
+from ..types import (
+    NS_PER_S,
+    FrameOrigin,
+    Interval,
+    IntervalKind,
+    LeftOut,
+    Pcm,
+    SampleCounts,
+    SourceReport,
+)
 from .downmix import mixed_down
 from .inbox import Inbox
 from .ledger import STALL_NS, Ledger
+from .mixer import Voice
 from .timing.fast_path import FAR_AHEAD_S
 from .timing.placing.anchor import Arrival
 from .timing.timeline import Timeline
@@ -35,11 +47,15 @@ class SourceTrack:
         name: The participant.
         local: What the local user publishes.
         joined_ns: When it was added, from the start of the recording.
+        expects_silence: That nothing comes for long is no fault of anybody's.
     """
 
-    def __init__(self, name: str, *, local: bool, joined_ns: int) -> None:
+    def __init__(
+        self, name: str, *, local: bool, joined_ns: int, expects_silence: bool = False
+    ) -> None:
         self.name = name
         self.local = local
+        self.expects_silence = expects_silence
         self.ledger = Ledger()
         self.inbox = Inbox(joined_ns)
         """Where frames come in."""
@@ -48,12 +64,19 @@ class SourceTrack:
         """When it left, or failed; nothing comes after it."""
         self.error = ""
         """Why it failed; empty if it did not."""
+        self.timestamps_off = ""
+        """What is wrong with the timestamps that come, in words; empty while nothing is. From the
+        thread that pushes."""
+        self.chunk_ns = 0
+        """How long after it was heard the beginning of a chunk may come. From the thread that
+        pushes."""
         self._lock = Lock()  # over how it ends
         self._timeline: Timeline | None = None
         self._timelines = WeakSet[Timeline]()  # it, and those that the mixer still reads
         self._drift_ppm = 0.0
         self._said_until_ns = 0  # at rates before this one
         self._looked_ns = 0
+        self._over = False  # nothing is mixed any more
         self.unmuted_ns = joined_ns
 
     def push(
@@ -71,7 +94,12 @@ class SourceTrack:
         self.inbox.put(pcm, sample_rate, pts, arrived_ns, gap_is_silence)
 
     def count_origin(
-        self, origin: FrameOrigin, samples: int, sample_rate: int, left_out: int
+        self,
+        origin: FrameOrigin,
+        samples: int,
+        sample_rate: int,
+        left_out: int,
+        dropped_packets: int = 0,
     ) -> None:
         """How what was just pushed came; from the thread that pushes."""
         duration_ns = samples * NS_PER_S // sample_rate
@@ -79,7 +107,9 @@ class SourceTrack:
             self.ledger.resent_ns += duration_ns
         elif origin is FrameOrigin.FEC:
             self.ledger.fec_ns += duration_ns
-        self.ledger.left_out_ns += left_out * NS_PER_S // sample_rate
+        if left_out:
+            self.inbox.refuse(left_out, sample_rate, LeftOut.TOO_FAST)
+        self.ledger.dropped_packets += dropped_packets
 
     @property
     def last_frame_ns(self) -> int:
@@ -89,9 +119,7 @@ class SourceTrack:
     @property
     def last_sound_ns(self) -> int:
         """Until when something else than digital silence was heard."""
-        timeline = self._timeline
-        if timeline is not None:
-            timeline.keep_books()
+        self.keep_books()
         return max(self.joined_ns, self.ledger.last_sound_ns)
 
     @property
@@ -111,7 +139,13 @@ class SourceTrack:
         """How much audio waits here: pushed and not looked at yet, or ahead of the clock."""
         return self.inbox.waiting_ns + self.queued_ns
 
-    def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> list[Timeline]:
+    def keep_books(self) -> None:
+        """Write into the ledger what was mixed; that is put off while nothing happens."""
+        timeline = self._timeline
+        if timeline is not None:
+            timeline.keep_books()
+
+    def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> Sequence[Voice]:
         """Place what was pushed.
 
         Args:
@@ -130,8 +164,10 @@ class SourceTrack:
                 return fresh  # nearly always
         for rate_hz, arrivals in runs:
             if timeline is None or timeline.rate_hz != rate_hz:
-                timeline = self._next_timeline(timeline, rate_hz, head_at(rate_hz), now_ns)
+                head = head_at(rate_hz)
+                timeline = self._next_timeline(timeline, rate_hz, head, now_ns)
                 fresh.append(timeline)
+                _not_before(head, arrivals)
             timeline.ingest(_mono(arrivals), now_ns * rate_hz // NS_PER_S)
         self._open_or_shut(now_ns)
         return fresh
@@ -174,8 +210,35 @@ class SourceTrack:
         """Nothing more comes: place what is on probation, and let go of everything that the
         report does not need. The mixer keeps what it has to read."""
         self.inbox.close()
+        self._count_unheard(self.inbox.waiting())
         self._let_go(self._timeline, now_ns)
         self.inbox.discard()
+
+    def end(self) -> None:
+        """Nothing is mixed any more: what waits is not heard. The second time, nothing happens."""
+        if self._over or self.error:
+            return
+        self.inbox.close()
+        self.keep_books()
+        self._count_unheard(self._waiting())
+        self._over = True
+
+    def _arrived(self) -> dict[int, tuple[int, Counter[LeftOut]]]:
+        """By rate, how many samples came, and which of them were not taken."""
+        return self.inbox.arrived()
+
+    def _waiting(self) -> Counter[int]:
+        """By rate, how many samples came and are not read."""
+        if self._over:
+            return Counter()
+        waiting = self.inbox.waiting()
+        for timeline in tuple(self._timelines):
+            waiting[timeline.rate_hz] += timeline.waiting
+        return waiting
+
+    def _count_unheard(self, waiting: Counter[int]) -> None:
+        for rate_hz, samples in (+waiting).items():
+            self.ledger.account(rate_hz).unheard += samples
 
     def report(self, *, start_ns: int, end_ns: int) -> SourceReport:
         """What happened in ``[start_ns, end_ns)`` of the recording, counted from its start."""
@@ -183,13 +246,14 @@ class SourceTrack:
         left_ns = min(max(self.left_ns if self.left_ns is not None else end_ns, start_ns), end_ns)
         ledger, timeline = self.ledger, self._timeline
         said_until_ns = self._said_until_ns
+        self.keep_books()
         if timeline is not None:
-            timeline.keep_books()
             self._drift_ppm = timeline.drift_ppm or self._drift_ppm
             said_until_ns = max(said_until_ns, _end_ns(timeline))
         quiet = [(IntervalKind.ABSENT, start_ns, joined_ns), (IntervalKind.ABSENT, left_ns, end_ns)]
         # Without timestamps, a pause in the pushes is a pause and nothing else.
-        if self.inbox.last_timed is not False and not ledger.muted:
+        paused = self.expects_silence or self.inbox.last_timed is False
+        if not paused and not ledger.muted:
             quiet_ns = max(said_until_ns, self.last_frame_ns, joined_ns, self.unmuted_ns)
             if left_ns - quiet_ns >= STALL_NS:
                 quiet.insert(0, (IntervalKind.STALLED, quiet_ns, left_ns))
@@ -198,24 +262,48 @@ class SourceTrack:
             for kind, begin, stop in quiet
             if stop - begin >= _SHORTEST_NS
         )
+        samples = self._samples(end_ns)
+        left_out = {
+            reason: _seconds((each.rate_hz, each.left_out.get(reason, 0)) for each in samples)
+            for reason in LeftOut
+            if any(reason in each.left_out for each in samples)
+        }
         return SourceReport(
             name=self.name,
             local=self.local,
             joined_s=(joined_ns - start_ns) / NS_PER_S,
             left_s=(left_ns - start_ns) / NS_PER_S,
-            received_s=ledger.received.until(end_ns) / NS_PER_S,
+            received_s=_seconds((each.rate_hz, each.placed) for each in samples),
             lost_s=ledger.lost_ns(end_ns) / NS_PER_S,
-            late_s=ledger.late_ns / NS_PER_S,
-            duplicate_s=ledger.duplicate_ns / NS_PER_S,
+            late_s=_seconds((each.rate_hz, each.late) for each in samples),
+            duplicate_s=_seconds((each.rate_hz, each.duplicate) for each in samples),
             resent_s=ledger.resent_ns / NS_PER_S,
             fec_s=ledger.fec_ns / NS_PER_S,
-            left_out_s=ledger.left_out_ns / NS_PER_S,
+            left_out_s=sum(left_out.values()),
             drift_ppm=self._drift_ppm,
             reanchored=ledger.reanchored,
             peak_dbfs=float(20 * np.log10(ledger.peak / 32768)) if ledger.peak else -np.inf,
             intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + intervals,
             unlisted_s=ledger.unlisted_ns / NS_PER_S,
             error=self.error,
+            arrived_s=_seconds((each.rate_hz, each.arrived) for each in samples),
+            after_end_s=_seconds((each.rate_hz, each.after_end) for each in samples),
+            left_out=left_out,
+            samples=samples,
+            dropped_packets=ledger.dropped_packets,
+        )
+
+    def _samples(self, end_ns: int) -> tuple[SampleCounts, ...]:
+        """What became of all that came, by rate."""
+        waiting = self._waiting()
+        return tuple(
+            self.ledger.account(rate_hz).summed_up(
+                *(arrived, refused, waiting[rate_hz]),
+                end=end_ns * rate_hz // NS_PER_S,
+                failed=bool(self.error),
+            )
+            for rate_hz, (arrived, refused) in sorted(self._arrived().items())
+            if arrived
         )
 
     def _open_or_shut(self, now_ns: int) -> None:
@@ -260,8 +348,21 @@ class SourceTrack:
             self._drift_ppm = timeline.drift_ppm or self._drift_ppm
 
 
+def _seconds(samples: Iterable[tuple[int, int]]) -> float:
+    """So many samples at each rate."""
+    return float(sum(Fraction(count, rate_hz) for rate_hz, count in samples))
+
+
 def _end_ns(timeline: Timeline) -> int:
     return timeline.end * NS_PER_S // timeline.rate_hz
+
+
+def _not_before(head: int, arrivals: list[Arrival]) -> None:
+    """Nobody waited yet for the beginning of a first chunk that is long: it is heard a little
+    later, and not lost. What was heard before the recording began is no part of it."""
+    first = arrivals[0]
+    if first.pts is None and head > 0 and first.at < head:
+        arrivals[0] = first._replace(at=head)
 
 
 def _mono(run: list[Arrival]) -> list[Arrival]:

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from ..types.errors import ConfigurationError, RoomtapeError
-from . import demo, inspect, mix, record, recover, serve, token
+from . import demo, inspect, mix, record, recover, serve, token, worker
 
 app = typer.Typer(
     help="Records what a real-time audio room hears.",
@@ -33,6 +33,7 @@ app.command()(inspect.inspect)
 app.command()(recover.recover)
 app.command()(record.record)
 app.command()(mix.mix)
+app.command()(worker.worker)
 app.command()(demo.demo)
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from aiortc import RTCIceServer
 
     from ..media.local_audio import LocalAudio
-    from ..rooms import WebRtcRoom
+    from ..rooms import Room
+
+_LIVEKIT_SCHEMES = ("livekit", "livekits", "ws", "wss")
+DEFAULT_NAME = "recorder"
 
 
 def record(
     room: Annotated[
-        str, typer.Argument(metavar="URL/ROOM", help="Such as http://127.0.0.1:8080/standup.")
+        str,
+        typer.Argument(
+            metavar="URL/ROOM",
+            help="Such as http://127.0.0.1:8080/standup; of a LiveKit server, "
+            "livekit://127.0.0.1:7880/standup or wss://HOST/standup.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The .wav or .aac file to write.")
@@ -46,9 +54,16 @@ def record(
     speak: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Publish this audio file.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the others see.")] = "recorder",
+    name: Annotated[
+        str | None, typer.Option(help="What the others see. [default: the token's, or recorder]")
+    ] = None,
     token: Annotated[
-        str | None, typer.Option(envvar="ROOMTAPE_TOKEN", help="Where the server asks for one.")
+        str | None,
+        typer.Option(
+            envvar="ROOMTAPE_TOKEN",
+            help="Where the server asks for one. For LiveKit, LIVEKIT_API_KEY and "
+            "LIVEKIT_API_SECRET do as well.",
+        ),
     ] = None,
     ice_server: Annotated[
         list[str] | None,
@@ -88,11 +103,30 @@ def record(
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..media.local_audio import FileAudio  # noqa: PLC0415
-    from ..rooms import WebRtcRoom  # noqa: PLC0415
 
     local = FileAudio(speak) if speak is not None else None
-    joined = WebRtcRoom(url, ice_servers=_ice_servers(ice_server or []))
+    joined, own_name = _room_at(url, token, ice_server or [])
+    name = own_name if name is None else name
     return asyncio.run(_record(joined, channel, name, token, config, local, duration, as_json))
+
+
+def _room_at(url: str, token: str | None, ice_servers: list[str]) -> tuple[Room, str]:
+    """The room's client, and the name under which it is joined if none is given."""
+    if not url.startswith(tuple(f"{scheme}:" for scheme in _LIVEKIT_SCHEMES)):
+        from ..rooms import WebRtcRoom  # noqa: PLC0415 (quick --help)
+
+        return WebRtcRoom(url, ice_servers=_ice_servers(ice_servers)), DEFAULT_NAME
+    if ice_servers:
+        raise ConfigurationError(
+            "--ice-server is not for LiveKit: its server names those that are needed"
+        )
+    try:
+        from ..rooms import LiveKitRoom  # noqa: PLC0415
+        from ..rooms.livekit import identity_of  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise RoomtapeError(str(error)) from None
+    own_name = identity_of(token) if token else None
+    return LiveKitRoom(url), own_name or DEFAULT_NAME
 
 
 def _ice_servers(uris: list[str]) -> list[RTCIceServer]:
@@ -105,23 +139,27 @@ def _ice_servers(uris: list[str]) -> list[RTCIceServer]:
 
 
 def parse_room(text: str) -> tuple[str, str]:
-    """``http://host:port/room`` as URL and room.
+    """``http://host:port/room`` (``livekit://``, ``wss://``, ...) as URL and room.
 
     Raises:
         ConfigurationError: It is not of that form.
     """
     parts = urlsplit(text)
     path, _, channel = parts.path.rpartition("/")
-    if parts.scheme not in ("http", "https") or not parts.netloc or not channel:
+    schemes = ("http", "https", *_LIVEKIT_SCHEMES)
+    odd = parts.scheme in _LIVEKIT_SCHEMES and (parts.query or parts.fragment)
+    if parts.scheme not in schemes or not parts.netloc or not channel or odd:
+        # What follows a question mark may be a token.
         raise ConfigurationError(
-            f"{text!r} names no room: give the server's URL, a slash and the room, such as "
-            "http://127.0.0.1:8080/standup"
+            f"{text.partition('?')[0]!r} names no room: give the server's URL, a slash and the "
+            "room, and nothing else, such as http://127.0.0.1:8080/standup or "
+            "livekit://127.0.0.1:7880/standup"
         )
     return urlunsplit((parts.scheme, parts.netloc, path, "", "")), unquote(channel)
 
 
 async def _record(
-    room: WebRtcRoom,
+    room: Room,
     channel: str,
     name: str,
     token: str | None,

@@ -15,6 +15,7 @@ from ..types import (
     AudioRecordingCode,
     AudioRecordingWarning,
     IntervalKind,
+    LeftOut,
     RecordingReport,
     SourceReport,
 )
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 _REFRESH_S = 0.2
 _METER_CELLS = 30
 _FLOOR_DBFS = -60.0
+_WORTH_TELLING_S = 0.05
+_REASONS = {
+    LeftOut.TOO_FAST: "came faster than it can have been spoken",
+    LeftOut.TOO_MUCH: "when ten minutes waited already",
+    LeftOut.BEFORE_START: "belongs before the start",
+    LeftOut.CLOCK: "to follow a clock that runs fast",
+    LeftOut.FAILED: "because its source failed",
+}
 
 
 class Teller(ChannelEventCallback):
@@ -80,6 +89,8 @@ class Teller(ChannelEventCallback):
         print(f"{report.file_path}: {timecode(report.duration_s)}, {report.bytes_written} bytes")
         for source in report.sources:
             print(f"  {source_line(source)}")
+            if source.left_out_s >= _WORTH_TELLING_S:
+                print(f"    {left_out_line(source)}")
 
 
 class JsonTeller(Teller):
@@ -148,10 +159,20 @@ def source_line(source: SourceReport) -> str:
     ]
     if source.late_s:
         parts.append(f"too late {source.late_s:.2f} s")
+    if source.dropped_packets:
+        parts.append(f"{source.dropped_packets} packets dropped by this machine")
     if source.drift_ppm:
         parts.append(f"clock {source.drift_ppm:+.0f} ppm")
     you = " (local)" if source.local else ""
     return f"{source.name}{you}: " + ", ".join(parts)
+
+
+def left_out_line(source: SourceReport) -> str:
+    """What of a participant's audio came and is not in the file, and why."""
+    parts = (
+        f"{left_out_s:.2f} s {_REASONS[reason]}" for reason, left_out_s in source.left_out.items()
+    )
+    return f"left out {source.left_out_s:.2f} of {source.arrived_s:.2f} s: " + ", ".join(parts)
 
 
 def _dbfs(level: float) -> float:

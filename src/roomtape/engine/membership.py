@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..recording.recorder import AudioRecorder
-from ..recording.source import Source
+from ..recording.sources.source import Source
 from ..types import AudioFrame, FrameOrigin
 
 logger = logging.getLogger(__name__)
@@ -126,9 +126,13 @@ class Membership:
             source.push(
                 frame.pcm, frame.sample_rate, frame.pts, gap_is_silence=frame.gap_is_silence
             )
-            if frame.origin is not FrameOrigin.SENT or frame.left_out:
+            if frame.origin is not FrameOrigin.SENT or frame.left_out or frame.dropped_packets:
                 source.count_origin(
-                    frame.origin, len(frame.pcm), frame.sample_rate, left_out=frame.left_out
+                    frame.origin,
+                    len(frame.pcm),
+                    frame.sample_rate,
+                    left_out=frame.left_out,
+                    dropped_packets=frame.dropped_packets,
                 )
         except ValueError as error:  # whose audio is odd harms nobody else's
             member.refused += 1

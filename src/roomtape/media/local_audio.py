@@ -25,7 +25,8 @@ from ..audio.downmix import mixed_down
 from ..types import NS_PER_S, AudioFrame, Pcm
 from ..types.clock import Clock
 from ..types.errors import DamagedFileError, FileError
-from .tracks import frames_of, pcm_of
+from .frames import pcm_of
+from .tracks import frames_of
 
 LOCAL_RATE_HZ = 48000
 FRAME_SAMPLES = LOCAL_RATE_HZ // 50

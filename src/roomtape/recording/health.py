@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..audio.source_track import SourceTrack
 from ..types import NS_PER_S, AudioRecordingWarning
@@ -21,6 +22,7 @@ and is still to be heard."""
 _WINDOW_NS = 10 * NS_PER_S
 _LIMITED_SHARE = 0.5
 _LATE_NS = NS_PER_S
+_LEFT_OUT_NS = NS_PER_S
 _SLOW_DISK_NS = 2 * NS_PER_S
 _LOW_DISK_S = 600
 _LOW_DISK_BYTES = 32 << 20
@@ -53,6 +55,25 @@ class Snapshot:
     cycle_s: int = 0
 
 
+class _Missing(NamedTuple):
+    """What did not come into the recording of one source."""
+
+    late_ns: int
+    left_out_ns: int
+    dropped_packets: int
+
+    @classmethod
+    def of(cls, source: SourceTrack) -> _Missing:
+        ledger = source.ledger
+        return cls(ledger.late_ns, source.inbox.refused_ns, ledger.dropped_packets)
+
+    def since(self, before: _Missing) -> _Missing:
+        return _Missing(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+_NOTHING_MISSING = _Missing(0, 0, 0)
+
+
 class HealthCheck:
     """Is shown one recording about once a second; gives each warning once, and again only after
     what it tells of had gone away."""
@@ -60,9 +81,9 @@ class HealthCheck:
     def __init__(self) -> None:
         self._standing: set[tuple[AudioRecordingWarning, int]] = set()
         self._window_start: Snapshot | None = None
-        self._late_before: dict[int, int] = {}
+        self._missing_before: dict[int, _Missing] = {}
         self._limiting = False
-        self._late: dict[int, int] = {}
+        self._missing: dict[int, _Missing] = {}
         self._sound_ns: dict[int, int] = {}
 
     def look(self, snapshot: Snapshot) -> Warnings:
@@ -101,18 +122,21 @@ class HealthCheck:
             mixed = snapshot.mixed_samples - start.mixed_samples
             limited = snapshot.limited_samples - start.limited_samples
             self._limiting = mixed > 0 and limited > _LIMITED_SHARE * mixed
-            self._late = {
-                id(source): source.ledger.late_ns - self._late_before.get(id(source), 0)
-                for source in snapshot.sources
+        missing = {id(source): _Missing.of(source) for source in snapshot.sources}
+        if start is not None:
+            self._missing = {
+                each: now.since(self._missing_before.get(each, _NOTHING_MISSING))
+                for each, now in missing.items()
             }
-        self._late_before = {id(source): source.ledger.late_ns for source in snapshot.sources}
+        self._missing_before = missing
         self._window_start = snapshot
 
     def _look_at(
         self, source: SourceTrack, now_ns: int
     ) -> list[tuple[AudioRecordingWarning, int, str]]:
         found: list[tuple[AudioRecordingWarning, int, str]] = []
-        if not source.ledger.muted and source.queued_ns < _AHEAD_NS:
+        quiet_is_odd = not source.expects_silence and not source.ledger.muted
+        if quiet_is_odd and source.queued_ns < _AHEAD_NS:
             quiet_since = max(source.last_frame_ns, source.unmuted_ns)
             if now_ns - quiet_since >= _QUIET_NS:
                 found.append(
@@ -130,16 +154,31 @@ class HealthCheck:
                         f"{source.name} is not muted but has sent only digital silence for 10 s",
                     )
                 )
-        late_ns = self._late.get(id(source), 0)
-        if late_ns >= _LATE_NS:
-            found.append(
-                (
-                    AudioRecordingWarning.LATE_AUDIO,
-                    id(source),
-                    f"{late_ns / NS_PER_S:.1f} s of {source.name}'s audio of the last 10 s came "
-                    "too late to be recorded",
-                )
+        return found + self._look_at_missing(source)
+
+    def _look_at_missing(self, source: SourceTrack) -> list[tuple[AudioRecordingWarning, int, str]]:
+        missing, found = self._missing.get(id(source), _NOTHING_MISSING), []
+        if missing.late_ns >= _LATE_NS:
+            words = (
+                f"{missing.late_ns / NS_PER_S:.1f} s of {source.name}'s audio of the last 10 s "
+                "came too late to be recorded"
             )
+            found.append((AudioRecordingWarning.LATE_AUDIO, id(source), words))
+        if missing.left_out_ns >= _LEFT_OUT_NS:
+            words = (
+                f"{missing.left_out_ns / NS_PER_S:.1f} s of {source.name}'s audio of the last 10 s "
+                "came faster than it can have been spoken, and was left out"
+            )
+            found.append((AudioRecordingWarning.AUDIO_LEFT_OUT, id(source), words))
+        if missing.dropped_packets:
+            words = (
+                f"this machine was too busy to take {missing.dropped_packets} packets of "
+                f"{source.name}'s in the last 10 s, and dropped them"
+            )
+            found.append((AudioRecordingWarning.PACKETS_DROPPED, id(source), words))
+        if source.timestamps_off:
+            words = f"{source.name}: {source.timestamps_off}"
+            found.append((AudioRecordingWarning.TIMESTAMPS, id(source), words))
         return found
 
     def _silent_since(self, source: SourceTrack, now_ns: int) -> int:

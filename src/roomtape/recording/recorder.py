@@ -42,7 +42,10 @@ from .events import EventFeed, EventListener
 from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
-from .source import Source, pull
+from .sources.participant import Participant
+from .sources.playout import MOST_QUEUED_S, PlayoutSource
+from .sources.source import Source
+from .sources.tracks import pull
 
 
 class AudioRecorder:
@@ -85,7 +88,7 @@ class AudioRecorder:
             rate_hz=config.sample_rate,
             channels=channels_of(AudioRecordingPosition(config.position), config.channels),
         )
-        self._sources: list[Source] = []
+        self._sources: list[Participant] = []
         self._pulls: set[asyncio.Task[None]] = set()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
@@ -275,29 +278,49 @@ class AudioRecorder:
         return self._run.now_ns / NS_PER_S if report is None else report.duration_s
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Participant, ...]:
         """Everybody who is or was in the recording."""
         return tuple(self._sources)
 
     # -- sources ------------------------------------------------------------------------------
 
-    def add_source(self, name: str, *, local: bool = False) -> Source:
+    def add_source(
+        self, name: str, *, local: bool = False, expects_silence: bool = False
+    ) -> Source:
         """Let somebody in, before the start or at any time while it runs.
 
         Args:
             name: For the report; two sources may share one.
             local: What the local user publishes (positions RECORDING and MIXED_PLAYBACK tell it
                 from the others).
+            expects_silence: It may send nothing, or digital silence, for long: somebody who
+                listens, a device that sends on speech. It is not warned of (NO_AUDIO,
+                SILENT_AUDIO), and the report does not call it stalled.
 
         Raises:
             StateError: The recording is over.
         """
-        if self.over:
-            raise StateError("the recording is over; it takes no more sources")
-        source = Source(name, local=local, clock=self._clock)
-        self._sources.append(source)
-        if self._run is not None:
-            self._let_in(source)
+        source = Source(name, local=local, clock=self._clock, expects_silence=expects_silence)
+        self._add(source)
+        return source
+
+    def add_playout(
+        self, name: str, *, local: bool = False, max_queued_s: float = MOST_QUEUED_S
+    ) -> PlayoutSource:
+        """Let a bot in, whose speech is pushed as fast as it is made, and heard at the pace of
+        speech.
+
+        Args:
+            name, local: See :meth:`add_source`.
+            max_queued_s: How much may wait to be heard; it is kept in memory (0.1 MB a second at
+                48000 Hz). A push beyond it is refused. 600 if left out, 86400 at most.
+
+        Raises:
+            StateError: The recording is over.
+            ValueError: ``max_queued_s`` is none of these.
+        """
+        source = PlayoutSource(name, local=local, clock=self._clock, max_queued_s=max_queued_s)
+        self._add(source)
         return source
 
     def add_track(
@@ -325,14 +348,18 @@ class AudioRecorder:
         task.add_done_callback(self._pulls.discard)
         return source
 
-    def _let_in(self, source: Source) -> None:
+    def _add(self, source: Participant) -> None:
+        if self.over:
+            raise StateError("the recording is over; it takes no more sources")
+        self._sources.append(source)
+        if self._run is not None:
+            self._let_in(source)
+
+    def _let_in(self, source: Participant) -> None:
         run = self._run
         assert run is not None
-        if self._life.state is not RecorderState.RECORDING:
-            return  # it is ending, and hears nobody any more
-        track = self._session.add_source(source.name, local=source.local, joined_ns=run.now_ns)
-        if track is not None:
-            source.connect(track, run.start_ns)
+        if self._life.state is RecorderState.RECORDING:  # else it is ending, and hears nobody
+            source.enter(self._session, start_ns=run.start_ns)
 
     def _stop_pulling(self) -> None:
         for task in tuple(self._pulls):

@@ -11,6 +11,7 @@ from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
 from ..storage.sink import Finished
 from ..types import NS_PER_S, AudioRecordingConfiguration, RecordingReport, SourceReport
+from ..types.bounded import bounded
 from .disk_writer import DiskWriter
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def make_report(
         unwritten_s=unwritten / rate_hz,
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
-        sources=tuple(_report_of(track, start_ns, end_ns) for track in session.sources),
+        sources=bounded([_report_of(track, start_ns, end_ns) for track in session.sources]),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
     )

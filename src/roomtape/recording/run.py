@@ -34,7 +34,7 @@ from .pump import Line, Pump
 from .report import make_report
 from .reservation import in_words
 from .scheduler import Scheduler
-from .source import Source
+from .sources.participant import Participant
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Run:
         sink: Sink,
         sink_format: SinkFormat,
         *,
-        sources: Sequence[Source],
+        sources: Sequence[Participant],
         life: Life,
         events: EventFeed,
         on_over: Callable[[], None],

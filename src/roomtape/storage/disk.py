@@ -118,6 +118,10 @@ class Disk:
                 self.call("unlink", os.unlink, target)
             raise
 
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename; what stood at ``target`` is gone. For notes of our own, never for recordings."""
+        self.call("rename", os.replace, source, target)
+
     def remove(self, path: Path) -> None:
         self.call("unlink", os.unlink, path)
 

@@ -23,7 +23,9 @@ from .contract import (
 from .report import (
     Interval,
     IntervalKind,
+    LeftOut,
     RecordingReport,
+    SampleCounts,
     SourceReport,
 )
 
@@ -44,8 +46,10 @@ __all__ = [
     "FrameOrigin",
     "Interval",
     "IntervalKind",
+    "LeftOut",
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
+    "SampleCounts",
     "SourceReport",
 ]

@@ -42,7 +42,10 @@ class AudioFrame:
             (DTX, mute), so a jump in ``pts`` is silence and not loss.
         origin: How it came.
         left_out: Samples that came since the frame before this one and are not handed out, since
-            they came faster than they can have been spoken.
+            they came faster than they can have been spoken. A frame that only tells of them
+            is empty.
+        dropped_packets: How many packets the kernel dropped since the frame before this one,
+            because this process did not take them in time.
     """
 
     pcm: Pcm
@@ -51,3 +54,4 @@ class AudioFrame:
     gap_is_silence: bool = False
     origin: FrameOrigin = FrameOrigin.SENT
     left_out: int = 0
+    dropped_packets: int = 0

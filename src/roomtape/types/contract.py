@@ -95,6 +95,15 @@ class AudioRecordingWarning(enum.IntEnum):
     """Somebody renamed or removed the file while it was recorded to."""
     SUSPENDED = 110
     """The machine slept; nothing of that time is in the recording."""
+    TIMESTAMPS = 111
+    """A participant's timestamps do not count its samples; they are not used."""
+    TRACK_IGNORED = 112
+    """A track that is no audio was to be recorded; it is not."""
+    AUDIO_LEFT_OUT = 113
+    """A participant's audio comes faster than it can have been spoken; what is over a bound is
+    left out."""
+    PACKETS_DROPPED = 114
+    """This machine had no time to take a participant's packets, and its kernel dropped some."""
 
 
 class ErrorCode(enum.IntEnum):

@@ -7,9 +7,10 @@
     ├── FileError                   a file cannot be created, written, read or understood
     │   ├── OpenFileError           the recording cannot be created
     │   └── DamagedFileError        a file is not what its name says
-    └── RoomError                   the room cannot be joined, or was lost
-        ├── RoomUnreachableError    no server answers there
-        └── RoomRefusedError        the server said no (token, name taken, ...)
+    ├── RoomError                   the room cannot be joined, or was lost
+    │   ├── RoomUnreachableError    no server answers there
+    │   └── RoomRefusedError        the server said no (token, name taken, ...)
+    └── FleetError                  what the workers of a fleet share does not answer (Redis, ...)
 
 Messages are one line: what was observed, what was expected, what to do.
 """
@@ -53,3 +54,7 @@ class RoomUnreachableError(RoomError):
 
 class RoomRefusedError(RoomError):
     """The server said no."""
+
+
+class FleetError(RoomtapeError):
+    """What the workers of a fleet share (Redis, the service's API) does not answer, or refuses."""

@@ -26,6 +26,55 @@ class IntervalKind(enum.StrEnum):
     """Not in the room."""
 
 
+class LeftOut(enum.StrEnum):
+    """Why audio that came is not in a recording, though it came in time and once."""
+
+    TOO_FAST = "too_fast"
+    """It came faster than it can have been spoken, or in several streams at once, and the room
+    left it out."""
+    TOO_MUCH = "too_much"
+    """Ten minutes of pushed audio waited already; ``push`` said so."""
+    BEFORE_START = "before_start"
+    """It belongs before the first sample of the recording."""
+    CLOCK = "clock"
+    """It was squeezed, or silence taken out, to follow a sender's clock that runs fast."""
+    CLEARED = "cleared"
+    """A bot's speech, withdrawn before it was heard."""
+    FAILED = "failed"
+    """The source failed before it was placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCounts:
+    """What became of each sample of a source that came at one rate.
+
+    ``arrived`` is the sum of all others, exactly.
+
+    Attributes:
+        rate_hz: The rate.
+        arrived: All that came.
+        placed: In the file.
+        late: Came too late to be placed.
+        duplicate: Came twice; counted once.
+        after_end: Came, and belongs behind the end of the file.
+        left_out: Everything else, by reason.
+    """
+
+    rate_hz: int
+    arrived: int
+    placed: int
+    late: int
+    duplicate: int
+    after_end: int
+    left_out: dict[LeftOut, int]
+
+    @property
+    def unaccounted(self) -> int:
+        """What nobody knows what became of: 0."""
+        known = self.placed + self.late + self.duplicate + self.after_end
+        return self.arrived - known - sum(self.left_out.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """``[start_s, end_s)`` seconds from sample 0 of the recording."""
@@ -57,10 +106,19 @@ class SourceReport:
         fec_s: Audio that was lost on the way, and that the packet after it held in short. It is
             among what was received (or late). What was lost on the way in all is
             ``lost_s - late_s + resent_s + fec_s``.
-        left_out_s: Audio that the room received and left out, since it came faster than it can
-            have been spoken.
+        left_out_s: Audio that came in time and is not in the recording; ``left_out`` says why.
         unlisted_s: What the intervals leave out for being too many and too short.
         error: Why it was recorded no further, though the recording went on; empty if it was.
+        arrived_s: All audio that came:
+            ``received_s + late_s + duplicate_s + after_end_s + left_out_s``.
+        after_end_s: Audio that came, and belongs behind the end of the file: the end of the last
+            frame, or what a program pushed ahead.
+        dropped_packets: What the kernel dropped of its packets, because this process did not take
+            them in time. Where they were sent again, or made up for, nothing is missing.
+        left_out: How much of it for which reason, in seconds.
+        stays: How many stays this entry is about: 1, but for the last entry of a report that would
+            have too many. That one has the sums of so many, of whom least came.
+        samples: The same in samples, one entry for each sample rate, exact.
     """
 
     name: str
@@ -80,6 +138,12 @@ class SourceReport:
     left_out_s: float = 0.0
     unlisted_s: float = 0.0
     error: str = ""
+    arrived_s: float = 0.0
+    after_end_s: float = 0.0
+    left_out: dict[LeftOut, float] = field(default_factory=dict)
+    samples: tuple[SampleCounts, ...] = ()
+    dropped_packets: int = 0
+    stays: int = 1
 
 
 @dataclass(frozen=True)
@@ -99,7 +163,8 @@ class RecordingReport:
             disk).
         skipped_s: Audio older than the cycle that a cyclic recording let go.
         warnings: What happened on the way, in words.
-        sources: One entry a participant and stay.
+        sources: One entry a participant and stay, 300 at most; in the last one, then, is the sum
+            of all others.
         error: Why the recording ended early; empty if it did not.
         suspended_s: For how long the machine slept meanwhile; nothing of it is in the file.
     """

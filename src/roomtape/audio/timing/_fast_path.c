@@ -57,7 +57,7 @@ typedef struct {
     char open; /* whether push() takes anything */
     char last_timed;
     int64_t rate, most_pushed;
-    long long last_arrived_ns;
+    long long last_arrived_ns, taken;
     /* Samples in the ring. */
     Ring ring;
     Py_ssize_t kept, placed, pushed;
@@ -175,6 +175,7 @@ static PyObject *fast_path_push(FastPath *self, PyObject *const *args, Py_ssize_
             ring_write(&self->ring, self->pushed, pcm.buf, count);
         }
         self->pushed += count;
+        self->taken += count;
         frame->at = position_of(arrived_ns, rate);
         frame->pts = pts;
         frame->count = (int32_t)count;
@@ -489,6 +490,7 @@ static PyGetSetDef fast_path_derived[] = {
 static PyMemberDef fast_path_members[] = {
     {"open", T_BOOL, offsetof(FastPath, open), 0, NULL},
     {"last_arrived_ns", T_LONGLONG, offsetof(FastPath, last_arrived_ns), READONLY, NULL},
+    {"taken", T_LONGLONG, offsetof(FastPath, taken), READONLY, NULL},
     {"level", T_INT, offsetof(FastPath, level), READONLY, NULL},
     {"last_timed", T_BOOL, offsetof(FastPath, last_timed), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

@@ -54,6 +54,10 @@ class FastPath:
     def last_timed(self) -> bool:
         """Whether it had a timestamp."""
 
+    @property
+    def taken(self) -> int:
+        """Samples that :meth:`push` ever took."""
+
     def take(self) -> list[tuple[bytes, int, int | None, bool]]:
         """Give up what was pushed and is not placed: samples, position of the arrival, timestamp,
         gap_is_silence."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...types import NS_PER_S
+from ...types import NS_PER_S, IntervalKind, LeftOut
 from ..ledger import Ledger
 from .holes import Stretch
 from .placing.placement import Counts
@@ -19,7 +19,7 @@ class Books:
     def __init__(self, rate_hz: int, ledger: Ledger) -> None:
         self._rate_hz = rate_hz
         self._ledger = ledger
-        self._received = 0
+        self._account = ledger.account(rate_hz)
 
     @property
     def level(self) -> int:
@@ -36,10 +36,7 @@ class Books:
 
     def received(self, start: int, stop: int) -> None:
         """``[start, stop)`` was there when it was mixed."""
-        before, self._received = self._received, self._received + stop - start
-        self._ledger.received.add(
-            self._ns(start), self._ns(stop), self._ns(self._received) - self._ns(before)
-        )
+        self._account.heard.add(start, stop)
 
     def lost(self, stretches: list[Stretch], offset: int) -> None:
         """``stretches``, heard ``offset`` later, are missing."""
@@ -48,17 +45,22 @@ class Books:
 
     def late(self, start: int, samples: int, at: int) -> None:
         """So many samples, which belong to ``start``, came at ``at``: too late."""
-        self._ledger.late(self._ns(start), self._ns(start + samples), self._ns(samples))
+        self._account.late += samples
+        self._ledger.note(IntervalKind.LATE, self._ns(start), self._ns(start + samples))
         self._ledger.sounded(self._ns(at))
 
     def covered(self, samples: int) -> None:
         """So many samples came, and something stands in their place already."""
-        self._ledger.duplicate_ns += self._ns(samples)
+        self._account.duplicate += samples
+
+    def left_out(self, reason: LeftOut, samples: int) -> None:
+        """So many samples came, and are not heard, for this reason."""
+        self._account.left_out[reason] += samples
 
     def count(self, counts: Counts) -> None:
         """What was not placed."""
-        self._ledger.duplicate_ns += self._ns(counts.duplicates)
-        self._ledger.late_ns += self._ns(counts.strays)
+        self._account.duplicate += counts.duplicates
+        self._account.late += counts.strays
         self._ledger.reanchored += counts.reanchored
 
     def _ns(self, samples: int) -> int:

@@ -11,7 +11,7 @@ import logging
 
 import numpy as np
 
-from ...types import Pcm
+from ...types import LeftOut, Pcm
 from ..arrays import block_peaks, joined
 from .books import Books
 from .drift import DriftTracker
@@ -80,6 +80,15 @@ class Playout:
         """Nothing waits to be read."""
         return self._buffer.next_start is None
 
+    @property
+    def waiting(self) -> int:
+        """How many samples wait to be read, without the zeros that were never sent."""
+        return self._buffer.waiting(self._unsent_until)
+
+    def ever_sent(self, start: int, stop: int) -> int:
+        """How many of the samples at ``[start, stop)`` of the buffer are no zeros of our own."""
+        return max(0, stop - max(start, self._unsent_until))
+
     def insert(self, run: Placed) -> None:
         """Take in what was placed; what comes too late, or comes twice, is written down."""
         end = run.start + len(run.pcm)
@@ -91,6 +100,8 @@ class Playout:
         early = max(0, min(-run.start, len(run.pcm)))  # before the recording began
         inserted = self._buffer.insert(run.start + early, run.pcm[early:])
         self._placed_end = max(self._placed_end, end)
+        if early:
+            self._books.left_out(LeftOut.BEFORE_START, early)
         if inserted.covered:
             self._books.covered(inserted.covered)
         if inserted.late:
@@ -212,6 +223,8 @@ class Playout:
         if self._buffer.peak(head) > QUIET_PEAK:
             return False
         if head > self._buffer.head:
+            skipped = self._buffer.waiting(self._unsent_until, head)
+            self._books.left_out(LeftOut.CLOCK, skipped)
             self._buffer.read(head)
         else:
             self._holes.never_sent_before(self._buffer.head)

@@ -53,6 +53,13 @@ class SampleBuffer:
         """Behind the last sample that waits; ``head`` if nothing waits."""
         return self._runs[-1].end if self._runs else self.head
 
+    def waiting(self, start: int, stop: int | None = None) -> int:
+        """How many samples wait in ``[start, stop)``."""
+        ends = (run.end if stop is None else min(run.end, stop) for run in self._runs)
+        return sum(
+            max(0, end - max(run.start, start)) for run, end in zip(self._runs, ends, strict=True)
+        )
+
     def peak(self, stop: int) -> int:
         """The largest absolute sample in ``[head, stop)``, 0 where nothing waits."""
         waiting = [run.pcm[: stop - run.start] for run in self._runs if run.start < stop]

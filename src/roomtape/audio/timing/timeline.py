@@ -94,6 +94,15 @@ class Timeline:
         return self._playout.end if active is None else active.ready_end + self._playout.offset
 
     @property
+    def waiting(self) -> int:
+        """How many samples came and are not read: placed, or on probation."""
+        waiting = self._placement.waiting
+        if self._active is None:
+            return waiting + self._playout.waiting
+        start = self.head - self._playout.offset
+        return waiting + self._playout.ever_sent(start, self._active.ready_end)
+
+    @property
     def done(self) -> bool:
         """Nothing but silence will follow: closed, and everything was read; or abandoned."""
         return self._abandoned or (self._closed and self._playout.empty)

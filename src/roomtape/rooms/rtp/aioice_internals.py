@@ -68,7 +68,7 @@ class Door:
         self._heard_ns = time.monotonic_ns()
         self._sockets: list[Any] = []
         self._gathering: asyncio.Task[list[Candidate]] | None = None
-        self._dropped = 0
+        self._dropped = self._told_dropped = 0
 
     def open(self) -> None:
         gather = getattr(self._ice, GATHER)
@@ -98,6 +98,11 @@ class Door:
     def dropped(self) -> int:
         """Datagrams that the kernel dropped because this process did not take them in time."""
         return sum(map(_drops, self._sockets))
+
+    def take_dropped(self) -> int:
+        """How many since it was asked last, as far as :meth:`watch_path` has looked."""
+        new, self._told_dropped = self._dropped - self._told_dropped, self._dropped
+        return new
 
     async def watch_path(self) -> None:
         """Close the connection when nothing has come over its path for :data:`DEAD_AFTER_NS`. Begin

@@ -27,7 +27,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aioice import Connection
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc import (
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
 from aiortc.jitterbuffer import JitterBuffer as AiortcJitterBuffer
 from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtp import (
@@ -45,12 +51,14 @@ logger = logging.getLogger(__name__)
 
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 CONNECT = "_RTCPeerConnection__connect"
+REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
 RUN_RTCP = "_run_rtcp"
 HANDLE_RTCP = "_handle_rtcp_packet"
 RETRANSMIT = "_retransmit"
 _CONNECTING = "addresses to which there is no way"
 HANDLE_RTP = "_handle_rtp_data"
 HANDLE_RTCP_DATA = "_handle_rtcp_data"
+HANDLE_DATA = "_handle_data"
 
 PacketListener = Callable[[RtpPacket], None]
 _Method = Callable[..., Awaitable[None]]
@@ -108,6 +116,29 @@ def ice_of(connection: RTCPeerConnection) -> Connection:
     return connection.getTransceivers()[0].receiver.transport.transport.iceGatherer._connection
 
 
+def transport_of(connection: RTCPeerConnection) -> RTCDtlsTransport:
+    """The one transport of a bundled peer connection that was told what the other side offers."""
+    sctp = connection.sctp
+    end = connection.getTransceivers()[0].receiver if sctp is None else sctp
+    return end.transport
+
+
+def ice_of_transport(transport: RTCDtlsTransport) -> Connection:
+    """The ICE connection below a transport."""
+    return transport.transport.iceGatherer._connection
+
+
+async def start_receivers(connection: RTCPeerConnection) -> None:
+    """Start those that were added while the connection was being made: aiortc forgets them, since
+    it looks at each once, and starts none before the handshake is over. Call it after that."""
+    await getattr(connection, CONNECT)()
+
+
+def forget_stream(receiver: RTCRtpReceiver, ssrc: int) -> None:
+    """Keep no more books of a stream that has ended: of more than 31, no report can be made."""
+    getattr(receiver, REMOTE_STREAMS).pop(ssrc, None)
+
+
 async def ask_again(receiver: RTCRtpReceiver, ssrc: int, numbers: Sequence[int]) -> None:
     """Send a NACK (RFC 4585, section 6.2.1) for packets of these 16-bit sequence numbers."""
     # aiortc packs them well only where they ascend.
@@ -125,20 +156,48 @@ def guard(connection: RTCPeerConnection, bounds: MediaBounds, excess: Excess) ->
     description is set."""
     transport = connection.getTransceivers()[0].receiver.transport
     transport._rtp_router = _Router(bounds.ssrcs, excess)
+    guard_transport(connection, transport, bounds, excess)
+    for transceiver in connection.getTransceivers():
+        guard_transceiver(transceiver, bounds, excess)
+
+
+def guard_transport(
+    connection: RTCPeerConnection, transport: RTCDtlsTransport, bounds: MediaBounds, excess: Excess
+) -> None:
+    """The part of :func:`guard` for what comes over the one transport. Call once, before
+    candidates are gathered."""
     rtcp = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
     setattr(connection, CONNECT, _caught(getattr(connection, CONNECT), excess, _CONNECTING))
     broken = "packets that are broken"
     setattr(transport, HANDLE_RTP, _caught(getattr(transport, HANDLE_RTP), excess, broken))
     handle_rtcp = _caught(getattr(transport, HANDLE_RTCP_DATA), excess, broken)
     setattr(transport, HANDLE_RTCP_DATA, _paced(handle_rtcp, rtcp, excess, "RTCP"))
-    for transceiver in connection.getTransceivers():
-        for end in (transceiver.sender, transceiver.receiver):
-            setattr(end, RUN_RTCP, _again(getattr(end, RUN_RTCP), excess))
-        sender = transceiver.sender
-        resends = TokenBucket(2 * bounds.resends_a_second, bounds.resends_a_second)
-        resend = _paced(getattr(sender, RETRANSMIT), resends, excess, "packets asked for again")
-        setattr(sender, RETRANSMIT, resend)
-        setattr(sender, HANDLE_RTCP, _brief(getattr(sender, HANDLE_RTCP)))
+    if connection.sctp is not None:
+        data = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
+        handle_data = _caught(getattr(connection.sctp, HANDLE_DATA), excess, broken)
+        setattr(connection.sctp, HANDLE_DATA, _paced(handle_data, data, excess, "data"))
+
+
+def guard_transceiver(transceiver: RTCRtpTransceiver, bounds: MediaBounds, excess: Excess) -> None:
+    """The part of :func:`guard` for one transceiver. Call once, before it sends or receives."""
+    for end in (transceiver.sender, transceiver.receiver):
+        setattr(end, RUN_RTCP, _again(getattr(end, RUN_RTCP), excess))
+    sender = transceiver.sender
+    resends = TokenBucket(2 * bounds.resends_a_second, bounds.resends_a_second)
+    resend = _paced(getattr(sender, RETRANSMIT), resends, excess, "packets asked for again")
+    setattr(sender, RETRANSMIT, resend)
+    setattr(sender, HANDLE_RTCP, _brief(getattr(sender, HANDLE_RTCP)))
+
+
+def route_by_ssrc(transport: RTCDtlsTransport, receivers: dict[int, RTCRtpReceiver]) -> None:
+    """Have packets go to the receivers of their SSRCs and to no other.
+
+    Args:
+        transport: Nothing has come over it yet.
+        receivers: By SSRC. They may change at any time; what belongs to none of them (a track that
+            has just ended) is left out.
+    """
+    transport._rtp_router = _SsrcRouter(receivers)
 
 
 def tell_loss(sender: RTCRtpSender, on_loss: Callable[[float], None]) -> None:
@@ -190,6 +249,17 @@ class _Router(RtpRouter):
         self._streams[receiver] += 1
         self.ssrc_table[packet.ssrc] = receiver
         return receiver
+
+
+class _SsrcRouter(RtpRouter):
+    """Finds the receiver of a packet by its SSRC alone, where the signalling names all of them."""
+
+    def __init__(self, receivers: dict[int, RTCRtpReceiver]) -> None:
+        super().__init__()
+        self.ssrc_table: dict[int, Any] = receivers
+
+    def route_rtp(self, packet: RtpPacket) -> Any:
+        return self.ssrc_table.get(packet.ssrc)
 
 
 def _caught(method: _Method, excess: Excess, what: str) -> _Method:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from aiortc import RTCRtpReceiver
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
@@ -30,6 +31,7 @@ AHEAD_S = 10.0
 """Audio that may come faster than it is spoken: what a network held back comes so ..."""
 FASTEST = 1.1
 """... and in the long run, so many seconds of it in one."""
+_NOTHING: Pcm = np.zeros(0, np.int16)
 _SILENT_NS = NS_PER_S
 """A stream that has been quiet for so long may come back in place of the one after it."""
 
@@ -43,12 +45,14 @@ class Incoming:
         codecs: By payload type, in small letters; of :data:`.description.CODECS`.
         nack: The sender answers NACKs.
         excess: Where is counted what comes beyond the bounds.
+        take_dropped: How many packets the kernel dropped since it was asked last.
     """
 
     receiver: RTCRtpReceiver
     codecs: Mapping[int, str]
     nack: bool
     excess: Excess
+    take_dropped: Callable[[], int] = int  # none
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class RemoteAudio:
         incoming: The track.
         on_frame: Called on the event loop's thread; must not raise.
         on_ended: Called once, after the last frame, unless :meth:`close` came first.
+        tap: Take the packets from the receiver. Where one receiver serves several tracks in turn,
+            whoever knows which packet is whose calls :meth:`take` instead.
     """
 
     def __init__(
@@ -74,6 +80,8 @@ class RemoteAudio:
         incoming: Incoming,
         on_frame: Callable[[AudioFrame], None],
         on_ended: Callable[[], None],
+        *,
+        tap: bool = True,
     ) -> None:
         self._incoming = incoming
         self._on_frame = on_frame
@@ -92,17 +100,21 @@ class RemoteAudio:
         self._undecodable = 0
         self._closed = False
         self._asking: set[asyncio.Task[None]] = set()
-        tap_packets(incoming.receiver, self._on_packet, self._on_goodbye)
-        self._watcher = self._loop.create_task(self._watch(incoming.receiver))
+        self._watcher: asyncio.Task[None] | None = None
+        if tap:
+            tap_packets(incoming.receiver, self.take, self._on_goodbye)
+            self._watcher = self._loop.create_task(self._watch(incoming.receiver))
 
     def close(self) -> None:
         """Hand out what still waited for a missing packet, and end."""
         if self._closed:
             return
         self._pass_all(self._order.flush())
+        self._tell_left_out()
         self._closed = True
         self._set_timer()
-        self._watcher.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         order = self._order
         logger.debug(
             "track ended: %d packets late, %d twice, %d renumberings, %d undecodable",
@@ -123,13 +135,16 @@ class RemoteAudio:
         self._pass_all(self._order.flush())
         self._set_timer()
 
-    def _on_packet(self, packet: RtpPacket) -> None:
+    def take(self, packet: RtpPacket) -> None:
+        """A packet has come."""
         codec = self._incoming.codecs.get(packet.payload_type)
         # An empty packet probes the network and has no audio.
         if self._closed or codec is None or not packet.payload:
             return
         now_ns = time.monotonic_ns()
         if packet.ssrc != self._ssrc and not self._take_over(packet.ssrc, now_ns):
+            if self._decoder is not None and codec == self._codec:
+                self._leave_out(self._decoder.samples(packet.payload))
             return
         self._heard_ns = now_ns
         waited = self._order.deadline_ns
@@ -192,7 +207,7 @@ class RemoteAudio:
         decoder = self._decoder
         samples = decoder.samples(data)
         if not self._pace.take(time.monotonic_ns(), samples / decoder.rate_hz):
-            self._left_out += samples
+            self._leave_out(samples)
             self._incoming.excess.add("audio, faster than it is spoken")
             return
         pts = packet.pts * decoder.rate_hz // decoder.clock_hz
@@ -214,9 +229,25 @@ class RemoteAudio:
         self, pcm: Pcm, pts: int, origin: FrameOrigin, *, gap_is_silence: bool = False
     ) -> None:
         assert self._decoder is not None
-        left_out, self._left_out = self._left_out, 0
         end = pts + len(pcm)
         self._next_pts = end if self._next_pts is None else max(self._next_pts, end)
+        self._tell(pcm, pts, origin, gap_is_silence=gap_is_silence)
+
+    def _leave_out(self, samples: int) -> None:
+        """What comes so has no place; it is told with the next frame, or after a second of it."""
+        self._left_out += samples
+        if self._decoder is not None and self._left_out >= self._decoder.rate_hz:
+            self._tell_left_out()
+
+    def _tell_left_out(self) -> None:
+        if self._left_out:
+            self._tell(_NOTHING, self._next_pts or 0, FrameOrigin.SENT)
+
+    def _tell(
+        self, pcm: Pcm, pts: int, origin: FrameOrigin, *, gap_is_silence: bool = False
+    ) -> None:
+        assert self._decoder is not None
+        left_out, self._left_out = self._left_out, 0
         self._on_frame(
             AudioFrame(
                 pcm,
@@ -225,5 +256,6 @@ class RemoteAudio:
                 gap_is_silence=gap_is_silence,
                 origin=origin,
                 left_out=left_out,
+                dropped_packets=self._incoming.take_dropped(),
             )
         )

@@ -186,7 +186,7 @@ class Call:
         if self._candidates > MAX_CANDIDATES:
             self._excess.add(f"candidates, more than {MAX_CANDIDATES} of a call")
             return
-        parsed = _candidate(text)
+        parsed = parsed_candidate(text)
         if parsed is None:
             self._excess.add("candidates that are broken")
         elif parsed.component == 1 and parsed.protocol.lower() == "udp":
@@ -199,7 +199,10 @@ class Call:
             if transceiver.receiver.track is track:
                 codecs = codecs_of(transceiver)
                 nack = self._sections[number].nack.intersection(codecs)
-                self._on_incoming(Incoming(transceiver.receiver, codecs, bool(nack), self._excess))
+                take_dropped = self._door.take_dropped
+                self._on_incoming(
+                    Incoming(transceiver.receiver, codecs, bool(nack), self._excess, take_dropped)
+                )
 
     def _changed(self) -> None:
         if self.connected and self._watcher is None:
@@ -213,7 +216,8 @@ def _prefer(transceiver: RTCRtpTransceiver, codecs: Sequence[str]) -> None:
     transceiver.setCodecPreferences([known[codec] for codec in codecs])
 
 
-def _candidate(text: object) -> RTCIceCandidate | None:
+def parsed_candidate(text: object) -> RTCIceCandidate | None:
+    """A candidate, with or without ``candidate:`` in front; None if it is none."""
     if not isinstance(text, str) or len(text) > MAX_CANDIDATE_BYTES:
         return None
     try:

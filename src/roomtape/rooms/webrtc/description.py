@@ -37,7 +37,7 @@ class DescriptionError(ValueError):
     """A description that cannot be taken in; the message says why."""
 
 
-@dataclass
+@dataclass(eq=False)  # two that say the same are two
 class Section:
     """One ``m=`` section, without its candidates.
 
@@ -134,7 +134,7 @@ class Description:
         """The names of the sections that share the first group's transport."""
         for line in self._head:
             if line.startswith(_BUNDLE):
-                return set(line.split(" ")[1:])
+                return set(line.split(" ")[1:]) - {""}
         return set()
 
     def _take_candidates(self) -> None:

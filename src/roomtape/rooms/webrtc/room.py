@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from aiortc import RTCIceServer
 
 from ...media.local_audio import LocalAudio
 from ...server.addresses import is_loopback
-from ...types import AudioFrame
 from ...types.errors import StateError
 from ..base import Room, RoomListener
+from ..guarded import GuardedListener
 from ..rtp.send import Publisher
 from .messages import Message, ice_servers_of
 from .peer import Peer, PeerContext
@@ -78,7 +78,7 @@ class WebRtcRoom(Room):
             raise StateError("the room is joined already: leave() first")
         await self._closed()
         self._joining = {"room": channel, "uid": uid, "token": token}
-        self._listener = _Guarded(listener)
+        self._listener = GuardedListener(listener)
         self._recording = False
         self._server = None
         self._signalling = signalling = Signalling(
@@ -260,38 +260,3 @@ class WebRtcRoom(Room):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Guarded:
-    """Passes on to a listener, and keeps its exceptions out of the room."""
-
-    def __init__(self, listener: RoomListener) -> None:
-        self._listener = listener
-
-    def on_participant_joined(self, uid: str) -> None:
-        self._tell(self._listener.on_participant_joined, uid)
-
-    def on_participant_left(self, uid: str, reason: str) -> None:
-        self._tell(self._listener.on_participant_left, uid, reason)
-
-    def on_participant_recording(self, uid: str, recording: bool) -> None:
-        self._tell(self._listener.on_participant_recording, uid, recording)
-
-    def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
-        self._tell(self._listener.on_audio, uid, track, frame)
-
-    def on_muted(self, uid: str, track: str, muted: bool) -> None:
-        self._tell(self._listener.on_muted, uid, track, muted)
-
-    def on_track_ended(self, uid: str, track: str) -> None:
-        self._tell(self._listener.on_track_ended, uid, track)
-
-    def on_closed(self, reason: str) -> None:
-        self._tell(self._listener.on_closed, reason)
-
-    @staticmethod
-    def _tell(method: Callable[..., None], *args: object) -> None:
-        try:
-            method(*args)
-        except Exception:
-            logger.exception("a room listener raised")

@@ -108,6 +108,11 @@ class Placement:
         """Counts anchors: delays of different epochs do not compare."""
         return self._stream.epoch
 
+    @property
+    def waiting(self) -> int:
+        """How many samples are on probation."""
+        return sum(len(arrival.pcm) for _, arrival in self._waiting)
+
     def set_playout_offset(self, offset: int) -> None:
         """What is placed at ``p`` is heard at ``p + offset`` (drift was made up for)."""
         self._stream.playout_offset = offset

@@ -1,0 +1,1 @@
+"""What a worker has on its disk: names of folders, what a crash left, what is old."""

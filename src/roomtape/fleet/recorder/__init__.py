@@ -1,0 +1,1 @@
+"""A recorder process: it is told which rooms to record, and says how that goes."""

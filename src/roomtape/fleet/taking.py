@@ -1,0 +1,122 @@
+"""Which of the rooms that nobody records this worker takes, and when.
+
+There is no scheduler: every worker hears of every free room, and who has fewer rooms is quicker. A
+room that could not be recorded is left alone for a while, longer each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..types.errors import FleetError
+from .leases import FoundRoom, Leases, Load, least_rooms
+from .taken import TakenRooms
+
+logger = logging.getLogger(__name__)
+
+_STEP_S, _MOST_DELAY_S = 0.05, 1.0
+"""So much longer a worker waits for each room that it has more than the one with the fewest."""
+_FIRST_COOLDOWN_S, _MOST_COOLDOWN_S = 2.0, 300.0
+_MOST_CANDIDATES = 10_000
+_MOST_FAILURES = 10_000
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    until: float
+
+
+class Taker:
+    """Offer it what was found; it takes one room after the other.
+
+    Args:
+        leases: Of the fleet.
+        taken: What this worker has already.
+        wants: Whether a room's name is one to be recorded.
+        room_left: How many rooms more this worker may take now.
+        load: What the others are told of this one.
+        take: Takes one room: its lease, and a recorder for it.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        taken: TakenRooms,
+        *,
+        wants: Callable[[str], bool],
+        room_left: Callable[[], int],
+        load: Callable[[], Load],
+        take: Callable[[FoundRoom], Awaitable[None]],
+    ) -> None:
+        self._leases = leases
+        self._taken = taken
+        self._wants = wants
+        self._room_left = room_left
+        self._load = load
+        self._take = take
+        self._candidates: OrderedDict[str, FoundRoom] = OrderedDict()
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._offered = asyncio.Event()
+
+    def offer(self, found: Sequence[FoundRoom]) -> None:
+        """Rooms that nobody records."""
+        now = time.monotonic()
+        for room in found:
+            failures = self._failures.get(room.name)
+            if (
+                room.name in self._taken
+                or not self._wants(room.name)
+                or (failures is not None and now < failures.until)
+                or len(self._candidates) >= _MOST_CANDIDATES
+            ):
+                continue
+            self._candidates[room.name] = room
+            self._offered.set()
+
+    def failed(self, room: str) -> None:
+        """It could not be recorded; the first time it is tried again at once."""
+        count = self._failures[room].count + 1 if room in self._failures else 1
+        wait_s = _FIRST_COOLDOWN_S * 2 ** min(count - 2, 10) if count > 1 else 0.0
+        until = time.monotonic() + min(wait_s, _MOST_COOLDOWN_S)
+        self._failures[room] = _Failures(count, until)
+        self._failures.move_to_end(room)
+        while len(self._failures) > _MOST_FAILURES:
+            self._failures.popitem(last=False)
+
+    def went_well(self, room: str) -> None:
+        """It was recorded: what failed before counts no more."""
+        self._failures.pop(room, None)
+
+    async def run(self) -> None:
+        """Take rooms until cancelled."""
+        while True:
+            await self._offered.wait()
+            self._offered.clear()
+            try:
+                while self._candidates and self._room_left() > 0:
+                    await self._take_next()
+            except FleetError as error:
+                logger.debug("no room is taken: %s", error)
+            self._candidates.clear()  # what is still free is found again
+
+    async def _take_next(self) -> None:
+        """Take the first that is free still, after those who have fewer rooms."""
+        others: Mapping[str, Load] = await self._leases.tell_load(self._load())
+        least = least_rooms(others.values())
+        ahead = len(self._taken) - least if least is not None else 0
+        if ahead > 0:
+            await asyncio.sleep(min(ahead * _STEP_S, _MOST_DELAY_S))
+        candidates = [*self._candidates.values()]
+        held = await self._leases.held([each.name for each in candidates])
+        for room, is_held in zip(candidates, held, strict=True):
+            if is_held or room.name in self._taken:
+                self._candidates.pop(room.name, None)
+        if self._candidates and self._room_left() > 0:
+            _, room = self._candidates.popitem(last=False)
+            await self._take(room)

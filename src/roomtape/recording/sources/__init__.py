@@ -1,0 +1,1 @@
+"""What a program holds of a recording: the ends that audio is pushed into."""

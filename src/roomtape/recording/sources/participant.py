@@ -1,0 +1,73 @@
+"""What a recording knows of somebody in it, however the audio comes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from ...audio.session import RecordingSession
+from ...audio.source_track import SourceTrack
+from ...types.clock import Clock
+
+
+class Participant(ABC):
+    """One participant of a recording: a :class:`~roomtape.Source`, or a
+    :class:`~roomtape.PlayoutSource`. Every method is thread-safe and never blocks.
+    """
+
+    def __init__(self, name: str, *, local: bool, clock: Clock) -> None:
+        self.name = name
+        self.local = local
+        self._clock = clock
+        self._track: SourceTrack | None = None
+        self._start_ns = 0
+        self._muted = False
+        self._closed = False
+
+    def set_muted(self, muted: bool) -> None:
+        """The participant muted itself, or no longer; the report tells it from loss."""
+        self._muted = muted
+        if self._track is not None:
+            self._track.set_muted(muted, self._clock.now_ns() - self._start_ns)
+
+    def close(self) -> None:
+        """The participant has left. What was pushed is still recorded."""
+        self._closed = True
+        if self._track is not None:
+            self._track.leave(self._clock.now_ns() - self._start_ns)
+
+    @property
+    def level(self) -> float:
+        """The peak of the last tenth of a second that was mixed, 0.0 to 1.0 (for meters)."""
+        return self._track.level / 32768 if self._track is not None else 0.0
+
+    @property
+    def muted(self) -> bool:
+        """Whether the participant said so."""
+        return self._muted
+
+    @property
+    def closed(self) -> bool:
+        """Whether the participant has left."""
+        return self._closed
+
+    def enter(self, session: RecordingSession, *, start_ns: int) -> None:
+        """For the recorder: what is pushed from now on is recorded, if the recording wants it; it
+        began at ``start_ns``. Call it once."""
+        self._start_ns = start_ns
+        self._track = self._let_in(session, self._clock.now_ns() - start_ns)
+        if self._track is None:
+            return
+        if self._muted:
+            self.set_muted(True)
+        if self._closed:
+            self.close()
+
+    def disconnect(self) -> None:
+        """For the recorder: what is pushed from now on is dropped, without a look at anything that
+        another thread may have held."""
+        self._closed = True
+        self._track = None
+
+    @abstractmethod
+    def _let_in(self, session: RecordingSession, joined_ns: int) -> SourceTrack | None:
+        """Make a track of its kind; None if the recording does not want it."""

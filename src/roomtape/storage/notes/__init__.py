@@ -1,0 +1,1 @@
+"""What is noted beside recordings, for those who come after a crash."""
