@@ -45,16 +45,16 @@ class Voice(Protocol):
 
 
 class Bus:
-    """One sum of voices, from sample 0 on. Made by :meth:`Mixer.add_bus`.
+    """One sum of voices, from a sample on. Made by :meth:`Mixer.add_bus`.
 
     Attributes:
         rate_hz: Its rate.
         head: The next sample that :meth:`Mixer.mix` will give.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, head: int = 0) -> None:
         self.rate_hz = rate_hz
-        self.head = 0
+        self.head = head
 
 
 Buses = tuple[Bus, ...]
@@ -74,11 +74,18 @@ class Mixer:
         self._buses: list[Bus] = []
         self._groups: dict[tuple[int, Buses], _Group] = {}
 
-    def add_bus(self, rate_hz: int) -> Bus:
-        """One more sum, at ``rate_hz``; before anything is mixed."""
-        bus = Bus(rate_hz)
+    def add_bus(self, rate_hz: int, head: int = 0) -> Bus:
+        """One more sum, at ``rate_hz``, whose first sample is ``head``."""
+        bus = Bus(rate_hz, head)
         self._buses.append(bus)
         return bus
+
+    def remove_bus(self, bus: Bus) -> bool:
+        """Give it up; False, and it stays, as long as anything of a voice is to come."""
+        if any(bus in buses for _, buses in self._groups):
+            return False
+        self._buses.remove(bus)
+        return True
 
     def head_at(self, rate_hz: int, buses: Buses) -> int:
         """Where a new voice of this rate, for these buses, will first be read."""

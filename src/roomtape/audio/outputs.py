@@ -54,6 +54,8 @@ class Output:
         self._channels = channels
         self._limiters = [Limiter(self.rate_hz) for _ in channels]
         self._limited: list[Samples] = []  # shape (frames,), or (frames, channels)
+        self.over = False
+        """Nothing more will be mixed: :meth:`finish` gives all that is left."""
 
     @property
     def mixed_samples(self) -> int:
@@ -80,6 +82,7 @@ class Output:
 
     def flush(self) -> None:
         """Nothing more will be mixed."""
+        self.over = True
         self._keep([limiter.flush() for limiter in self._limiters])
 
     def encode(self) -> list[bytes]:

@@ -74,6 +74,12 @@ def record(
             "turn:USER:PASSWORD@turn.example.org:3478; can be given several times.",
         ),
     ] = None,
+    stems: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write one file of each participant as well, and projects to edit."
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
@@ -94,6 +100,7 @@ def record(
         cycle_time=cycle_time,
         report=report,
         channels=channels,
+        stems=stems,
     )
     config.validate()
     if duration is not None and not 0 < duration < 1e9:

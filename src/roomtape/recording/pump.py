@@ -14,6 +14,8 @@ from threading import Lock
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
+from ..audio.source_track import SourceTrack
+from ..storage.stems.files import StemFile, StemFiles
 from ..types import NS_PER_S, AudioRecordingWarning
 from ..types.clock import Clock
 from .disk_writer import DiskWriter
@@ -37,6 +39,29 @@ class Line:
     encoded: list[bytes] = field(default_factory=list)
 
 
+@dataclass
+class StemLine:
+    """A stem on its way to its file."""
+
+    output: Output
+    file: StemFile
+    encoded: list[bytes] = field(default_factory=list)
+    complete: bool = False
+    """All is encoded."""
+
+    def encode(self) -> None:
+        """Give what is there; when it is over, all that is left."""
+        if self.complete:
+            return
+        self.complete = self.output.over
+        self.encoded += self.output.finish() if self.complete else self.output.encode()
+
+    def write(self) -> None:
+        """Hand it over."""
+        units, self.encoded = self.encoded, []
+        self.file.write(units)
+
+
 class Pump:
     """From the session to the disk writers, tick by tick, until :meth:`finish`.
 
@@ -50,6 +75,7 @@ class Pump:
         cycle_s: Of a cyclic recording; 0 for a live one.
         on_warnings: Told when in the recording, and what is new.
         on_failure: Told, once, that :attr:`failure` is set.
+        stems: Where the session's stems go.
     """
 
     def __init__(
@@ -62,6 +88,7 @@ class Pump:
         cycle_s: int,
         on_warnings: Callable[[int, Warnings], None],
         on_failure: Callable[[], None],
+        stems: StemFiles | None = None,
     ) -> None:
         self._session = session
         self._lines = lines
@@ -70,6 +97,11 @@ class Pump:
         self._cycle_s = cycle_s
         self._on_warnings = on_warnings
         self._on_failure = on_failure
+        self._stems = stems
+        self._stem_lines: list[StemLine] = []
+        self.stem_files: dict[SourceTrack, StemFile] = {}
+        """The stem of each source that has one."""
+        self._told_full = False
         self._health = HealthCheck()
         self._looked_ns = 0
         self._told_failures = 0
@@ -86,7 +118,12 @@ class Pump:
     def tick(self, until_ns: int) -> Stage:
         """Mix what has come by ``until_ns`` on the clock. The next stage encodes it, and the one
         after that writes it."""
-        self._guarded(lambda: self._session.mix(until_ns - self._start_ns))
+
+        def work() -> None:
+            self._session.mix(until_ns - self._start_ns)
+            self._begin_stems()
+
+        self._guarded(work)
         return self._encode
 
     def finish(self, now_ns: int) -> None:
@@ -100,11 +137,23 @@ class Pump:
             for line in self._lines:
                 self._try(partial(line.writer.write, line.encoded))
                 self._try(partial(_write_rest, line))
+            self._try(self._begin_stems)
+            for stem in self._stem_lines:
+                self._try(stem.encode)
+                self._try(stem.write)
+
+    def _begin_stems(self) -> None:
+        for stem in self._session.take_begun_stems() if self._stems is not None else ():
+            file = self._stems.begin(stem.source.name, stem.silent_units)
+            self.stem_files[stem.source] = file
+            self._stem_lines.append(StemLine(stem.output, file))
 
     def _encode(self) -> Stage:
         def work() -> None:
             for line in self._lines:
                 line.encoded += line.output.encode()
+            for stem in self._stem_lines:
+                stem.encode()
 
         self._guarded(work)
         return self._write
@@ -114,6 +163,9 @@ class Pump:
             for line in self._lines:
                 units, line.encoded = line.encoded, []
                 line.writer.write(units)
+            for stem in self._stem_lines:
+                stem.write()
+            self._stem_lines = [stem for stem in self._stem_lines if not stem.complete]
 
         self._guarded(work)
         self._guarded(self._look)
@@ -154,7 +206,7 @@ class Pump:
             disk_busy_ns=writer.busy_ns(self._clock.now_ns()),
             backlog_s=backlog_s,
             free_bytes=writer.free_bytes,
-            bytes_per_s=line.output.encoder.bytes_per_s,
+            bytes_per_s=sum(each.output.encoder.bytes_per_s for each in (line, *self._stem_lines)),
             cycle_s=self._cycle_s,
         )
         try:
@@ -173,7 +225,12 @@ class Pump:
     def _new_failures(self) -> Warnings:
         failures = self._session.failures[self._told_failures :]
         self._told_failures += len(failures)
-        return [(AudioRecordingWarning.SOURCE_FAILED, words) for words in failures]
+        told = [(AudioRecordingWarning.SOURCE_FAILED, words) for words in failures]
+        if self._session.stems_full and not self._told_full:
+            self._told_full = True
+            words = f"{len(self.stem_files)} stems are all that a recording has: later participants"
+            told.append((AudioRecordingWarning.STEM_FAILED, f"{words} are in the mix alone"))
+        return told
 
     def _sleep(self) -> Warnings:
         """Whether the machine slept since this was asked last."""

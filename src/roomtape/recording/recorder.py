@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 
 from aiortc import MediaStreamTrack
@@ -46,6 +47,9 @@ from .sources.participant import Participant
 from .sources.playout import MOST_QUEUED_S, PlayoutSource
 from .sources.source import Source
 from .sources.tracks import pull
+
+_MOST_STEMS = 200
+"""Each holds two descriptors, and somebody may come and go for ever."""
 
 
 class AudioRecorder:
@@ -88,6 +92,10 @@ class AudioRecorder:
             rate_hz=config.sample_rate,
             channels=channels_of(AudioRecordingPosition(config.position), config.channels),
         )
+        if config.stems is not None:
+            self._session.add_stems(
+                partial(make_encoder, config.format, config.sample_rate, quality), most=_MOST_STEMS
+            )
         self._sources: list[Participant] = []
         self._pulls: set[asyncio.Task[None]] = set()
         self._reservation: Reservation | None = None
@@ -149,7 +157,9 @@ class AudioRecorder:
             started_at=self._clock.utc(),
             channels=self.config.channels,
         )
-        self._reservation = Reservation(self.path, sink_format, self._disk)
+        self._reservation = Reservation(
+            self.path, sink_format, self._disk, stems=self.config.stems_path
+        )
         try:
             await self._reservation.reserve()
             if take_name:

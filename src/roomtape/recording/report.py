@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
@@ -29,6 +33,8 @@ def make_report(
     warnings: list[str],
     error: str,
     suspended_ns: int,
+    stems: Mapping[SourceTrack, str] = MappingProxyType({}),
+    projects: Sequence[Path] = (),
 ) -> RecordingReport:
     """Sum up a recording that is over.
 
@@ -41,6 +47,8 @@ def make_report(
         finished: The complete file; None if it could not be completed.
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
+        stems: Where the stem of each source is that has one.
+        projects: What opens them all.
     """
     rate_hz = config.sample_rate
     there = finished or writer.abandoned
@@ -64,15 +72,20 @@ def make_report(
         unwritten_s=unwritten / rate_hz,
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
-        sources=bounded([_report_of(track, start_ns, end_ns) for track in session.sources]),
+        sources=bounded(
+            [_report_of(track, start_ns, end_ns, stems.get(track, "")) for track in session.sources]
+        ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
+        stems=tuple(stems.values()),
+        projects=tuple(map(str, projects)),
     )
 
 
-def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:
+def _report_of(track: SourceTrack, start_ns: int, end_ns: int, stem: str) -> SourceReport:
     try:
-        return track.report(start_ns=start_ns, end_ns=end_ns)
+        report = track.report(start_ns=start_ns, end_ns=end_ns)
+        return dataclasses.replace(report, stem=stem)
     except Exception as error:  # a source that failed must not cost the others their report
         logger.exception("what %s sent cannot be summed up", track.name)
         return SourceReport(
@@ -88,4 +101,5 @@ def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:
             reanchored=0,
             peak_dbfs=-math.inf,
             error=f"internal error: {error!r}",
+            stem=stem,
         )

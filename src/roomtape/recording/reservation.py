@@ -16,6 +16,7 @@ from ..storage import create_sink
 from ..storage.disk import Disk
 from ..storage.naming import unrecovered_rings
 from ..storage.sink import Sink, SinkFormat
+from ..storage.stems.directory import StemDirectory
 from ..types.errors import FileError, OpenFileError, StateError
 
 logger = logging.getLogger(__name__)
@@ -58,13 +59,17 @@ class Reservation:
         path: The file.
         sink_format: What will be written to it.
         disk: Where it goes.
+        stems: The directory of its stems; None if it has none.
     """
 
-    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+    def __init__(
+        self, path: Path, sink_format: SinkFormat, disk: Disk, *, stems: Path | None = None
+    ) -> None:
         self._path = path
         self._disk = disk
         self._state = _State.NEW
         self._sink: Sink | None = None
+        self._stems = None if stems is None else StemDirectory(stems, disk)
         self._turn = threading.Lock()  # one thing at a time is done to the sink
         self.sink_format = sink_format
         self._left_rings: list[Path] = []
@@ -80,6 +85,8 @@ class Reservation:
 
         def create() -> None:
             self._left_rings = unrecovered_rings(self._path)
+            if self._stems is not None:
+                self._stems.reserve()
             self._sink = create_sink(self._path, self.sink_format, self._disk)
 
         await self._do(create)
@@ -155,6 +162,8 @@ class Reservation:
         with self._turn:
             if self._sink is not None:
                 self._sink.discard()
+            if self._stems is not None:
+                self._stems.discard()
 
 
 def in_words(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from ..audio.session import RecordingSession
 from ..storage.disk import Disk
 from ..storage.report_file import write_report_file
 from ..storage.sink import Finished, Sink, SinkFormat
+from ..storage.stems.files import StemFiles
 from ..types import (
     NS_PER_S,
     AudioRecordingCode,
@@ -102,11 +103,18 @@ class Run:
         """Set when everything is closed and told."""
         self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
         self._closed = threading.Event()  # only the telling is left
+        self._stems: StemFiles | None = None
+        if config.stems_path is not None:
+            stem_failed = partial(_later, loop, self._warn_of_stem)
+            self._stems = StemFiles(
+                config.stems_path, config.path, sink_format, disk, on_failure=stem_failed
+            )
         self._writer = DiskWriter(
             sink,
             sink_format,
             disk=disk,
             clock=clock,
+            stems=self._stems,
             on_failure=lambda error: _later(loop, self.end, in_words(error)),
             on_idle=self._look_at_loop,
         )
@@ -118,6 +126,7 @@ class Run:
             cycle_s=int(config.cycle_time),
             on_warnings=partial(_later, loop, self._warn),
             on_failure=partial(_later, loop, self.end),
+            stems=self._stems,
         )
         self._beat = Scheduler.shared(clock).add(self.pump.tick)
         self._loop_end = LoopEnd(self._end_with_loop)
@@ -177,6 +186,8 @@ class Run:
         moved = there.moved if there is not None else ""
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
+        for words in self._stems.moved if self._stems is not None else ():
+            self._events.note(self._ended_ns / NS_PER_S, words)
         report = make_report(
             self._config,
             self._session,
@@ -188,6 +199,8 @@ class Run:
             warnings=self._events.warnings,
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
+            stems={track: str(file.path) for track, file in self.pump.stem_files.items()},
+            projects=self._stems.projects if self._stems is not None else (),
         )
         if self._config.report and self._writer.outcome.done():  # not on a disk that hangs
             self._write_report(report)
@@ -248,6 +261,9 @@ class Run:
         else:
             self._events.tell(AudioRecordingCode.FINISH, moved, path=path)
         self.ended.set_result(None)
+
+    def _warn_of_stem(self, words: str) -> None:
+        self._warn(self.now_ns, [(AudioRecordingWarning.STEM_FAILED, words)])
 
     def _warn(self, now_ns: int, warnings: Warnings) -> None:
         if self._life.state is not RecorderState.OVER:

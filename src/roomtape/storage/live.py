@@ -17,7 +17,7 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from .adts import with_mark
+from .adts import silent_frame, with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
@@ -68,6 +68,16 @@ class _LiveFile(ABC):
             raise
         self._end += len(data)
         self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
+
+    def write_silence(self, samples: int) -> None:
+        """Append so many samples of silence, in no time (AAC: whole frames, so many or more); none
+        where that is less than one.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if samples > 0:
+            self._write_silence(samples)
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
@@ -161,6 +171,9 @@ class _LiveFile(ABC):
                 self.samples += self._format.samples_in(len(whole), len(whole[-1]))
 
     @abstractmethod
+    def _write_silence(self, samples: int) -> None: ...
+
+    @abstractmethod
     def _begin(self) -> None: ...
 
     @abstractmethod
@@ -199,6 +212,13 @@ class LiveWav(_LiveFile):
         if end - HEADER_BYTES > self._declared - self._ahead_bytes // 2:
             self._declare(end - HEADER_BYTES + self._ahead_bytes)
 
+    def _write_silence(self, samples: int) -> None:
+        end = self._end + samples * self._format.frame_bytes
+        self._before_write(end)
+        self._disk.truncate(self._fd, end)  # a hole: it takes neither time nor space
+        self._end = end
+        self.samples += samples
+
     def _keep_whole(self, units: list[bytes]) -> None:
         # Any whole sample is worth keeping.
         with contextlib.suppress(OSError):
@@ -224,6 +244,14 @@ class LiveAdts(_LiveFile):
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
         super().write([with_mark(units[0]), *units[1:]] if begins else units)
+
+    def _write_silence(self, samples: int) -> None:
+        frame = silent_frame(self._format.rate_hz, self._format.channels)
+        frames = -(-samples // self._format.unit_samples)
+        while frames:
+            count = min(frames, _AT_ONCE // len(frame))
+            self.write([frame] * count)
+            frames -= count
 
     def _before_write(self, end: int) -> None:
         del end

@@ -104,6 +104,8 @@ class AudioRecordingWarning(enum.IntEnum):
     left out."""
     PACKETS_DROPPED = 114
     """This machine had no time to take a participant's packets, and its kernel dropped some."""
+    STEM_FAILED = 120
+    """A participant has no stem, or only the beginning of one; the mix has all of it."""
 
 
 class ErrorCode(enum.IntEnum):
@@ -140,6 +142,8 @@ class AudioRecordingConfiguration:
             seconds and put the file at ``file_path`` when the recording stops.
         report: Write the report beside the file, as ``call.aac.json``.
         channels: 1 mixes all into one; 2 puts the local side left and the remote side right.
+        stems: A directory for one file of each participant and stay besides the mix, in the same
+            format; it is made if it is not there. Only for live recordings.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -153,12 +157,20 @@ class AudioRecordingConfiguration:
     cycle_time: AudioRecordingCycleTime | int = AudioRecordingCycleTime.LIVE
     report: bool = False
     channels: int = 1
+    stems: str | os.PathLike[str] | None = None
 
     @property
     def path(self) -> Path:
         """``file_path``, absolute. A symlink in its last part is not followed."""
         name = os.fsdecode(self.file_path)
         return Path(os.path.abspath(name))  # noqa: PTH100 (resolve() follows links)
+
+    @property
+    def stems_path(self) -> Path | None:
+        """``stems``, absolute."""
+        if self.stems is None:
+            return None
+        return Path(os.path.abspath(os.fsdecode(self.stems)))  # noqa: PTH100
 
     @property
     def format(self) -> AudioFormat:
@@ -193,6 +205,11 @@ class AudioRecordingConfiguration:
         """
         path = _checked_path(self.file_path)
         _ = self.format
+        stems = None if self.stems is None else _checked_path(self.stems, "stems")
+        if stems == "":
+            raise ConfigurationError("stems is empty; it must name a directory")
+        if stems is not None and self.cycle_time != AudioRecordingCycleTime.LIVE:
+            raise ConfigurationError("a cyclic recording has no stems; record live (cycle_time 0)")
         return AudioRecordingConfiguration(
             path,
             sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ),
@@ -207,20 +224,21 @@ class AudioRecordingConfiguration:
             ),
             report=bool(self.report),
             channels=_one_of("channels", self.channels, CHANNELS),
+            stems=stems,
         )
 
 
-def _checked_path(given: object) -> str:
+def _checked_path(given: object, option: str = "file_path") -> str:
     """``given`` as the name of a file that the system can have."""
     try:
         name = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
         os.fsencode(name)
     except Exception as error:  # whatever somebody's own __fspath__ raises, too
         raise ConfigurationError(
-            f"file_path is {given!r}; it must name a file ({type(error).__name__}: {error})"
+            f"{option} is {given!r}; it must name a file ({type(error).__name__}: {error})"
         ) from None
     if "\0" in name:
-        raise ConfigurationError("file_path contains a NUL character")
+        raise ConfigurationError(f"{option} contains a NUL character")
     return name
 
 

@@ -109,6 +109,7 @@ class SourceReport:
         left_out_s: Audio that came in time and is not in the recording; ``left_out`` says why.
         unlisted_s: What the intervals leave out for being too many and too short.
         error: Why it was recorded no further, though the recording went on; empty if it was.
+        stem: The absolute path of the file with this participant alone; empty if there is none.
         arrived_s: All audio that came:
             ``received_s + late_s + duplicate_s + after_end_s + left_out_s``.
         after_end_s: Audio that came, and belongs behind the end of the file: the end of the last
@@ -144,6 +145,7 @@ class SourceReport:
     samples: tuple[SampleCounts, ...] = ()
     dropped_packets: int = 0
     stays: int = 1
+    stem: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class RecordingReport:
             of all others.
         error: Why the recording ended early; empty if it did not.
         suspended_s: For how long the machine slept meanwhile; nothing of it is in the file.
+        stems: The files of one participant and stay each: absolute paths, in the order of coming.
+        projects: What opens all of them in an editor: for Audacity, and for Reaper.
     """
 
     file_path: str
@@ -183,6 +187,8 @@ class RecordingReport:
     sources: tuple[SourceReport, ...] = field(default=())
     error: str = ""
     suspended_s: float = 0.0
+    stems: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

@@ -1,0 +1,220 @@
+"""The files of a recording's stems, all on the thread that writes the recording.
+
+Each is a live file as any other, so that a crash leaves it as recoverable as the mix. One that
+begins late begins with silence that nobody writes: a hole in a WAV, the same frame again and again
+in AAC. One that ends early is filled up in the same way when the recording ends, to its length.
+
+A stem that cannot be written ends alone: the mix and the other stems go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import queue
+from collections.abc import Callable
+from pathlib import Path
+
+from ...types import AudioFormat
+from ..disk import Disk
+from ..live import LiveAdts, LiveWav
+from ..sink import SinkFormat
+from .names import stem_name
+from .projects import ProjectTrack, write_projects
+
+logger = logging.getLogger(__name__)
+
+_IN_TURN = 8
+"""With each sync of the recording, an eighth of its stems is synced: all of them within about 7 s.
+A disk that turns takes a hundredth of a second for each, and there may be dozens."""
+
+
+class StemFile:
+    """One stem. :meth:`write` from the thread that mixes, all else on the one that writes.
+
+    Attributes:
+        path: Where it is; where somebody renamed it, only the end of the recording tells.
+        error: Why it was broken off; empty if it was not.
+    """
+
+    def __init__(self, path: Path, participant: str, silent_units: int) -> None:
+        self.path = path
+        self.participant = participant
+        self.error = ""
+        self._silent_units = silent_units  # before its first unit
+        self._queue: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        self._sink: LiveWav | LiveAdts | None = None
+        self._closed = False
+
+    def write(self, units: list[bytes]) -> None:
+        """Append ``units``, some time. Never blocks."""
+        if units and not self.error:
+            self._queue.put(units)
+
+    def work(self, sink_format: SinkFormat, disk: Disk) -> None:
+        """Write what waits, creating the file if it is not there.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._closed:
+            return
+        if self._sink is None:
+            wav = sink_format.audio_format is AudioFormat.WAV
+            self._sink = (LiveWav if wav else LiveAdts)(self.path, sink_format, disk)
+            self._sink.place()
+            self._sink.write_silence(self._silent_units * sink_format.unit_samples)
+        batch: list[bytes] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                batch += self._queue.get_nowait()
+        if batch:
+            self._sink.write(batch)
+
+    def sync(self) -> None:
+        if self._sink is not None and not self._closed:
+            self._sink.sync()
+
+    def finish(self, samples: int) -> str:
+        """Complete the file, as long as the recording; tell what somebody did to its name.
+
+        Raises:
+            OSError: It cannot be completed.
+        """
+        if self._sink is None or self._closed:
+            return ""
+        self._sink.write_silence(samples - self._sink.samples)
+        finished = self._sink.finish()
+        self._closed = True
+        self.path = finished.path
+        return finished.moved
+
+    def abandon(self, why: str = "") -> None:
+        """Leave it readable. Raises nothing, and may come twice."""
+        self.error = self.error or why
+        if self._sink is not None and not self._closed:
+            self._closed = True
+            with contextlib.suppress(Exception):
+                self.path = self._sink.abandon().path
+        self._closed = True
+        self._queue = queue.SimpleQueue()
+
+    def let_go(self) -> None:
+        if self._sink is not None:
+            self._sink.let_go()
+
+
+class StemFiles:
+    """:meth:`begin` from the thread that mixes; then, on the one that writes, :meth:`work` and
+    :meth:`sync` while the recording lasts, and :meth:`finish` or :meth:`abandon` when it ends.
+
+    None of them raises anything.
+
+    Args:
+        directory: Where to; it is there.
+        recording: The file of the recording: the projects are called after it.
+        sink_format: Of the recording. A stem has one channel.
+        disk: Where the files go.
+        on_failure: Told, on the writing thread, of each stem that was broken off, in words.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        recording: Path,
+        sink_format: SinkFormat,
+        disk: Disk,
+        on_failure: Callable[[str], None],
+    ) -> None:
+        self._directory = directory
+        self._recording = recording
+        self._format = dataclasses.replace(
+            sink_format,
+            channels=1,
+            most_unit_bytes=sink_format.most_unit_bytes // sink_format.channels,
+        )
+        self._disk = disk
+        self._on_failure = on_failure
+        self._files: list[StemFile] = []  # of which only begin() adds, at its end
+        self._turn = 0
+        self.moved: list[str] = []
+        """What somebody did to the names of stems, in words."""
+        self.projects: tuple[Path, ...] = ()
+        """What opens them all, once it is written."""
+
+    def begin(self, participant: str, silent_units: int) -> StemFile:
+        """One more, which begins with so much silence."""
+        number = len(self._files) + 1
+        name = stem_name(number, participant, self._format.audio_format)
+        stem = StemFile(self._directory / name, participant, silent_units)
+        self._files.append(stem)
+        return stem
+
+    def work(self) -> None:
+        """Write what waits."""
+        for stem in tuple(self._files):
+            self._guarded(stem, lambda stem=stem: stem.work(self._format, self._disk))
+
+    def sync(self) -> None:
+        """Have a part of what was written survive a power cut; the other parts come in turn."""
+        for stem in tuple(self._files)[self._turn :: _IN_TURN]:
+            self._guarded(stem, stem.sync)
+        self._turn = (self._turn + 1) % _IN_TURN
+
+    def finish(self, samples: int) -> None:
+        """Complete them all, to the length of the recording, and write the projects."""
+        self.work()
+        for stem in self._files:
+            self._guarded(stem, lambda stem=stem: self._note(stem.finish(samples)))
+        self._write_projects(samples)
+
+    def abandon(self, samples: int) -> None:
+        """The recording was broken off: leave them readable. What waits is not written."""
+        for stem in self._files:
+            stem.abandon()
+        self._write_projects(samples)
+
+    def let_go(self) -> None:
+        """In a forked child: close the descriptors and do nothing else."""
+        for stem in self._files:
+            stem.let_go()
+
+    def _note(self, moved: str) -> None:
+        if moved:
+            self.moved.append(moved)
+
+    def _guarded(self, stem: StemFile, work: Callable[[], None]) -> None:
+        if stem.error:
+            return
+        try:
+            work()
+        except Exception as error:
+            if not isinstance(error, OSError):
+                logger.exception("the stem %s failed", stem.path)
+            words = (getattr(error, "strerror", None) or str(error)).lower()
+            stem.abandon(words)
+            self._on_failure(
+                f"{stem.participant} has no stem any more, and is in the mix alone: {stem.path}: "
+                f"{words}"
+            )
+
+    def _write_projects(self, samples: int) -> None:
+        tracks = [
+            ProjectTrack(stem.path.name, stem.path.stem)
+            for stem in self._files
+            if stem.path.parent == self._directory
+        ]
+        if not tracks:
+            return
+        try:
+            self.projects = write_projects(
+                self._directory,
+                self._recording.stem,
+                tracks,
+                rate_hz=self._format.rate_hz,
+                duration_s=samples / self._format.rate_hz,
+                disk=self._disk,
+            )
+        except OSError as error:
+            logger.warning("no project can be written to %s: %s", self._directory, error)
