@@ -15,7 +15,8 @@ import time
 from common import OUT, Row, machine, save_rows
 
 ORDER = (
-    "offline_mix", "mixer_alone", "limit", "webrtc", "density", "stop", "growth", "quality",
+    "offline_mix", "mixer_alone", "limit", "webrtc", "density", "stems", "stop", "growth",
+    "quality",
 )  # fmt: skip
 
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.types import Pcm, RecordingReport
+from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode
+from roomtape.audio import arrays
+from roomtape.recording import recorder
+from roomtape.storage.disk import Disk
+from roomtape.storage.recover import recover
+from roomtape.types import (
+    AudioRecordingCode,
+    AudioRecordingWarning,
+    Pcm,
+    RecordingEvent,
+    RecordingReport,
+)
 from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import ConfigurationError, DamagedFileError, OpenFileError
 from support.readers import read_all, read_ffmpeg
+from support.scripted_call import joined_call
 from support.scripted_recording import listing
 from support.signals import noise, offset_of, speech
 
@@ -22,11 +38,16 @@ STEP = RATE // 5
 class Call:
     """Participants who come, speak and go, on a scripted clock."""
 
-    def __init__(self, path: Path, **config: Any) -> None:
+    def __init__(
+        self, path: Path, *, disk: Disk | None = None, on_event: Any = None, **config: Any
+    ) -> None:
         self.clock = ScriptedClock()
         settings = {"sample_rate": RATE, "stems": path.parent / "stems"} | config
         self.recorder = AudioRecorder(
-            AudioRecordingConfiguration(path, **settings), clock=self.clock
+            AudioRecordingConfiguration(path, **settings),
+            on_event=on_event,
+            clock=self.clock,
+            disk=disk,
         )
         self._speaking: dict[Any, tuple[Pcm, int, int]] = {}
 
@@ -49,6 +70,10 @@ class Call:
 
     async def end(self) -> RecordingReport:
         return await self.recorder.stop()
+
+
+def contents(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 def stems_of(report: RecordingReport) -> list[Path]:
@@ -174,3 +199,204 @@ async def test_whoever_is_not_recorded_has_no_stem(tmp_path: Path):
     await call.talk(1)
     report = await call.end()
     assert [path.name for path in stems_of(report)] == ["001-bob.wav"]
+
+
+async def test_the_projects_are_beside_the_stems_and_older_files_are_moved_aside(tmp_path: Path):
+    for _ in range(2):
+        call = Call(tmp_path / "call.wav")
+        await call.recorder.start()
+        call.join('a"b/../c', noise(1, 1))
+        await call.talk(1)
+        report = await call.end()
+    stem = tmp_path / "stems" / "001-a_b_.._c.wav"
+    assert report.stems == (str(stem),)
+    assert report.projects == tuple(
+        str(tmp_path / "stems" / name) for name in ("call.lof", "call.rpp")
+    )
+    assert b'file "001-a_b_.._c.wav" offset 0\n' in contents(report.projects[0])
+    assert [path.name for path in listing(tmp_path / "stems")] == [
+        "001-a_b_.._c.1.wav",
+        "001-a_b_.._c.wav",
+        "call.1.lof",
+        "call.1.rpp",
+        "call.lof",
+        "call.rpp",
+    ]
+
+
+async def test_a_stem_that_cannot_be_written_ends_alone(tmp_path: Path):
+    class FullStems(Disk):
+        """No room in the stems of bob after a while, and none at all for carol's."""
+
+        def __init__(self) -> None:
+            self.full: set[int] = set()
+            self.written = 0
+
+        def create(self, path: Path) -> int:
+            fd = super().create(path)
+            if path.parent.name == "stems":
+                self.full.add(fd)
+            return fd
+
+        def close(self, fd: int) -> None:
+            self.full.discard(fd)
+            super().close(fd)
+
+        def write_at(self, fd: int, data: bytes | memoryview, offset: int) -> None:
+            if fd in self.full:
+                self.written += len(data)
+                if self.written > 300_000:
+                    super().write_at(fd, data[:1001], offset)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().write_at(fd, data, offset)
+
+    events: list[RecordingEvent] = []
+    call = Call(tmp_path / "call.wav", disk=FullStems(), on_event=events.append)
+    await call.recorder.start()
+    bob = noise(1, 8)
+    call.join("bob", bob)
+    await call.talk(6)
+    report = await call.end()
+    codes = [event.code for event in events]
+    assert codes == [
+        AudioRecordingCode.START,
+        AudioRecordingWarning.STEM_FAILED,
+        AudioRecordingCode.FINISH,
+    ]
+    assert "bob has no stem any more" in events[1].detail
+    assert "no space left on device" in events[1].detail
+    assert any("bob has no stem" in words for words in report.warnings)
+    assert not report.error
+    mix, _ = read_all(tmp_path / "call.wav")
+    assert np.array_equal(mix, bob[: 6 * RATE])
+    (stem,) = stems_of(report)
+    pcm, _ = read_all(stem)
+    assert RATE < len(pcm) < 5 * RATE
+    assert np.array_equal(pcm, bob[: len(pcm)])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_a_kill_after_any_step_leaves_stems_that_are_recovered(suffix: str, tmp_path: Path):
+    """What is on disk after a step is what a kill in that moment would leave."""
+    alice, bob = noise(1, 12) // 2, noise(2, 12) // 2
+    call = Call(tmp_path / f"call.{suffix}")
+    await call.recorder.start()
+    call.join("alice", alice)
+    places = []
+    for step in range(30):
+        if step == 7:
+            late = call.join("bob", bob)
+        if step == 20:
+            call.leave(late)
+        await call.talk(0.2)
+        if step % 3 == 1:
+            places.append((step + 1, tmp_path / f"killed-{step}"))
+            shutil.copytree(tmp_path / "stems", places[-1][1])
+    report = await call.end()
+    whole = [read_ffmpeg(path)[0] for path in stems_of(report)]
+    for steps, place in places:
+        left = listing(place)
+        # A stem is written a second at once, and half a second behind the clock.
+        assert len(left) >= (steps >= 10) + (steps >= 17)
+        for path, said in zip(left, whole, strict=False):
+            try:
+                recovered = recover(path)
+            except DamagedFileError:
+                assert path.stat().st_size in (0, 80)
+                continue
+            pcm, _ = read_ffmpeg(recovered.path)
+            good = len(pcm) - (1024 if suffix == "aac" else 0)
+            assert np.array_equal(pcm[:good], said[:good])
+            if path.name.startswith("001"):
+                assert len(pcm) >= (steps * 0.2 - 1.9) * RATE
+
+
+async def test_what_fails_to_start_leaves_no_stems(tmp_path: Path):
+    for stems, words in (
+        (tmp_path / "nowhere" / "stems", "nowhere/stems: no such file or directory"),
+        (tmp_path / "file", "file: not a directory"),
+    ):
+        (tmp_path / "file").touch()
+        before = listing(tmp_path)
+        call = Call(tmp_path / "call.wav", stems=stems)
+        with pytest.raises(OpenFileError, match=words):
+            await call.recorder.start()
+        assert listing(tmp_path) == before
+    call = Call(tmp_path / "call.wav")
+    await call.recorder.prepare()
+    assert (tmp_path / "stems").is_dir()
+    await call.recorder.discard()
+    assert listing(tmp_path) == before
+
+
+async def test_later_stays_than_two_hundred_are_in_the_mix_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorder, "_MOST_STEMS", 3)
+    events: list[RecordingEvent] = []
+    call = Call(tmp_path / "call.wav", on_event=events.append)
+    await call.recorder.start()
+    for number in range(6):
+        source = call.join(f"p{number}", noise(number, 1) // 8)
+        await call.talk(0.6)
+        call.leave(source)
+        await call.talk(0.8)
+    report = await call.end()
+    assert [source.stem != "" for source in report.sources] == [True] * 3 + [False] * 3
+    told = [event for event in events if event.code is AudioRecordingWarning.STEM_FAILED]
+    assert len(told) == 1
+    assert "3 stems are all" in told[0].detail
+    assert {len(read_all(path)[0]) for path in stems_of(report)} == {round(8.4 * RATE)}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"stems": ""}, "stems is empty"),
+        ({"stems": 7}, "stems is 7; it must name"),
+        ({"stems": "a\0b"}, "stems contains a NUL"),
+        ({"stems": "dir", "cycle_time": 10}, "a cyclic recording has no stems"),
+    ],
+)
+def test_what_can_be_no_directory_is_refused(config: dict[str, Any], words: str):
+    with pytest.raises(ConfigurationError, match=words):
+        AudioRecordingConfiguration("a.wav", **config).validate()
+
+
+async def test_the_engine_writes_stems_and_answers_what_it_cannot(tmp_path: Path):
+    async with joined_call() as joined:
+        for stems, code in (
+            (tmp_path / "nowhere" / "stems", ErrorCode.FATAL),
+            ("", ErrorCode.INVALID_PARAM),
+            (tmp_path / "stems", ErrorCode.OK),
+        ):
+            config = AudioRecordingConfiguration(
+                tmp_path / "a.wav", sample_rate=RATE, stems=stems, report=True
+            )
+            assert await joined.engine.start_audio_recording_with_config(config) is code
+        joined.room.speak("bob", noise(2, 1), RATE)
+        await joined.clock.advance(2)
+        assert await joined.engine.stop_audio_recording() is ErrorCode.OK
+        report = joined.engine.last_recording_report
+    assert report is not None
+    told = json.loads((tmp_path / "a.wav.json").read_text())
+    assert told["stems"] == list(report.stems)
+    bob = next(source for source in report.sources if source.name == "bob")
+    pcm, _ = read_all(bob.stem)
+    assert len(pcm) == 2 * RATE
+    assert np.array_equal(pcm[:RATE], noise(2, 1))
+
+
+def test_rounding_in_python_is_what_it_is_in_c(monkeypatch: pytest.MonkeyPatch):
+    chance = np.random.default_rng(3)
+    samples = chance.uniform(-32768, 32767, 5000).astype(np.float32)
+    samples[:4] = (32767, -32768, 0.5, -1.5)
+    carried = chance.uniform(-0.5, 0.5, 5000).astype(np.float32)
+    carried[:4] = (0.5, -0.5, 0, 0)
+    results = []
+    for native in (arrays.NATIVE, None):
+        monkeypatch.setattr(arrays, "NATIVE", native)
+        pcm, rest = np.empty(5000, np.int16), carried.copy()
+        arrays.round_off(pcm, samples, rest)
+        results.append((pcm.tolist(), rest.tolist()))
+    assert results[0] == results[1]

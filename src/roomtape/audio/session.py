@@ -11,9 +11,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from ..types import NS_PER_S
 from .encoder import Encoder
 from .mixer import Bus, Mixer, Voice
-from .outputs import Output, Takes, everybody
+from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
-from .stems import Stem, Stems
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +126,8 @@ class RecordingSession:
         delay_ns = max(self._delay_ns, min(chunk_ns + _CHUNK_SLACK_NS, _MOST_DELAY_NS))
         self._mix_to([(now_ns - delay_ns) * bus.rate_hz // NS_PER_S for bus in self._buses])
         if self._stems is not None:
-            for stem in self._stems.end_those_over(self._open.__contains__):
-                self._buses.remove(stem.bus)
+            for bus in self._stems.end_those_over(self._open.__contains__):
+                self._buses.remove(bus)
 
     def finish(self, now_ns: int) -> None:
         """Mix everything up to ``now_ns``; nothing follows."""
@@ -155,7 +154,7 @@ class RecordingSession:
         for output in self._outputs:
             output.flush()
         if self._stems is not None:
-            self._stems.flush()
+            self._stems.end()
 
     def _mix_to(self, targets: Sequence[int]) -> None:
         while True:
@@ -165,11 +164,12 @@ class RecordingSession:
             ]
             if not any(counts):
                 return
-            mixed = dict(zip(self._buses, self._mixer.mix(counts), strict=True))
+            if self._stems is not None:
+                self._stems.mix_next(counts[0])
+            returned = [bus for bus in self._buses if bus.on_sum is None]
+            mixed = dict(zip(returned, self._mixer.mix(counts), strict=True))
             for output in self._outputs:
                 output.feed(mixed)
-            if self._stems is not None:
-                self._stems.feed(mixed)
 
     def _ingest(self, now_ns: int) -> None:
         self._now_ns = now_ns
@@ -184,10 +184,10 @@ class RecordingSession:
         left = source.left_ns is not None  # asked first: what was pushed before is ingested
         if self._stems is not None and source not in self._had_stem:
             self._had_stem.add(source)
-            stem = self._stems.begin(source)
-            if stem is not None:
-                self._buses.append(stem.bus)
-                buses = self._open[source] = (*buses, stem.bus)
+            bus = self._stems.begin(source)
+            if bus is not None:
+                self._buses.append(bus)
+                buses = self._open[source] = (*buses, bus)
         head_at = partial(self._mixer.head_at, buses=buses)
         for timeline in source.ingest(now_ns, head_at):
             self._source_of[timeline] = source

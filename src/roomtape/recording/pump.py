@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
-from ..audio.outputs import Output
+from ..audio.outputs import Output, Stem
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
 from ..storage.stems.files import StemFile, StemFiles
@@ -43,23 +43,9 @@ class Line:
 class StemLine:
     """A stem on its way to its file."""
 
-    output: Output
+    stem: Stem
     file: StemFile
     encoded: list[bytes] = field(default_factory=list)
-    complete: bool = False
-    """All is encoded."""
-
-    def encode(self) -> None:
-        """Give what is there; when it is over, all that is left."""
-        if self.complete:
-            return
-        self.complete = self.output.over
-        self.encoded += self.output.finish() if self.complete else self.output.encode()
-
-    def write(self) -> None:
-        """Hand it over."""
-        units, self.encoded = self.encoded, []
-        self.file.write(units)
 
 
 class Pump:
@@ -138,22 +124,35 @@ class Pump:
                 self._try(partial(line.writer.write, line.encoded))
                 self._try(partial(_write_rest, line))
             self._try(self._begin_stems)
-            for stem in self._stem_lines:
-                self._try(stem.encode)
-                self._try(stem.write)
+            self._try(self._encode_stems)
+            self._try(self._write_stems)
 
     def _begin_stems(self) -> None:
-        for stem in self._session.take_begun_stems() if self._stems is not None else ():
+        if self._stems is None:
+            return
+        for stem in self._session.take_begun_stems():
             file = self._stems.begin(stem.source.name, stem.silent_units)
             self.stem_files[stem.source] = file
-            self._stem_lines.append(StemLine(stem.output, file))
+            self._stem_lines.append(StemLine(stem, file))
+
+    def _encode_stems(self) -> None:
+        for line in self._stem_lines:
+            line.encoded += line.stem.encode()
+
+    def _write_stems(self) -> None:
+        if self._stems is not None and self._stem_lines:
+            units = [(line.file, line.encoded) for line in self._stem_lines if line.encoded]
+            if units:
+                self._stems.write(units)
+            self._stem_lines = [
+                StemLine(line.stem, line.file) for line in self._stem_lines if not line.stem.over
+            ]
 
     def _encode(self) -> Stage:
         def work() -> None:
             for line in self._lines:
                 line.encoded += line.output.encode()
-            for stem in self._stem_lines:
-                stem.encode()
+            self._encode_stems()
 
         self._guarded(work)
         return self._write
@@ -163,9 +162,7 @@ class Pump:
             for line in self._lines:
                 units, line.encoded = line.encoded, []
                 line.writer.write(units)
-            for stem in self._stem_lines:
-                stem.write()
-            self._stem_lines = [stem for stem in self._stem_lines if not stem.complete]
+            self._write_stems()
 
         self._guarded(work)
         self._guarded(self._look)
@@ -206,7 +203,8 @@ class Pump:
             disk_busy_ns=writer.busy_ns(self._clock.now_ns()),
             backlog_s=backlog_s,
             free_bytes=writer.free_bytes,
-            bytes_per_s=sum(each.output.encoder.bytes_per_s for each in (line, *self._stem_lines)),
+            bytes_per_s=line.output.encoder.bytes_per_s
+            + sum(each.stem.encoder.bytes_per_s for each in self._stem_lines),
             cycle_s=self._cycle_s,
         )
         try:

@@ -23,7 +23,7 @@ from types import TracebackType
 
 from aiortc import MediaStreamTrack
 
-from ..audio.encoder import make_encoder
+from ..audio.encoder import make_encoder, make_stem_encoder
 from ..audio.outputs import channels_of
 from ..audio.session import RecordingSession
 from ..storage.disk import Disk
@@ -93,9 +93,8 @@ class AudioRecorder:
             channels=channels_of(AudioRecordingPosition(config.position), config.channels),
         )
         if config.stems is not None:
-            self._session.add_stems(
-                partial(make_encoder, config.format, config.sample_rate, quality), most=_MOST_STEMS
-            )
+            of_stem = partial(make_stem_encoder, config.format, config.sample_rate, quality)
+            self._session.add_stems(of_stem, most=_MOST_STEMS)
         self._sources: list[Participant] = []
         self._pulls: set[asyncio.Task[None]] = set()
         self._reservation: Reservation | None = None

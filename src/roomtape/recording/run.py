@@ -199,7 +199,9 @@ class Run:
             warnings=self._events.warnings,
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
-            stems={track: str(file.path) for track, file in self.pump.stem_files.items()},
+            stems={
+                track: str(file.path) for track, file in self.pump.stem_files.items() if file.there
+            },
             projects=self._stems.projects if self._stems is not None else (),
         )
         if self._config.report and self._writer.outcome.done():  # not on a disk that hangs

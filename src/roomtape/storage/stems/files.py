@@ -14,6 +14,7 @@ import dataclasses
 import logging
 import queue
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ...types import AudioFormat
@@ -25,13 +26,13 @@ from .projects import ProjectTrack, write_projects
 
 logger = logging.getLogger(__name__)
 
-_IN_TURN = 8
-"""With each sync of the recording, an eighth of its stems is synced: all of them within about 7 s.
-A disk that turns takes a hundredth of a second for each, and there may be dozens."""
+_IN_TURN = 16
+"""With each sync of the recording, a sixteenth of its stems is synced: all of them within about
+13 s. A disk that turns takes a hundredth of a second for each, and there may be dozens."""
 
 
 class StemFile:
-    """One stem. :meth:`write` from the thread that mixes, all else on the one that writes.
+    """One stem. All on the thread that writes.
 
     Attributes:
         path: Where it is; where somebody renamed it, only the end of the recording tells.
@@ -43,49 +44,49 @@ class StemFile:
         self.participant = participant
         self.error = ""
         self._silent_units = silent_units  # before its first unit
-        self._queue: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
         self._sink: LiveWav | LiveAdts | None = None
         self._closed = False
 
-    def write(self, units: list[bytes]) -> None:
-        """Append ``units``, some time. Never blocks."""
-        if units and not self.error:
-            self._queue.put(units)
-
-    def work(self, sink_format: SinkFormat, disk: Disk) -> None:
-        """Write what waits, creating the file if it is not there.
+    def write(self, units: list[bytes], sink_format: SinkFormat, disk: Disk) -> None:
+        """Append ``units``, creating the file if it is not there.
 
         Raises:
             OSError: It cannot be written.
         """
         if self._closed:
             return
-        if self._sink is None:
-            wav = sink_format.audio_format is AudioFormat.WAV
-            self._sink = (LiveWav if wav else LiveAdts)(self.path, sink_format, disk)
-            self._sink.place()
-            self._sink.write_silence(self._silent_units * sink_format.unit_samples)
-        batch: list[bytes] = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                batch += self._queue.get_nowait()
-        if batch:
-            self._sink.write(batch)
+        sink = self._sink or self._opened(sink_format, disk)
+        wav = sink_format.audio_format is AudioFormat.WAV
+        # A WAV is not cut between units: one piece is as good as many.
+        sink.write([b"".join(units)] if wav else units)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a file."""
+        return self._sink is not None
+
+    def _opened(self, sink_format: SinkFormat, disk: Disk) -> LiveWav | LiveAdts:
+        wav = sink_format.audio_format is AudioFormat.WAV
+        sink = self._sink = (LiveWav if wav else LiveAdts)(self.path, sink_format, disk)
+        sink.place()
+        sink.write_silence(self._silent_units * sink_format.unit_samples)
+        return sink
 
     def sync(self) -> None:
         if self._sink is not None and not self._closed:
             self._sink.sync()
 
-    def finish(self, samples: int) -> str:
+    def finish(self, samples: int, sink_format: SinkFormat, disk: Disk) -> str:
         """Complete the file, as long as the recording; tell what somebody did to its name.
 
         Raises:
             OSError: It cannot be completed.
         """
-        if self._sink is None or self._closed:
+        if self._closed:
             return ""
-        self._sink.write_silence(samples - self._sink.samples)
-        finished = self._sink.finish()
+        sink = self._sink or self._opened(sink_format, disk)
+        sink.write_silence(samples - sink.samples)
+        finished = sink.finish()
         self._closed = True
         self.path = finished.path
         return finished.moved
@@ -98,7 +99,6 @@ class StemFile:
             with contextlib.suppress(Exception):
                 self.path = self._sink.abandon().path
         self._closed = True
-        self._queue = queue.SimpleQueue()
 
     def let_go(self) -> None:
         if self._sink is not None:
@@ -106,8 +106,9 @@ class StemFile:
 
 
 class StemFiles:
-    """:meth:`begin` from the thread that mixes; then, on the one that writes, :meth:`work` and
-    :meth:`sync` while the recording lasts, and :meth:`finish` or :meth:`abandon` when it ends.
+    """:meth:`begin` and :meth:`write` from the thread that mixes; then, on the one that writes,
+    :meth:`work` and :meth:`sync` while the recording lasts, and :meth:`finish` or :meth:`abandon`
+    when it ends.
 
     None of them raises anything.
 
@@ -136,7 +137,8 @@ class StemFiles:
         )
         self._disk = disk
         self._on_failure = on_failure
-        self._files: list[StemFile] = []  # of which only begin() adds, at its end
+        self._files: list[StemFile] = []  # to which only begin() adds, at its end
+        self._queue: queue.SimpleQueue[list[tuple[StemFile, list[bytes]]]] = queue.SimpleQueue()
         self._turn = 0
         self.moved: list[str] = []
         """What somebody did to the names of stems, in words."""
@@ -151,10 +153,16 @@ class StemFiles:
         self._files.append(stem)
         return stem
 
+    def write(self, units: list[tuple[StemFile, list[bytes]]]) -> None:
+        """Append these to those, some time. Never blocks."""
+        self._queue.put(units)
+
     def work(self) -> None:
-        """Write what waits."""
-        for stem in tuple(self._files):
-            self._guarded(stem, lambda stem=stem: stem.work(self._format, self._disk))
+        """Write what came."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                for stem, units in self._queue.get_nowait():
+                    self._guarded(stem, partial(stem.write, units, self._format, self._disk))
 
     def sync(self) -> None:
         """Have a part of what was written survive a power cut; the other parts come in turn."""
@@ -166,11 +174,12 @@ class StemFiles:
         """Complete them all, to the length of the recording, and write the projects."""
         self.work()
         for stem in self._files:
-            self._guarded(stem, lambda stem=stem: self._note(stem.finish(samples)))
+            self._guarded(stem, partial(self._finish, stem, samples))
         self._write_projects(samples)
 
     def abandon(self, samples: int) -> None:
-        """The recording was broken off: leave them readable. What waits is not written."""
+        """The recording was broken off: leave them readable."""
+        self.work()
         for stem in self._files:
             stem.abandon()
         self._write_projects(samples)
@@ -180,7 +189,8 @@ class StemFiles:
         for stem in self._files:
             stem.let_go()
 
-    def _note(self, moved: str) -> None:
+    def _finish(self, stem: StemFile, samples: int) -> None:
+        moved = stem.finish(samples, self._format, self._disk)
         if moved:
             self.moved.append(moved)
 
@@ -203,7 +213,7 @@ class StemFiles:
         tracks = [
             ProjectTrack(stem.path.name, stem.path.stem)
             for stem in self._files
-            if stem.path.parent == self._directory
+            if stem.there and stem.path.parent == self._directory
         ]
         if not tracks:
             return

@@ -1,4 +1,4 @@
-"""What a session gives out: some of its sources, in one channel or two, limited and encoded."""
+"""Some of a session's sources, in one channel or two, limited and encoded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..types import AudioRecordingPosition
-from .arrays import Samples
-from .encoder import Encoder
-from .limiter import Limiter
-from .mixer import Bus
-from .source_track import SourceTrack
+from ...types import AudioRecordingPosition
+from ..arrays import Samples
+from ..encoder import Encoder
+from ..limiter import Limiter
+from ..mixer import Bus
+from ..source_track import SourceTrack
 
 Takes = Callable[[SourceTrack], bool]
 """Whether a source is heard in a channel. Asked once, when it comes in."""
@@ -54,8 +54,6 @@ class Output:
         self._channels = channels
         self._limiters = [Limiter(self.rate_hz) for _ in channels]
         self._limited: list[Samples] = []  # shape (frames,), or (frames, channels)
-        self.over = False
-        """Nothing more will be mixed: :meth:`finish` gives all that is left."""
 
     @property
     def mixed_samples(self) -> int:
@@ -82,7 +80,6 @@ class Output:
 
     def flush(self) -> None:
         """Nothing more will be mixed."""
-        self.over = True
         self._keep([limiter.flush() for limiter in self._limiters])
 
     def encode(self) -> list[bytes]:
