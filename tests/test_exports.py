@@ -144,6 +144,7 @@ def test_importing_the_package_is_quick():
                 "TRACK_IGNORED": 112,
                 "AUDIO_LEFT_OUT": 113,
                 "PACKETS_DROPPED": 114,
+                "STEM_FAILED": 120,
             },
         ),
     ],
@@ -166,6 +167,8 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "position",
         "cycle_time",
         "report",
+        "channels",
+        "stems",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -186,6 +189,8 @@ def test_the_fields_of_the_reports():
         "sources",
         "error",
         "suspended_s",
+        "stems",
+        "projects",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",
@@ -211,4 +216,5 @@ def test_the_fields_of_the_reports():
         "samples",
         "dropped_packets",
         "stays",
+        "stem",
     ]
