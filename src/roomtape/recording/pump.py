@@ -228,6 +228,9 @@ class Pump:
             self._told_full = True
             words = f"{len(self.stem_files)} stems are all that a recording has: later participants"
             told.append((AudioRecordingWarning.STEM_FAILED, f"{words} are in the mix alone"))
+        if self._stems is not None:
+            failed = self._stems.take_failures()
+            told += [(AudioRecordingWarning.STEM_FAILED, words) for words in failed]
         return told
 
     def _sleep(self) -> Warnings:

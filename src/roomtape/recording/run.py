@@ -104,11 +104,9 @@ class Run:
         self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
         self._closed = threading.Event()  # only the telling is left
         self._stems: StemFiles | None = None
+        self._failed_stems: list[str] = []  # at the very end
         if config.stems_path is not None:
-            stem_failed = partial(_later, loop, self._warn_of_stem)
-            self._stems = StemFiles(
-                config.stems_path, config.path, sink_format, disk, on_failure=stem_failed
-            )
+            self._stems = StemFiles(config.stems_path, config.path, sink_format, disk)
         self._writer = DiskWriter(
             sink,
             sink_format,
@@ -186,8 +184,7 @@ class Run:
         moved = there.moved if there is not None else ""
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
-        for words in self._stems.moved if self._stems is not None else ():
-            self._events.note(self._ended_ns / NS_PER_S, words)
+        self._note_stems()
         report = make_report(
             self._config,
             self._session,
@@ -211,6 +208,13 @@ class Run:
             _later(self._loop, self._tell_end, report, moved)
         else:
             self._tell_end(report, moved)
+
+    def _note_stems(self) -> None:
+        if self._stems is None:
+            return
+        self._failed_stems = self._stems.take_failures()
+        for words in (*self._failed_stems, *self._stems.moved):
+            self._events.note(self._ended_ns / NS_PER_S, words)
 
     def _finish_file(self) -> Finished | None:
         outcome = self._writer.finish()
@@ -256,6 +260,8 @@ class Run:
         self._loop_end.forget()
         self._on_over()
         path = report.file_path
+        for words in self._failed_stems:
+            self._events.tell(AudioRecordingWarning.STEM_FAILED, words, path=path)
         if moved:
             self._events.tell(AudioRecordingWarning.FILE_MOVED, moved, path=path)
         if self.error:
@@ -263,9 +269,6 @@ class Run:
         else:
             self._events.tell(AudioRecordingCode.FINISH, moved, path=path)
         self.ended.set_result(None)
-
-    def _warn_of_stem(self, words: str) -> None:
-        self._warn(self.now_ns, [(AudioRecordingWarning.STEM_FAILED, words)])
 
     def _warn(self, now_ns: int, warnings: Warnings) -> None:
         if self._life.state is not RecorderState.OVER:

@@ -67,8 +67,13 @@ class StemFile:
 
     def _opened(self, sink_format: SinkFormat, disk: Disk) -> LiveWav | LiveAdts:
         wav = sink_format.audio_format is AudioFormat.WAV
-        sink = self._sink = (LiveWav if wav else LiveAdts)(self.path, sink_format, disk)
-        sink.place()
+        sink = (LiveWav if wav else LiveAdts)(self.path, sink_format, disk)
+        try:
+            sink.place()
+        except BaseException:
+            sink.discard()
+            raise
+        self._sink = sink
         sink.write_silence(self._silent_units * sink_format.unit_samples)
         return sink
 
@@ -117,7 +122,6 @@ class StemFiles:
         recording: The file of the recording: the projects are called after it.
         sink_format: Of the recording. A stem has one channel.
         disk: Where the files go.
-        on_failure: Told, on the writing thread, of each stem that was broken off, in words.
     """
 
     def __init__(
@@ -126,7 +130,6 @@ class StemFiles:
         recording: Path,
         sink_format: SinkFormat,
         disk: Disk,
-        on_failure: Callable[[str], None],
     ) -> None:
         self._directory = directory
         self._recording = recording
@@ -136,7 +139,7 @@ class StemFiles:
             most_unit_bytes=sink_format.most_unit_bytes // sink_format.channels,
         )
         self._disk = disk
-        self._on_failure = on_failure
+        self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._files: list[StemFile] = []  # to which only begin() adds, at its end
         self._queue: queue.SimpleQueue[list[tuple[StemFile, list[bytes]]]] = queue.SimpleQueue()
         self._turn = 0
@@ -184,6 +187,14 @@ class StemFiles:
             stem.abandon()
         self._write_projects(samples)
 
+    def take_failures(self) -> list[str]:
+        """The stems that were broken off since this was asked last, in words; from any thread."""
+        taken: list[str] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._failures.get_nowait())
+        return taken
+
     def let_go(self) -> None:
         """In a forked child: close the descriptors and do nothing else."""
         for stem in self._files:
@@ -204,7 +215,7 @@ class StemFiles:
                 logger.exception("the stem %s failed", stem.path)
             words = (getattr(error, "strerror", None) or str(error)).lower()
             stem.abandon(words)
-            self._on_failure(
+            self._failures.put(
                 f"{stem.participant} has no stem any more, and is in the mix alone: {stem.path}: "
                 f"{words}"
             )
