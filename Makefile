@@ -7,6 +7,9 @@ READY := $(VENV)/ready
 # The peers that the benchmarks compare with need other versions of what we share with them.
 BENCH_VENV := .venv-bench
 TEST_OUT := test-out
+# livekit-agents pins another version of LiveKit's SDK than the one that the tests use.
+AGENTS_VENV := .venv-agents
+AGENTS_PINS := tests/livekit_rooms/agents-constraints.txt
 NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 
 # What waits for the real clock, or harms the machine for a while, runs side by side: it mostly sleeps.
@@ -15,7 +18,10 @@ OUTSIDE := realtime or root or browser
 SIDE_BY_SIDE := 5
 PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test check lint format bench soak clean
+# Each worker would compile all tests anew, and each program that they start all of the package.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check lint format bench soak agents clean
 
 demo: $(READY)
 	$(BIN)/roomtape demo --out demo-out
@@ -49,8 +55,10 @@ soak: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m soak
 	PYTHONPATH=tests $(BIN)/python -m soak.fuzz --minutes 10 --keep soak-out $(TEST_OUT)
 
+agents: $(AGENTS_VENV)/ready
+
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) demo-out bench-out soak-out $(TEST_OUT)
+	rm -rf $(VENV) $(BENCH_VENV) $(AGENTS_VENV) demo-out bench-out soak-out $(TEST_OUT)
 
 $(READY): pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit("Python %d.%d is too old: Roomtape needs 3.11 or newer (make PYTHON=python3.12 ...)" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -63,4 +71,10 @@ $(BENCH_VENV)/ready: pyproject.toml bench/constraints.txt $(NATIVE)
 	@echo "Setting up $(BENCH_VENV): once, a few minutes ..."
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint bench/constraints.txt --editable '.[bench]'
+	@touch $@
+
+$(AGENTS_VENV)/ready: pyproject.toml $(AGENTS_PINS) $(NATIVE)
+	@echo "Setting up $(AGENTS_VENV): once, two minutes ..."
+	$(PYTHON) -m venv $(AGENTS_VENV)
+	$(AGENTS_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint $(AGENTS_PINS) --editable '.[livekit-sdk]' livekit-agents
 	@touch $@

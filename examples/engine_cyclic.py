@@ -12,6 +12,7 @@ from roomtape import (
     AudioRecordingConfiguration,
     AudioRecordingPosition,
     ChannelEventCallback,
+    ErrorCode,
     RtcEngine,
 )
 from roomtape.media.voices import load_voice
@@ -48,7 +49,11 @@ async def main(path: str) -> None:
         room.enter("bob")
         room.speak("bob", load_voice("bob"), 48000)
         await clock.advance(9)
-        # Something went wrong in the call: keep what led to it.
+        # Something went wrong in the call: keep what led to it, and a second more, and go on.
+        incident = path.replace(".wav", "-incident.wav")
+        saving = asyncio.create_task(engine.save_audio_recording(incident, last_s=6, then_s=1))
+        await clock.advance(2)
+        assert await saving is ErrorCode.OK
         await engine.stop_audio_recording()
         report = engine.last_recording_report
         assert report is not None

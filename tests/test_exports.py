@@ -34,22 +34,33 @@ NAMES = [
     "AudioRecordingQuality",
     "AudioRecordingWarning",
     "ChannelEventCallback",
+    "ConfigurationError",
+    "DamagedFileError",
     "ErrorCode",
     "FileAudio",
+    "FileError",
     "Interval",
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "MissingExtraError",
     "MixInput",
     "MixResult",
+    "OpenFileError",
     "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "RoomError",
+    "RoomRefusedError",
+    "RoomUnreachableError",
+    "RoomtapeError",
     "RtcEngine",
     "SampleCounts",
     "Source",
     "SourceReport",
+    "StateError",
+    "SuffixError",
     "TrackAudio",
     "g711",
     "mix_files",
@@ -64,7 +75,7 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    rooms = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+    rooms = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
     assert sorted(roomtape.rooms.__all__) == rooms
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
@@ -114,7 +125,15 @@ def test_importing_the_package_is_quick():
         ),
         (
             AudioRecordingCode,
-            {"ERROR_SUFFIX": 1, "OPEN_FILE_FAILED": 2, "START": 3, "ERROR": 4, "FINISH": 5},
+            {
+                "ERROR_SUFFIX": 1,
+                "OPEN_FILE_FAILED": 2,
+                "START": 3,
+                "ERROR": 4,
+                "FINISH": 5,
+                "SAVED": 6,
+                "SAVE_FAILED": 7,
+            },
         ),
         (
             ErrorCode,
@@ -189,6 +208,8 @@ def test_the_fields_of_the_reports():
         "sources",
         "error",
         "suspended_s",
+        "saved_from",
+        "missing_s",
         "stems",
         "projects",
     ]
@@ -216,5 +237,6 @@ def test_the_fields_of_the_reports():
         "samples",
         "dropped_packets",
         "stays",
+        "loss_positions",
         "stem",
     ]

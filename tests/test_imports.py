@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("media",),
     ("recording", "server"),
     ("rooms",),  # a room does not know recorders; its client knows what the server says
-    ("engine",),
+    ("engine", "integrations"),
     ("fleet",),  # many rooms, each recorded by an engine
     ("cli",),
     ("__main__",),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .engine import ChannelEventCallback, RtcEngine
     from .media.g711 import g711
-    from .media.local_audio import FileAudio, LocalAudio, PushedAudio, TrackAudio
+    from .media.local_audio import FileAudio, LocalAudio, TrackAudio
     from .media.offline import MixInput, MixResult, mix_files
+    from .media.pushed_audio import PushedAudio
     from .recording.recorder import AudioRecorder
     from .recording.sources.playout import PlayoutSource
     from .recording.sources.source import Source
@@ -33,14 +34,28 @@ if TYPE_CHECKING:
         SampleCounts,
         SourceReport,
     )
+    from .types.errors import (
+        ConfigurationError,
+        DamagedFileError,
+        FileError,
+        MissingExtraError,
+        OpenFileError,
+        RoomError,
+        RoomRefusedError,
+        RoomtapeError,
+        RoomUnreachableError,
+        StateError,
+        SuffixError,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "engine": ("ChannelEventCallback", "RtcEngine"),
     "media.g711": ("g711",),
-    "media.local_audio": ("FileAudio", "LocalAudio", "PushedAudio", "TrackAudio"),
+    "media.local_audio": ("FileAudio", "LocalAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
+    "media.pushed_audio": ("PushedAudio",),
     "recording.recorder": ("AudioRecorder",),
     "recording.sources.playout": ("PlayoutSource",),
     "recording.sources.source": ("Source",),
@@ -60,6 +75,19 @@ _HOMES = {
         "RecordingReport",
         "SampleCounts",
         "SourceReport",
+    ),
+    "types.errors": (
+        "ConfigurationError",
+        "DamagedFileError",
+        "FileError",
+        "MissingExtraError",
+        "OpenFileError",
+        "RoomError",
+        "RoomRefusedError",
+        "RoomUnreachableError",
+        "RoomtapeError",
+        "StateError",
+        "SuffixError",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -88,22 +116,33 @@ __all__ = [
     "AudioRecordingQuality",
     "AudioRecordingWarning",
     "ChannelEventCallback",
+    "ConfigurationError",
+    "DamagedFileError",
     "ErrorCode",
     "FileAudio",
+    "FileError",
     "Interval",
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "MissingExtraError",
     "MixInput",
     "MixResult",
+    "OpenFileError",
     "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "RoomError",
+    "RoomRefusedError",
+    "RoomUnreachableError",
+    "RoomtapeError",
     "RtcEngine",
     "SampleCounts",
     "Source",
     "SourceReport",
+    "StateError",
+    "SuffixError",
     "TrackAudio",
     "g711",
     "mix_files",

@@ -26,6 +26,7 @@ from support.program import (
     Cli,
     assert_one_line_error,
     obey_permissions,
+    read_until,
     roomtape_environment,
     run_roomtape,
     start_roomtape,
@@ -43,18 +44,21 @@ def server() -> Iterator[str]:
         yield url
 
 
-def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
-    """What a program printed, up to a line that contains ``words``."""
-    assert process.stdout is not None
-    lines: list[str] = []
-    while not lines or words not in lines[-1]:
-        line = process.stdout.readline()
-        assert line, (lines, process.stderr and process.stderr.read())
-        lines.append(line)
-    return lines
-
-
 # -- how it ends ----------------------------------------------------------------------------------
+
+
+@pytest.mark.network
+def test_a_closed_terminal_finishes_the_file(tmp_path: Path, server: str):
+    process = start_roomtape("record", f"{server}/hup", "-o", tmp_path / "hup.aac")
+    try:
+        read_until(process, "recording to")
+        process.send_signal(signal.SIGHUP)
+        rest, errors = process.communicate(timeout=120)
+    finally:
+        stop(process)
+    assert (process.returncode, errors) == (0, "")
+    assert f"finished {tmp_path}/hup.aac" in rest
+    assert {each.name for each in tmp_path.iterdir()} == {"hup.aac"}
 
 
 @pytest.mark.network

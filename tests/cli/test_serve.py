@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import urllib.error
 import urllib.request
 
 import pytest
@@ -20,6 +21,19 @@ def test_it_serves_until_a_signal_ends_it_cleanly(number: signal.Signals):
         process.send_signal(number)
         output, errors = process.communicate(timeout=120)
         assert (process.returncode, output, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 400), (("--no-whip",), 404)])
+def test_it_takes_callers_over_http_unless_it_is_told_not_to(options: tuple[str, ...], status: int):
+    with serving(*options) as (_, url):
+        request = urllib.request.Request(
+            f"{url}/whip/standup", b"v=0", {"Content-Type": "application/sdp"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=120)
+        assert refused.value.code == status
+        if status == 400:
+            assert refused.value.read().decode().endswith("it must have audio in Opus\n")
 
 
 def test_a_port_that_is_taken_is_one_line(run_here: Cli):

@@ -238,14 +238,26 @@ async def test_what_others_write_does_no_harm(redis_there: RedisServer):
     import redis
 
     with redis.Redis.from_url(redis_there.url) as other:
-        other.hset("roomtape:{a}:holders", mapping={"last": "no JSON", "holder:7": '{"x": 1}'})
-        other.hset("roomtape:{workers}:loads", mapping={"odd": "[]"})
+        other.hset("roomtape:holders:a", mapping={"last": "no JSON", "holder:7": '{"x": 1}'})
+        other.hset("roomtape:loads", mapping={"odd": "[]"})
         async with opened(worker(redis_there, "one")) as one:
             taking = await one.take("a")
             assert taking is not None
             assert taking[1] is None
             assert await one.holders("a") == []
             assert await one.tell_load(Load(0, 1)) == {}
+
+
+async def test_connections_that_were_closed_meanwhile_do_not_count(redis_there: RedisServer):
+    async with opened(worker(redis_there, "one")) as one:
+        leases = [await taken(one, f"{number}") for number in range(8)]
+        await asyncio.gather(*(one.renew([each]) for each in leases))  # so many are open
+        redis_there.stop()
+        redis_there.start()
+        renewals = await asyncio.gather(*(one.renew([each]) for each in leases))
+        assert renewals == [[Renewal.REGAINED]] * 8
+        noted = await asyncio.gather(*(one.note(each, holder(each, "/a.aac")) for each in leases))
+        assert noted == [True] * 8
 
 
 async def test_a_redis_that_is_frozen_is_gone_and_comes_back(redis_there: RedisServer):

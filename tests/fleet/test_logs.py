@@ -19,6 +19,7 @@ def logging_as_before() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("roomtape")
     before = root.handlers[:], root.level, ours.level
     yield
+    logging.captureWarnings(False)
     root.handlers[:], root.level, ours.level = before
 
 

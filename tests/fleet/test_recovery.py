@@ -203,6 +203,19 @@ async def test_without_locks_the_files_of_a_living_worker_are_left_alone(tmp_pat
     assert disk.recovered == 1
 
 
+async def test_a_report_that_names_no_next_one_can_be_told_of_it(tmp_path: Path):
+    disk = Disk(tmp_path)
+    path, other = tmp_path / "a.aac", tmp_path.parent / "other.aac"
+    for each in (path, other):
+        each.with_name(each.name + ".json").write_text('{"x": 1, "fleet": {"next": null}}')
+    for file in ("/next.aac", "/another.aac"):
+        disk.recovery.name_next(path, {"file": file})
+        disk.recovery.name_next(other, {"file": file})  # on another disk
+        disk.recovery.name_next(tmp_path / "nothing.aac", {"file": file})
+    assert disk.report(path) == {"x": 1, "fleet": {"next": {"file": "/next.aac"}}}
+    assert disk.report(other)["fleet"] == {"next": None}
+
+
 async def test_an_entry_without_a_file_goes_when_it_is_old(tmp_path: Path):
     disk = Disk(tmp_path)
     facts = {"file": str(tmp_path / "a" / "x.aac"), "room": "a", "worker": "w", "lease": 1}

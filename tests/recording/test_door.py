@@ -207,9 +207,20 @@ async def test_an_interrupted_bot_forgets_half_a_sample(tmp_path: Path):
     assert np.array_equal(pcm[:1600], MONO)
 
 
-@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100, 48000])
-@pytest.mark.parametrize("out_hz", [16000, 32000, 48000])
-@pytest.mark.parametrize("chunk_s", [0.01, 0.02, 0.1, 0.25, 0.333, 0.5])
+@pytest.mark.parametrize(
+    ("rate_hz", "out_hz", "chunk_s"),
+    [
+        (8000, 48000, 0.02),
+        (8000, 16000, 0.4),
+        (8000, 48000, 0.5),
+        (16000, 16000, 0.5),
+        (16000, 32000, 0.333),
+        (44100, 48000, 0.25),
+        (48000, 48000, 0.01),
+        (48000, 48000, 0.1),
+        (48000, 32000, 0.5),
+    ],
+)
 async def test_a_chunk_ended_when_it_was_pushed(
     tmp_path: Path, chunk_s: float, out_hz: int, rate_hz: int
 ):
@@ -296,8 +307,9 @@ def _stamps(seconds: float, frame_s: float, per_s: int, seed: int) -> list[int]:
     ]  # to whole units, and off by one at times
 
 
-@pytest.mark.parametrize("frame_s", [0.02, 0.03, 0.1])
-@pytest.mark.parametrize("rate_hz", [8000, 16000, 48000])
+@pytest.mark.parametrize(
+    ("frame_s", "rate_hz"), [(0.02, 8000), (0.02, 48000), (0.03, 16000), (0.1, 16000)]
+)
 async def test_jitter_of_whole_milliseconds_is_not_loss(
     tmp_path: Path, frame_s: float, rate_hz: int
 ):

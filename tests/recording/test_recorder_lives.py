@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from unittest import mock
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, consumes, initialize, multiple, rule
 
 from roomtape import (
     AudioRecorder,
+    AudioRecordingCode,
     AudioRecordingConfiguration,
+    RecordingEvent,
 )
 from roomtape.recording.life import RecorderState
 from roomtape.recording.process_end import running
+from roomtape.recording.saving.save import Save, SaveState
+from roomtape.recording.saving.saves import Saves
 from roomtape.types.errors import RoomtapeError
 from support.examples import examples
 from support.lives import (
@@ -33,6 +39,8 @@ from support.lives import (
     habits,
 )
 
+SAVED, SAVE_FAILED = AudioRecordingCode.SAVED, AudioRecordingCode.SAVE_FAILED
+
 pytestmark = pytest.mark.slow
 
 
@@ -45,6 +53,16 @@ class Recorders(Machine):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[tuple[AudioRecorder, World, Told]] = []
+        self.saves: list[Save] = []
+        self.told_of_saves: list[tuple[AudioRecordingCode, str]] = []
+        begin = Saves.begin
+
+        def noted(saves: Saves, *args: object) -> Save:
+            self.saves.append(begin(saves, *args))
+            return self.saves[-1]
+
+        self.patched = mock.patch.object(Saves, "begin", noted)
+        self.patched.start()
 
     @initialize(target=recorders)
     def nothing_yet(self):
@@ -64,9 +82,15 @@ class Recorders(Machine):
         config = AudioRecordingConfiguration(
             self.directory / name, sample_rate=RATE, cycle_time=cycle_time, report=report
         )
+
+        def heard(event: RecordingEvent) -> object:
+            if event.code in (SAVED, SAVE_FAILED):
+                self.told_of_saves.append((event.code, event.file_path))
+            return told(event.code, event.file_path)
+
         recorder = AudioRecorder(
             config,
-            on_event=lambda event: told(event.code, event.file_path),
+            on_event=heard,
             clock=world.clock,
             disk=self.disk(fault),
         )
@@ -124,6 +148,32 @@ class Recorders(Machine):
                 )
 
             world.run(both(), cancelled_after)
+
+    @rule(
+        which=recorders,
+        cancelled_after=few,
+        name=st.sampled_from([*NAMES, "saved.wav", "saved.aac", "missing/a.wav"]),
+        last_s=st.sampled_from([0, 0.3, 30, -1]),
+        then_s=st.sampled_from([0, 0, 2.5]),
+        since_last_save=st.booleans(),
+    )
+    def save(self, which, cancelled_after, name, last_s, then_s, since_last_save):
+        recorder, world = which
+        if world.over:
+            return
+        saving = recorder.save(
+            self.directory / name, last_s=last_s, then_s=then_s, since_last_save=since_last_save
+        )
+
+        async def begun() -> None:  # it may take seconds, which come later or never
+            task = asyncio.ensure_future(saving)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            for _ in range(cancelled_after):
+                await asyncio.sleep(0)
+            if cancelled_after < 12:
+                task.cancel()
+
+        world.run(begun())
 
     @rule(target=sources, which=recorders, local=st.booleans())
     def add_source(self, which, local):
@@ -189,6 +239,7 @@ class Recorders(Machine):
             for world in self.worlds:
                 world.end(politely=True)
             self.settle()
+            self.check_saves()
             assert not [each for each in running if each in {r._run for r, _, _ in self.made}]
             self.check_no_lock()
             self.nobody_elses_file_is_touched()
@@ -197,7 +248,23 @@ class Recorders(Machine):
                     each for each in self.directory.glob(".roomtape-*") if each.name not in FOREIGN
                 ]
         finally:
+            self.patched.stop()
             self.tidy()
+
+    def check_saves(self):
+        ended = {SaveState.SAVED: SAVED, SaveState.FAILED: SAVE_FAILED}
+        expected = [(ended[save.state], str(save.path)) for save in self.saves]
+        assert sorted(expected) == sorted(self.told_of_saves)
+        for save in self.saves:
+            if save.state is SaveState.FAILED:
+                assert save.outcome.exception(0)
+                continue
+            report = save.outcome.result(0)
+            assert report.duration_s > 0
+            ours = [each for each in self.told_of_saves if each[1] == str(save.path)]
+            if save.path.name == "saved.wav" and len(ours) == 1 and not self.harmed:
+                assert soundfile.info(save.path).frames == round(report.duration_s * RATE)
+                assert save.path.stat().st_size == report.bytes_written
 
 
 TestRecorders = Recorders.TestCase

@@ -16,8 +16,15 @@ from aiortc.mediastreams import MediaStreamError
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.media.frames import pcm_of
-from roomtape.types import AudioRecordingPosition, IntervalKind, Pcm
+from roomtape.types import (
+    AudioRecordingPosition,
+    AudioRecordingWarning,
+    IntervalKind,
+    Pcm,
+    RecordingEvent,
+)
 from roomtape.types.clock import ScriptedClock
+from roomtape.types.errors import StateError
 from support.lag import Lag
 from support.readers import read_all
 from support.signals import noise, offset_of, silence, speech
@@ -258,10 +265,69 @@ async def test_a_track_is_recorded_until_it_ends(tmp_path: Path, lag: Lag):
     assert bob.left_s == pytest.approx(bob.joined_s + 1.0, abs=0.3 + lag.worst_s)
 
 
-async def test_a_video_track_is_refused(tmp_path: Path):
-    recorder, _ = scripted(tmp_path / "a.wav")
-    with pytest.raises(ValueError, match="a video track cannot be recorded"):
-        recorder.add_track(VideoStreamTrack())
+async def test_a_video_track_is_left_alone_and_told_of(tmp_path: Path):
+    events = list[RecordingEvent]()
+    config = AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=48000)
+    async with AudioRecorder(config, on_event=events.append, clock=ScriptedClock()) as recorder:
+        # As on("track") does it: whatever there is.
+        tracks = [recorder.add_track(VideoStreamTrack(), name="bob's camera"), AudioStreamTrack()]
+        source = recorder.add_track(tracks[1], name="bob")
+        assert not source.closed
+        assert tracks[0].closed
+        tracks[0].push(np.zeros(10, np.int16), 48000)  # as to any that has left
+    (warning,) = [each for each in events if each.code is AudioRecordingWarning.TRACK_IGNORED]
+    assert warning.detail == "bob's camera: a video track is not recorded, only audio is"
+    assert recorder.report is not None
+    assert [each.name for each in recorder.report.sources] == ["bob"]
+    assert any("bob's camera" in words for words in recorder.report.warnings)
+
+
+async def test_a_track_may_be_added_from_another_thread(tmp_path: Path):
+    recorder = AudioRecorder(AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=48000))
+    failed = list[str]()
+
+    def too_early() -> None:
+        try:
+            recorder.add_track(AudioStreamTrack())
+        except StateError as error:
+            failed.append(str(error))
+
+    await asyncio.to_thread(too_early)
+    assert failed == [
+        "no event loop runs on this thread: before start(), call add_track() where one does"
+    ]
+    assert not recorder.sources
+    async with recorder:
+        track = SilentTrack(10)
+        bob = await asyncio.to_thread(recorder.add_track, track, name="bob")
+        video = await asyncio.to_thread(recorder.add_track, VideoStreamTrack(), name="camera")
+        assert video.closed
+        async with asyncio.timeout(60):
+            while not bob.closed:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert recorder.report is not None
+    assert recorder.report.sources[0].name == "bob"
+    assert len(recorder.report.warnings) == 1
+    with pytest.raises(StateError):
+        recorder.add_track(AudioStreamTrack())
+
+
+class SilentTrack(MediaStreamTrack):
+    """So many frames, and the end."""
+
+    kind = "audio"
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self._left = frames
+
+    async def recv(self) -> av.AudioFrame:
+        if not self._left:
+            raise MediaStreamError
+        self._left -= 1
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), "s16", "mono")
+        frame.sample_rate = 48000
+        return frame
 
 
 @pytest.mark.parametrize("form", ["u8", "s16", "s32", "flt", "dbl"])

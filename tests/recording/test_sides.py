@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,34 @@ async def test_the_engine_records_sides_and_answers_other_numbers(tmp_path: Path
     pcm, _ = read_all(path)
     assert not pcm[:, 0].any()
     assert np.array_equal(pcm[:RATE, 1], noise(2, 1))
+
+
+@pytest.mark.parametrize("cycle_time", [0, 10], ids=["live", "cyclic"])
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_a_saved_part_has_both_sides(suffix: str, cycle_time: int, tmp_path: Path):
+    me, bob = noise(1, 13), noise(2, 13)
+    clock = ScriptedClock()
+    config = AudioRecordingConfiguration(
+        tmp_path / f"a.{suffix}", sample_rate=RATE, channels=2, cycle_time=cycle_time
+    )
+    recorder = AudioRecorder(config, clock=clock)
+    await recorder.start()
+    voices = {recorder.add_source("me", local=True): me, recorder.add_source("bob"): bob}
+    saving = None
+    for start in range(0, len(me), STEP):
+        for source, voice in voices.items():
+            source.push(voice[start : start + STEP], RATE, start)
+        await clock.advance(STEP / RATE)
+        if start == 57 * STEP:
+            part = tmp_path / f"part.{suffix}"
+            saving = asyncio.create_task(recorder.save(part, last_s=3))
+    assert saving is not None
+    report = await saving
+    await recorder.stop()
+    assert (report.channels, report.missing_s) == (2, 0)
+    pcm, _ = read_ffmpeg(tmp_path / f"part.{suffix}")
+    assert pcm.shape == (round(report.duration_s * RATE), 2)
+    begin = round(report.skipped_s * RATE)
+    if suffix == "wav":
+        assert len(pcm) == 3 * RATE
+        assert np.array_equal(pcm, np.stack([me, bob], axis=1)[begin : begin + len(pcm)])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from roomtape.media.local_audio import PushedAudio
+from roomtape.media.pushed_audio import PushedAudio
 from roomtape.rooms.webrtc import signalling
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer

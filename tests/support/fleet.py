@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,12 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from .lag import Lag
 from .livekit_crowd import BEEP_EVERY_S, BEEP_HZ, tone_hz
 from .livekit_server import KEY, SECRET
+from .processes import SUPPORT
 from .program import start_roomtape
 from .readers import read_ffmpeg
 
 _WINDOW_S = 0.02
+_BEEP_OFF_S = 0.3
+"""The SDK's queue, and its way to the server and back."""
 
 
 class RunningWorker:
@@ -55,7 +60,7 @@ class RunningWorker:
         """One number of ``/metrics``."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
             text = answer.read().decode()
-        found = re.search(rf"^roomtape_{name} (\S+)$", text, re.MULTILINE)
+        found = re.search(rf"^roomtape_{re.escape(name)} (\S+)$", text, re.MULTILINE)
         assert found, text
         return float(found[1])
 
@@ -167,8 +172,7 @@ def listen(recording: Recording, number: int, rooms: int) -> Heard:
     others = tuple(
         other
         for other in range(rooms)
-        if other != number
-        and (_level(windows, tone_hz(other), rate_hz) > 1000).sum() > 0.02 * len(windows) + 2
+        if other != number and (_level(windows, tone_hz(other), rate_hz) > 1000).mean() > 0.05
     )
     beeping = _level(windows, BEEP_HZ, rate_hz) > 1500
     onsets = np.flatnonzero(beeping[1:] & ~beeping[:-1]) + 1
@@ -208,3 +212,43 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 120.0) -> 
 def names(count: int) -> Sequence[str]:
     """Of the rooms of a crowd."""
     return [f"room-{number}" for number in range(count)]
+
+
+@contextmanager
+def crowd(url: str, rooms: int) -> Iterator[subprocess.Popen[str]]:
+    """One participant who hums in each room."""
+    with subprocess.Popen(
+        [sys.executable, SUPPORT / "livekit_crowd.py", url, *names(rooms)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SUPPORT.parent),
+            "LIVEKIT_API_KEY": KEY,
+            "LIVEKIT_API_SECRET": SECRET,
+        },
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "humming\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def check_heard(recording: Recording, number: int, rooms: int, lag: Lag) -> None:
+    """It holds its own room from its beginning to its end, at the right time."""
+    heard = listen(recording, number, rooms)
+    slack_s = lag.worst_s
+    assert heard.others == ()
+    assert heard.first_s < 1.5 + slack_s, heard  # until the first packet is there
+    assert heard.duration_s - heard.last_s < 0.5 + slack_s, heard
+    assert heard.missing_s < 0.15 + lag.late_s + slack_s, heard
+    assert all(abs(offset) < _BEEP_OFF_S + slack_s for offset in heard.beep_offsets_s), heard
+
+
+def named(recording: Recording) -> dict[str, object]:
+    """As the reports of others name it."""
+    facts = recording.fleet
+    return {"file": str(recording.path), "worker": facts["worker"], "lease": facts["lease"]}

@@ -1,7 +1,8 @@
-"""Participants that do their worst: ``python hostile.py URL ROOM VICTIM ATTACK,... SECONDS``.
+"""Participants that do their worst: ``python hostile.py URL ROOM VICTIM SECONDS``.
 
-One for each attack joins, attacks the participant VICTIM for so long, and leaves; then ``done`` is
-printed. They speak the protocol by themselves, since our own client would not do any of this.
+It prints ``ready``. For each line on its standard input, ``ATTACK,ATTACK,...``, one for each joins,
+attacks the participant VICTIM for so long, and leaves; then ``over`` is printed. They speak the
+protocol by themselves, since our own client would not do any of this.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ def offer(sections: int = 1, candidates: int = 0, codecs: str = "96") -> str:
         f"{UFRAG}{FINGERPRINT}{lines if not number else ''}"
         for number in range(sections)
     )
+
+
+class RefusedError(Exception):
+    """The server does not let us in, or not yet."""
 
 
 class Hostile:
@@ -219,34 +224,82 @@ async def odd_candidates(me: Hostile, seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+async def states(me: Hostile, seconds: float) -> None:
+    """300 changes of its state in one burst, again and again."""
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        for number in range(300):
+            await me.ws.send_json({"type": "state", "muted": number % 2 == 0})
+        await asyncio.sleep(0.5)
+
+
+async def everything(me: Hostile, seconds: float) -> None:
+    """Bursts of states all the time; with them candidates, offers and sections at once, and in turn
+    a call with far too many packets (an offer ends the call before it)."""
+    end = asyncio.get_running_loop().time() + seconds
+    turn_s = min(5.0, seconds / 2)
+    bursts = asyncio.create_task(states(me, seconds))
+    by_calling = random.random() < 0.5  # of many, half are at the one and half at the other
+    try:
+        while (left_s := end - asyncio.get_running_loop().time()) > 0.1:
+            for_s = min(turn_s, left_s)
+            if by_calling:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(for_s + 5.0):  # the victim lets it wait
+                        await flood(me, for_s)
+            else:
+                await asyncio.gather(candidates(me, for_s), offers(me, for_s), sections(me, for_s))
+            by_calling = not by_calling
+        await bursts
+    finally:
+        bursts.cancel()
+        await asyncio.wait([bursts])
+        bursts.cancelled() or bursts.exception()
+
+
 ATTACKS: dict[str, Callable[[Hostile, float], Awaitable[None]]] = {
     attack.__name__: attack
     for attack in (
-        candidates, offers, sections, ssrcs, flood, timestamps, nacks, odd_candidates
+        candidates, offers, sections, ssrcs, flood, timestamps, nacks, odd_candidates, states,
+        everything,
     )
 }  # fmt: skip
 
 
-async def attack(url: str, channel: str, victim: str, name: str, seconds: str) -> None:
+async def attack(url: str, channel: str, victim: str, name: str, seconds: float) -> None:
+    """For so long; who is cut off, or too slow to answer a ping for all it does, comes again."""
+    end = asyncio.get_running_loop().time() + seconds
+    while (left_s := end - asyncio.get_running_loop().time()) > min(1.0, seconds / 2):
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError, RefusedError):
+            await visit(url, channel, victim, name, left_s)
+        await asyncio.sleep(0.5)
+
+
+async def visit(url: str, channel: str, victim: str, name: str, seconds: float) -> None:
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/ws", max_msg_size=0) as ws:
         uid = f"{name}-{secrets.token_hex(3)}"
         await ws.send_json({"type": "join", "room": channel, "uid": uid, "session": uid})
-        assert (await ws.receive_json())["type"] == "welcome"
+        if (await ws.receive_json())["type"] != "welcome":
+            raise RefusedError
         me = Hostile(ws, victim)
         listener = asyncio.create_task(me.listen())
-        with contextlib.suppress(ConnectionError):  # the others need not put up with it
-            await ATTACKS[name](me, float(seconds))
-        listener.cancel()
+        try:
+            await ATTACKS[name](me, seconds)
+        finally:
+            listener.cancel()
 
 
-async def attack_all(url: str, channel: str, victim: str, names: str, seconds: str) -> None:
-    each = (attack(url, channel, victim, name, seconds) for name in names.split(","))
-    for ended in await asyncio.gather(*each, return_exceptions=True):
-        if ended is not None:
-            print(f"{ended!r}", file=sys.stderr)  # noqa: T201
-    print("done", flush=True)  # noqa: T201
+async def attack_as_told(url: str, channel: str, victim: str, seconds: str) -> None:
+    print("ready", flush=True)  # noqa: T201 (the test waits for it)
+    while names := (await asyncio.to_thread(sys.stdin.readline)).strip():
+        each = (attack(url, channel, victim, name, float(seconds)) for name in names.split(","))
+        for ended in await asyncio.gather(*each, return_exceptions=True):
+            if ended is not None:
+                print(f"{ended!r}", file=sys.stderr)  # noqa: T201
+        print("over", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    asyncio.run(attack_all(*sys.argv[1:]))
+    os.nice(5)  # elsewhere, they would compete with nobody for a processor
+    asyncio.run(attack_as_told(*sys.argv[1:]))
     os._exit(0)  # aiortc's threads may not have ended, and nobody here needs them to

@@ -33,9 +33,9 @@ class Talkers:
         self._times: dict[str, list[float]] = {}
         self._reader = asyncio.create_task(self._read())
 
-    def say(self, uid: str, voice: str) -> None:
-        """Say it after what is being said."""
-        tell(self.process, f"{uid} say {voice}")
+    def say(self, uid: str, voice: str, seconds: float = 60.0) -> None:
+        """Say it, or its first seconds, after what is being said."""
+        tell(self.process, f"{uid} say {voice} {seconds}")
 
     async def do(self, uid: str, what: str) -> float:
         """Have it done; the UTC time at which it was."""

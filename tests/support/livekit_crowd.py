@@ -20,12 +20,12 @@ from livekit import api, rtc
 
 RATE_HZ = 48000
 FRAME = RATE_HZ // 50
-BEEP_HZ, BEEP_S, BEEP_EVERY_S = 3000.0, 0.1, 5
+BEEP_HZ, BEEP_S, BEEP_EVERY_S = 3400.0, 0.1, 5
 
 
 def tone_hz(number: int) -> float:
     """Of the n-th room."""
-    return 300.0 + 100.0 * number
+    return 300.0 + 200.0 * number
 
 
 def hum(number: int, start_s: float) -> np.ndarray:

@@ -19,10 +19,11 @@ class LiveKitRelay:
 
     Args:
         port: Of the server, at 127.0.0.1, and of the relay.
-        loss: The share of RTP packets from the server that is dropped, when :attr:`lossy`.
+        loss: The share of RTP packets from the server that is dropped while it is ``lossy``.
 
     Attributes:
-        sent: How many packets of audio the server has sent to clients ...
+        passed: How many packets of audio came while it was not lossy.
+        sent: How many the server has sent while it was ...
         lost: ... and how many of them did not come the first time.
     """
 
@@ -36,7 +37,7 @@ class LiveKitRelay:
         self._seen: set[tuple[bytes, bytes]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.lossy = False
-        self.sent = self.lost = 0
+        self.sent = self.lost = self.passed = 0
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -72,7 +73,9 @@ class LiveKitRelay:
 
     def _from_server(self, data: bytes, address: Any) -> None:
         assert self._front is not None
-        if self.lossy and _is_rtp(data):
+        if not self.lossy:
+            self.passed += _is_rtp(data)
+        elif _is_rtp(data):
             packet = (data[8:12], data[2:4])  # SSRC and sequence number, which SRTP leaves open
             first = packet not in self._seen
             self._seen.add(packet)

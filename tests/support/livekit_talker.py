@@ -2,9 +2,10 @@
 
 ``python livekit_talker.py URL TOKEN...`` lets in one participant with each token, and prints
 ``joined`` when the audio of all is published. Each line on its standard input begins with one of
-them: ``UID say VOICE`` has it say one of the package's voices, and prints ``UID said VOICE TIME``
-with the UTC time at which it begins; ``UID mute``, ``unmute``, ``unpublish``, ``publish`` and
-``leave`` do that, and print ``UID done TIME``. When that input ends, all leave.
+them: ``UID say VOICE [SECONDS]`` has it say one of the package's voices, and prints
+``UID said VOICE TIME`` with the UTC time at which it begins; ``UID mute``, ``unmute``,
+``unpublish``, ``publish``, ``leave`` and ``send DATA`` do that, and print ``UID done TIME``. When
+that input ends, all leave.
 
 A token with ``+encrypted`` behind it is for somebody who encrypts from end to end.
 """
@@ -61,7 +62,8 @@ class Talker:
         assert self._publication is not None
         match command:
             case "say":
-                self._queue.append((words[0], _VOICES[words[0]]))
+                voice, seconds = words[0], words[1] if len(words) > 1 else "60"
+                self._queue.append((voice, _VOICES[voice][: round(float(seconds) * RATE_HZ)]))
                 return
             case "mute":
                 self._publication.track.mute()
@@ -71,6 +73,8 @@ class Talker:
                 await self.room.local_participant.unpublish_track(self._publication.sid)
             case "publish":
                 await self.publish()
+            case "send":
+                await self.room.local_participant.publish_data(words[0].encode())
             case "leave":
                 uid = self.uid
                 await self.room.disconnect()

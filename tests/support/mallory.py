@@ -1,6 +1,7 @@
-"""A participant who does harm, in a process of its own: ``python mallory.py URL KIND TARGET``.
+"""A participant who does harm, in a process of its own: ``python mallory.py URL TARGET``.
 
-It joins the room ``standup``, prints ``joined``, waits for a line, and does its worst for 6 s:
+It joins the room ``standup``, and prints ``joined``. For each line of its standard input, which is
+one of these, it does its worst for a while, and prints ``done``:
 
 - ``candidates``: a proper offer, and 5,000 candidates;
 - ``offers``: ten offers a second with 900 candidates each;
@@ -20,7 +21,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 
 from support.room_attack import Client, join
 
-SECONDS = 6.0
+SECONDS = {"candidates": 6.0, "offers": 3.0, "states": 3.0, "visits": 3.0}
 LINE = "candidate:{0} 1 udp 2130706431 10.{1}.{2}.{3} {4} typ host"
 
 
@@ -64,7 +65,7 @@ async def states(client: Client, target: str) -> None:
 
 
 async def visits(client: Client, target: str) -> None:
-    for number in itertools.count():
+    for number in itertools.count(1):
         try:
             again = await join(client.http, client.url, f"visitor {number}")
         except AssertionError:  # refused
@@ -73,7 +74,7 @@ async def visits(client: Client, target: str) -> None:
         await again.ws.close()
 
 
-async def main(url: str, kind: str, target: str) -> None:
+async def main(url: str, target: str) -> None:
     works: dict[str, Any] = {
         "candidates": candidates,
         "offers": offers,
@@ -84,14 +85,13 @@ async def main(url: str, kind: str, target: str) -> None:
         client = await join(http, url, "mallory")
         client.keep_reading()
         print("joined", flush=True)  # noqa: T201 (the test waits for it)
-        await asyncio.to_thread(sys.stdin.readline)
-        try:
-            async with asyncio.timeout(SECONDS):
-                await works[kind](client, target)
-        except (TimeoutError, ConnectionError):
-            pass
-        print("done", flush=True)  # noqa: T201
-        await asyncio.to_thread(sys.stdin.readline)
+        while kind := (await asyncio.to_thread(sys.stdin.readline)).strip():
+            try:
+                async with asyncio.timeout(SECONDS[kind]):
+                    await works[kind](client, target)
+            except (TimeoutError, ConnectionError):
+                pass
+            print("done", flush=True)  # noqa: T201
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -65,6 +65,17 @@ def start_roomtape(
     )
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
+    """What a program printed, up to a line that contains ``words``."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or words not in lines[-1]:
+        line = process.stdout.readline()
+        assert line, (lines, process.stderr and process.stderr.read())
+        lines.append(line)
+    return lines
+
+
 def assert_one_line_error(done: subprocess.CompletedProcess[str], code: int, words: str) -> None:
     """The command failed with ``code`` and one line on stderr that contains ``words``."""
     assert done.returncode == code, done.stderr

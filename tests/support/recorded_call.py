@@ -24,7 +24,7 @@ from roomtape import (
     RtcEngine,
     SourceReport,
 )
-from roomtape.media.local_audio import PushedAudio
+from roomtape.media.pushed_audio import PushedAudio
 from roomtape.media.voices import VOICES
 from roomtape.rooms import Room, WebRtcRoom
 from roomtape.types import NS_PER_S, AudioRecordingWarning, IntervalKind, Pcm

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from roomtape.media.local_audio import PushedAudio
+from roomtape.media.pushed_audio import PushedAudio
 from roomtape.types import AudioFrame
 
 RATE_HZ = 48000

@@ -6,7 +6,7 @@ from collections import Counter
 
 from ..types import LeftOut, SampleCounts
 
-_CUT_S = 90
+CUT_S = 90
 """A file ends at most so long before what was mixed: a disk may be 60 s behind when it fails."""
 _MOST_CUT = 2048
 
@@ -19,7 +19,7 @@ class Total:
     """
 
     def __init__(self, rate_hz: int) -> None:
-        self._cut = _CUT_S * rate_hz
+        self._cut = CUT_S * rate_hz
         self.sum = 0
         self._earlier: list[tuple[int, int]] = []
         self._start = self._end = 0  # of the last one

@@ -35,6 +35,9 @@ class Ledger:
         self.resent_ns = 0
         self.fec_ns = 0
         self.dropped_packets = 0
+        self.lost_somewhere_ns = 0
+        self.loss_positions = True
+        """Whether it is known where something was lost."""
         self.reanchored = 0
         self.peak = 0
         """The largest absolute sample, 0 to 32768 ..."""

@@ -8,7 +8,9 @@ from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary, WeakSet
 
-from ..types import NS_PER_S
+from ..types import NS_PER_S, SourceReport
+from ..types.bounded import MOST_SOURCES, summed_up, weight
+from .account import CUT_S
 from .encoder import Encoder
 from .mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
@@ -52,10 +54,14 @@ class RecordingSession:
         self._had_stem = WeakSet[SourceTrack]()
         self._buses: list[Bus] = []
         self.sources: list[SourceTrack] = []
-        """Everybody who was in the recording."""
+        """Everybody who was in the recording, but for :attr:`earlier`."""
+        self.earlier: SourceReport | None = None
+        """The sums of those who left long ago, when there have been too many. Its times count from
+        the start of the recording."""
         self._open: dict[SourceTrack, tuple[Bus, ...]] = {}
         self._source_of = WeakKeyDictionary[Voice, SourceTrack]()  # a voice that is done is let go
         self._now_ns = 0
+        self._many = 2 * MOST_SOURCES  # so many sources are looked at: who left long ago?
         self.failures: list[str] = []
         """Sources that were ended because they failed, in words."""
 
@@ -173,12 +179,32 @@ class RecordingSession:
 
     def _ingest(self, now_ns: int) -> None:
         self._now_ns = now_ns
+        if len(self.sources) > self._many:
+            self._sum_up_visitors(now_ns)
+            self._many = max(2 * MOST_SOURCES, len(self.sources) + MOST_SOURCES // 4)
         # Somebody may come in meanwhile, on another thread: list() takes the keys in one step.
         for source in list(self._open):
             try:
                 self._ingest_one(source, self._open[source], now_ns)
             except Exception as error:
                 self._source_failed(source, error)
+
+    def _sum_up_visitors(self, now_ns: int) -> None:
+        """Of those who left so long ago that the file cannot end before, let go of whom least came:
+        a recording in which people come and go for days must not grow with them."""
+        gone = [
+            source
+            for source in list(self.sources)
+            if source.settled and now_ns - (source.left_ns or 0) > CUT_S * NS_PER_S
+        ]
+        if len(gone) <= 2 * MOST_SOURCES:
+            return
+        reports = {source: source.report(start_ns=0, end_ns=now_ns) for source in gone}
+        light = sorted(gone, key=lambda source: weight(reports[source]))[:-MOST_SOURCES]
+        earlier = [self.earlier] if self.earlier is not None else []
+        self.earlier = summed_up([*earlier, *(reports[source] for source in light)])
+        for source in light:
+            self.sources.remove(source)
 
     def _ingest_one(self, source: SourceTrack, buses: tuple[Bus, ...], now_ns: int) -> None:
         left = source.left_ns is not None  # asked first: what was pushed before is ingested

@@ -111,6 +111,16 @@ class SourceTrack:
             self.inbox.refuse(left_out, sample_rate, LeftOut.TOO_FAST)
         self.ledger.dropped_packets += dropped_packets
 
+    def count_loss(self, samples: int, sample_rate: int) -> None:
+        """So much was lost, nobody knows where; from the thread that pushes."""
+        self.ledger.lost_somewhere_ns += samples * NS_PER_S // sample_rate
+        self.ledger.loss_positions = False
+
+    @property
+    def settled(self) -> bool:
+        """It has left, and nothing of it is to be read any more."""
+        return self.left_ns is not None and self._timeline is None and not self._timelines
+
     @property
     def last_frame_ns(self) -> int:
         """When the last frame came."""
@@ -274,7 +284,7 @@ class SourceTrack:
             joined_s=(joined_ns - start_ns) / NS_PER_S,
             left_s=(left_ns - start_ns) / NS_PER_S,
             received_s=_seconds((each.rate_hz, each.placed) for each in samples),
-            lost_s=ledger.lost_ns(end_ns) / NS_PER_S,
+            lost_s=(ledger.lost_ns(end_ns) + ledger.lost_somewhere_ns) / NS_PER_S,
             late_s=_seconds((each.rate_hz, each.late) for each in samples),
             duplicate_s=_seconds((each.rate_hz, each.duplicate) for each in samples),
             resent_s=ledger.resent_ns / NS_PER_S,
@@ -291,6 +301,7 @@ class SourceTrack:
             left_out=left_out,
             samples=samples,
             dropped_packets=ledger.dropped_packets,
+            loss_positions=ledger.loss_positions,
         )
 
     def _samples(self, end_ns: int) -> tuple[SampleCounts, ...]:

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from ..types.errors import ConfigurationError, RoomtapeError
+from ..types.errors import ConfigurationError, MissingExtraError, RoomtapeError
 from . import demo, inspect, mix, record, recover, serve, token, worker
 
 app = typer.Typer(
@@ -69,20 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # the last place where a user could meet a traceback
-        return _fail(error)
+        return _fail(error, arguments[0] if arguments else "")
 
 
-def _fail(error: Exception) -> int:
+_EXTRA_OF = {"demo": "all", "inspect": "plot", "serve": "server", "token": "server"}
+"""What brings the packages that a command needs."""
+
+
+def _fail(error: Exception, command: str) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, ModuleNotFoundError) and command in _EXTRA_OF:
+        error = MissingExtraError(f"roomtape {command}", error, _EXTRA_OF[command])
     if _debugging():
         traceback.print_exception(error)
     code = EXIT_FAILED
     match error:
         case typer.TyperException():
             code = error.exit_code
-            command = getattr(getattr(error, "ctx", None), "command_path", "roomtape")
-            message = f"{error.format_message().rstrip('.')} (see {command} --help)"
+            path = getattr(getattr(error, "ctx", None), "command_path", "roomtape")
+            message = f"{error.format_message().rstrip('.')} (see {path} --help)"
         case ConfigurationError():
             code, message = EXIT_USAGE, str(error)
         case RoomtapeError():

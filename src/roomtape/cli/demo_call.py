@@ -16,7 +16,8 @@ from ..analysis.alignment import Match, find_voice
 from ..analysis.inspect import inspect_file
 from ..analysis.plot import Lane, plot_lanes
 from ..engine import RtcEngine
-from ..media.local_audio import PushedAudio, decode_mono
+from ..media.local_audio import decode_mono
+from ..media.pushed_audio import PushedAudio
 from ..media.voices import VOICE_RATE_HZ, VOICES, load_voice
 from ..rooms import WebRtcRoom
 from ..server.app import RoomServer

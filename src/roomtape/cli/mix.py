@@ -32,9 +32,9 @@ def mix(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE[@START_S][@SIDE]...",
-            help="Files, the second each begins at, and in a mix of two channels its side, left or "
-            "right; - is standard input.",
+            metavar="FILE[@START][@SIDE]...",
+            help="Files; when each begins, in seconds or as 1:30; in a mix of two channels, its "
+            "side, left or right; - is standard input.",
         ),
     ],
     output: Annotated[
@@ -107,7 +107,7 @@ def _tell(result: MixResult, *, as_json: bool) -> None:
 
 
 def parse_input(text: str) -> MixInput:
-    """``FILE``, ``FILE@START_S`` and either with ``@left`` or ``@right`` behind it, where ``-`` is
+    """``FILE``, ``FILE@START`` and either with ``@left`` or ``@right`` behind it, where ``-`` is
     standard input.
 
     Raises:
@@ -128,7 +128,7 @@ def parse_input(text: str) -> MixInput:
     if not at or Path(text).exists():
         return MixInput(Path(text))
     try:
-        start_s = float(start)
+        start_s = _seconds(start)
     except ValueError:
         if name != _STREAM and not Path(name).exists():
             return MixInput(Path(text))  # a name with an @ in it, of a file that is not there
@@ -136,12 +136,33 @@ def parse_input(text: str) -> MixInput:
     if not 0 <= start_s <= _MOST_START_S:  # which NaN is not, either
         raise ConfigurationError(
             f"{text}: the start is {start!r}; after the @ goes a number of seconds, 0 to "
-            f"{_MOST_START_S}, such as @12.5"
+            f"{_MOST_START_S}, such as @12.5, or a time such as @1:30 or @1:02:03.5"
         )
     start_ns = round(start_s * NS_PER_S)
     if name == _STREAM:
         return MixInput(Path(name), start_ns, _standard_input())
     return MixInput(Path(name), start_ns)
+
+
+def _seconds(text: str) -> float:
+    """``SECONDS``, ``M:SS`` or ``H:MM:SS``, with a fraction or without.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    *larger, last = text.split(":")
+    if not larger:
+        return float(last)
+    digits = [*larger, *last.split(".", 1)]
+    if len(larger) > 2 or not all(each.isascii() and each.isdigit() for each in digits):
+        raise ValueError(text)
+    seconds = float(last)
+    for factor, each in zip((60, 3600), reversed(larger), strict=False):
+        seconds += factor * int(each)
+    # Within their next larger one, there are sixty of each.
+    if float(last) >= 60 or (len(larger) == 2 and int(larger[1]) >= 60):
+        raise ValueError(text)
+    return seconds
 
 
 def _standard_input() -> BinaryIO:

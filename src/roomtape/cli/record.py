@@ -13,6 +13,7 @@ import typer
 from ..types import AudioRecordingConfiguration, ErrorCode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality
+from .termination import signals_that_end
 
 if TYPE_CHECKING:
     from aiortc import RTCIceServer
@@ -74,6 +75,10 @@ def record(
             "turn:USER:PASSWORD@turn.example.org:3478; can be given several times.",
         ),
     ] = None,
+    save_last: Annotated[
+        float, typer.Option(metavar="S", help="The key s, and SIGUSR1, save so much before ...")
+    ] = 30.0,
+    save_then: Annotated[float, typer.Option(metavar="S", help="... and so much after it.")] = 0.0,
     stems: Annotated[
         Path | None,
         typer.Option(
@@ -87,9 +92,10 @@ def record(
         bool, typer.Option("--json", help="Print one JSON object for each event.")
     ] = False,
 ) -> int:
-    """Join a room and record it until Ctrl-C, SIGTERM or --duration.
+    """Join a room and record it until Ctrl-C, SIGTERM, SIGHUP or --duration.
 
-    However it ends, the file is finished.
+    However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
+    to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -105,6 +111,12 @@ def record(
     config.validate()
     if duration is not None and not 0 < duration < 1e9:
         raise ConfigurationError(f"--duration is {duration:g}; it must be more than 0 seconds")
+    from ..recording.saving.request import MOST_THEN_S, seconds  # noqa: PLC0415 (quick --help)
+
+    saving = (
+        seconds("--save-last", save_last),
+        seconds("--save-then", save_then, MOST_THEN_S),
+    )
     if not config.path.parent.is_dir():
         raise RoomtapeError(f"cannot record to {config.path}: its directory does not exist")
     import asyncio  # noqa: PLC0415 (quick --help)
@@ -114,7 +126,9 @@ def record(
     local = FileAudio(speak) if speak is not None else None
     joined, own_name = _room_at(url, token, ice_server or [])
     name = own_name if name is None else name
-    return asyncio.run(_record(joined, channel, name, token, config, local, duration, as_json))
+    return asyncio.run(
+        _record(joined, channel, name, token, config, local, duration, saving, as_json)
+    )
 
 
 def _room_at(url: str, token: str | None, ice_servers: list[str]) -> tuple[Room, str]:
@@ -173,28 +187,35 @@ async def _record(
     config: AudioRecordingConfiguration,
     local: LocalAudio | None,
     duration: float | None,
+    saving: tuple[float, float],
     as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..engine import RtcEngine  # noqa: PLC0415
+    from .running.keys import listening  # noqa: PLC0415
+    from .running.saving import Saver  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals_that_end():
         loop.add_signal_handler(number, over.set)
     teller = make_teller(over, as_json=as_json, terminal=sys.stdout.isatty())
     async with RtcEngine(room) as engine:
         engine.set_event_callback(teller)
+        saver = Saver(engine, config.path, *saving, teller)
+        loop.add_signal_handler(signal.SIGUSR1, saver.save)
         await engine.set_local_audio(local)
         if await engine.join_channel(token, channel, name) is not ErrorCode.OK:
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        await teller.until(over, duration, engine)
+        with listening({"s": saver.save}):
+            await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
+        await saver.wait()
         report = engine.last_recording_report
     if report is None:
         raise RoomtapeError("the recording ended without a report")

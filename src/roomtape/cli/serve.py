@@ -11,6 +11,7 @@ import typer
 from ..types.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ..rooms.webrtc.whip import WhipCalls
     from ..server.app import RoomServer
 
 
@@ -51,6 +52,10 @@ def serve(
             metavar="N", help="Connections of one address; more if a proxy stands in front."
         ),
     ] = 256,
+    whip: Annotated[
+        bool,
+        typer.Option(help="Let OBS, GStreamer and others publish over HTTP: POST /whip/ROOM."),
+    ] = True,
 ) -> None:
     """Run a room server until Ctrl-C or SIGTERM.
 
@@ -75,8 +80,15 @@ def serve(
         ice_servers=ice_server or (),
         turn_secret=turn_secret,
         max_per_address=max_per_address,
+        whip=_whip_calls if whip else None,
     )
     asyncio.run(_serve(server))
+
+
+def _whip_calls() -> WhipCalls:
+    from ..rooms.webrtc.whip import WhipCalls  # noqa: PLC0415 (only callers need it)
+
+    return WhipCalls()
 
 
 async def _serve(server: RoomServer) -> None:

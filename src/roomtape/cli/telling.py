@@ -63,11 +63,15 @@ class Teller(ChannelEventCallback):
     def on_audio_recording_warning(self, code: AudioRecordingWarning, detail: str) -> None:
         self.say("warning", f"warning: {detail}", code=code.name.lower(), detail=detail)
 
+    # Once it ends, the others go their own ways, and that is nothing to do with the recording.
+
     def on_user_joined(self, uid: str) -> None:
-        self.say("joined", f"{uid} joined", uid=uid)
+        if not self._over.is_set():
+            self.say("joined", f"{uid} joined", uid=uid)
 
     def on_user_left(self, uid: str, reason: str) -> None:
-        self.say("left", f"{uid} left ({reason})", uid=uid, reason=reason)
+        if not self._over.is_set():
+            self.say("left", f"{uid} left ({reason})", uid=uid, reason=reason)
 
     def on_user_recording(self, uid: str, recording: bool) -> None:
         verb = "is recording, too" if recording else "no longer records"
@@ -95,6 +99,19 @@ class Teller(ChannelEventCallback):
             print(f"  {stems}, opened by {' or '.join(report.projects)}")
             if source.left_out_s >= _WORTH_TELLING_S:
                 print(f"    {left_out_line(source)}")
+
+    def saved(self, report: RecordingReport) -> None:
+        """A part is in a file of its own."""
+        self.say(
+            "saved",
+            f"saved {timecode(report.duration_s)} to {report.file_path}",
+            file_path=report.file_path,
+            report=report.as_dict(),
+        )
+
+    def not_saved(self, path: str, why: str) -> None:
+        """A part could not be saved; the recording goes on."""
+        self.say("save_failed", f"not saved: {why}", file_path=path, detail=why)
 
 
 class JsonTeller(Teller):

@@ -12,6 +12,14 @@ from typing import NoReturn
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
+def signals_that_end() -> tuple[signal.Signals, ...]:
+    """Ctrl-C, SIGTERM, and SIGHUP (a terminal that is closed) where nobody ignores it, as nohup
+    does."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
 @contextmanager
 def undone_when_told_to_end() -> Iterator[None]:
     """SIGTERM and SIGHUP end the block as an error would, and then the program, with 128 and the

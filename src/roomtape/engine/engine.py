@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..media.local_audio import LocalAudio, TrackAudio
 from ..recording.events import call_listener
@@ -31,7 +30,11 @@ from ..types import (
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
 from .callback import ChannelEventCallback
+from .codes import code_of
 from .stay import Stay
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
 
 
 class RtcEngine:
@@ -53,6 +56,7 @@ class RtcEngine:
         self._released = False
         self._recorder: AudioRecorder | None = None
         self._report: RecordingReport | None = None
+        self._save_report: RecordingReport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_error = ""
         """Why the last call did not return OK, in words."""
@@ -85,7 +89,7 @@ class RtcEngine:
         """
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if isinstance(track, MediaStreamTrack):
+        if _is_track(track):
             if track.kind != "audio":
                 return self._refuse(ErrorCode.INVALID_PARAM, f"a {track.kind} track is no audio")
             local: LocalAudio | None = TrackAudio(track)
@@ -183,13 +187,45 @@ class RtcEngine:
             FATAL if the file cannot be completed (ERROR is delivered).
         """
         async with self._turn:
-            if self._released:
-                return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-            if not self._joined:
-                return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
-            if self._recorder is None:
-                return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
-            return await self._finish_recording()
+            recorder = self._running()
+            return recorder if isinstance(recorder, ErrorCode) else await self._finish_recording()
+
+    async def save_audio_recording(
+        self,
+        file_path: str,
+        last_s: float = 30.0,
+        then_s: float = 0.0,
+        *,
+        since_last_save: bool = False,
+    ) -> ErrorCode:
+        """Make the last seconds of the running recording a file of their own, while it goes on.
+
+        See :meth:`~roomtape.AudioRecorder.save`. No other call of the engine waits for it.
+
+        Returns:
+            OK (SAVED is delivered, and :attr:`last_save_report` is there); INVALID_STATE if nothing
+            is recorded or there is nothing to save, or after release; ROOM_NOT_JOINED;
+            INVALID_PARAM (and ERROR_SUFFIX if the suffix is not the recording's); FATAL if it
+            cannot be saved (SAVE_FAILED is delivered).
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            self._save_report = await recorder.save(
+                file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
+            )
+        except RoomtapeError as error:
+            if isinstance(error, SuffixError):
+                path = AudioRecordingConfiguration(file_path).path
+                self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(path))
+            return self._refuse(code_of(error), str(error))
+        return ErrorCode.OK
+
+    @property
+    def last_save_report(self) -> RecordingReport | None:
+        """What the part that was saved last holds; None before the first."""
+        return self._save_report
 
     @property
     def last_recording_report(self) -> RecordingReport | None:
@@ -206,6 +242,16 @@ class RtcEngine:
     @property
     def _joined(self) -> bool:
         return self._stay is not None and self._stay.going_on
+
+    def _running(self) -> AudioRecorder | ErrorCode:
+        """The running recording, or why there is none."""
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        if self._recorder is None:
+            return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
+        return self._recorder
 
     async def _join(self, token: str | None, channel: str, uid: str) -> ErrorCode:
         if self._released:
@@ -354,3 +400,8 @@ class RtcEngine:
     def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
         self.last_error = why
         return code
+
+
+def _is_track(given: object) -> TypeGuard[MediaStreamTrack]:
+    """Whether it is a track of aiortc, which need not be installed."""
+    return hasattr(given, "kind") and hasattr(given, "recv")

@@ -134,6 +134,8 @@ class Membership:
                     left_out=frame.left_out,
                     dropped_packets=frame.dropped_packets,
                 )
+            if frame.lost_somewhere is not None:
+                source.count_loss(frame.lost_somewhere, frame.sample_rate)
         except ValueError as error:  # whose audio is odd harms nobody else's
             member.refused += 1
             if member.refused == 1:

@@ -84,4 +84,5 @@ def log_to_stderr(
     kind = _Json if how is LogFormat.json else _Text
     handler.setFormatter(kind(secrets, worker))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
     logging.getLogger("roomtape").setLevel(logging.DEBUG if debug else logging.INFO)

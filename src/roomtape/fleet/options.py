@@ -87,6 +87,8 @@ class WorkerOptions:
                     f"--rooms has a pattern of {len(pattern)} characters; it takes 1 to "
                     f"{MOST_PATTERN}"
                 )
+        if len(self.visible) > MOST_PATTERN:
+            raise ConfigurationError(f"--visible takes at most {MOST_PATTERN} characters")
         if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.name) is None:
             raise ConfigurationError(
                 f"the worker's name is {self.name!r}; it takes 1 to 64 letters, digits, '.', '_' "

@@ -21,6 +21,7 @@ _SILENT_S = 30.0
 """A process beats every second; one that does not for so long hangs, and is killed."""
 _MOST_RESTARTS, _WITHIN_S = 5, 300.0
 """More than that, and something is wrong that no restart repairs."""
+_KEYS = ("LIVEKIT_", "ROOMTAPE_REDIS")
 _FINISH_S = 90.0
 """A disk that hangs is waited for by the recorder itself, for a minute."""
 
@@ -215,5 +216,5 @@ def _environment() -> dict[str, str]:
     """Where this package is, also where it is not installed; and no keys."""
     source = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIVEKIT_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_KEYS)}
     return {**kept, "PYTHONPATH": path}

@@ -2,8 +2,7 @@
 
 A lease is a key that expires (``SET NX PX``); its value is a token that only its holder has, and
 renewing and giving back compare it first, in a script, since only there nobody can come between.
-Beside it a hash remembers the last fence and who recorded the room lately. All keys of a room have
-its name in braces, so that they are on one node of a Redis cluster.
+Beside it a hash remembers the last fence and who recorded the room lately.
 
 An outage of Redis ends no recording: who comes back renews, and what has lapsed and was taken by
 nobody is regained, also from a Redis that has lost everything.
@@ -20,6 +19,8 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 
 from ..types.errors import ConfigurationError, FleetError
@@ -35,7 +36,7 @@ _KEEP_S = 7 * 24 * 3600
 _MOST_HOLDERS = 16
 """So many of a room are remembered, for reports that name the recording before and after."""
 _MOST_FOUND = 500
-"""Rooms in one message."""
+"""Rooms in one message, or one question."""
 
 # KEYS: lease, holders. ARGV: token, lease in ms, memory in s.
 _TAKE = """
@@ -108,7 +109,9 @@ class RedisLeases(Leases):
                 decode_responses=True,
                 socket_timeout=_ANSWER_S,
                 socket_connect_timeout=_ANSWER_S,
-                health_check_interval=0,
+                # Connections that it closed meanwhile are opened anew; a Redis that is gone is
+                # asked again by the next beat.
+                retry=Retry(NoBackoff(), 1),
             )
         except ValueError:
             raise ConfigurationError(
@@ -132,11 +135,11 @@ class RedisLeases(Leases):
 
     async def renew(self, leases: Sequence[Lease]) -> list[Renewal]:
         async def renew_all() -> list[str]:
-            pipe = self._redis.pipeline(transaction=False)
-            for lease in leases:
-                args: list[str | int] = [lease.token, self._lease_ms, _KEEP_S, lease.fence]
-                await self._renew(keys=self._keys(lease.room), args=args, client=pipe)
-            return list(await pipe.execute())
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for lease in leases:
+                    args: list[str | int] = [lease.token, self._lease_ms, _KEEP_S, lease.fence]
+                    await self._renew(keys=self._keys(lease.room), args=args, client=pipe)
+                return list(await pipe.execute())
 
         return [Renewal(each) for each in await self._ask(renew_all)] if leases else []
 
@@ -149,13 +152,13 @@ class RedisLeases(Leases):
         await self._ask(lambda: self._release(keys=self._keys(lease.room)[:1], args=[lease.token]))
 
     async def held(self, rooms: Sequence[str]) -> list[bool]:
-        async def look() -> list[int]:
-            pipe = self._redis.pipeline(transaction=False)
-            for room in rooms:
-                pipe.exists(self._keys(room)[0])
-            return list(await pipe.execute())
-
-        return [bool(each) for each in await self._ask(look)] if rooms else []
+        held: list[bool] = []
+        for start in range(0, len(rooms), _MOST_FOUND):
+            keys = [self._keys(room)[0] for room in rooms[start : start + _MOST_FOUND]]
+            held.extend(
+                token is not None for token in await self._ask(partial(self._redis.mget, keys))
+            )
+        return held
 
     async def holders(self, room: str) -> list[Holder]:
         fields = cast(
@@ -210,12 +213,10 @@ class RedisLeases(Leases):
         return f"{self._prefix}:found"
 
     def _keys(self, room: str) -> list[str]:
-        stem = f"{self._prefix}:{{{room}}}"
-        return [f"{stem}:lease", f"{stem}:holders"]
+        return [f"{self._prefix}:lease:{room}", f"{self._prefix}:holders:{room}"]
 
     def _worker_keys(self) -> list[str]:
-        stem = f"{self._prefix}:{{workers}}"
-        return [f"{stem}:heard", f"{stem}:loads"]
+        return [f"{self._prefix}:heard", f"{self._prefix}:loads"]
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         try:

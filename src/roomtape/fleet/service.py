@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.protocol.webhook import WebhookEvent
 
@@ -18,6 +19,8 @@ _ANSWER_S = 10.0
 _TOKEN_LIFE = timedelta(days=7)
 """A token lets in, and in again when the connection was lost; it never leaves the recorder."""
 _MOST_NAME = 1024
+_SILENCE = (aiohttp.ClientError, OSError, TimeoutError, ValueError, DecodeError)
+"""What asking raises where no service is, or something else answers."""
 _STARTS = ("room_started", "participant_joined")
 
 
@@ -54,7 +57,7 @@ class LiveKitService:
             listed = await self._opened().room.list_rooms(api.ListRoomsRequest())
         except api.ServerError as error:
             raise FleetError(self._refusal(error)) from None
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except _SILENCE as error:
             raise FleetError(self._silence(error)) from None
         return [
             ListedRoom(FoundRoom(room.name, room.sid), room.num_participants)
@@ -78,7 +81,7 @@ class LiveKitService:
             if error.code == "not_found":
                 return False
             raise FleetError(self._refusal(error)) from None
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except _SILENCE as error:
             raise FleetError(self._silence(error)) from None
         return True
 

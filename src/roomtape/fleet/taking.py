@@ -63,6 +63,11 @@ class Taker:
         self._candidates: OrderedDict[str, FoundRoom] = OrderedDict()
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
         self._offered = asyncio.Event()
+        self._others: Mapping[str, Load] = {}
+
+    def hear(self, others: Mapping[str, Load]) -> None:
+        """What the other workers do, as of now; once a second is often enough."""
+        self._others = others
 
     def offer(self, found: Sequence[FoundRoom]) -> None:
         """Rooms that nobody records."""
@@ -107,8 +112,8 @@ class Taker:
 
     async def _take_next(self) -> None:
         """Take the first that is free still, after those who have fewer rooms."""
-        others: Mapping[str, Load] = await self._leases.tell_load(self._load())
-        least = least_rooms(others.values())
+        # Nothing is asked of Redis before the wait: most of many workers find the room taken then.
+        least = least_rooms(self._others.values())
         ahead = len(self._taken) - least if least is not None else 0
         if ahead > 0:
             await asyncio.sleep(min(ahead * _STEP_S, _MOST_DELAY_S))
@@ -120,3 +125,4 @@ class Taker:
         if self._candidates and self._room_left() > 0:
             _, room = self._candidates.popitem(last=False)
             await self._take(room)
+            self.hear(await self._leases.tell_load(self._load()))

@@ -91,7 +91,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._processes = Processes(
             options.processes,
-            _first_line(options, log, debug),
+            first_line(options, log, debug=debug),
             on_message=self._on_message,
             on_gone=self._on_process_gone,
             on_hopeless=self._give_up,
@@ -218,6 +218,12 @@ class Worker:
         if taking is None:
             return
         lease, before = taking
+        previous = before if before is not None and before.sid == found.sid else None
+        if previous is not None and previous.file:
+            facts: dict[str, object] | None = {**named(previous)}
+        else:
+            facts = await self._upkeep.went_before(found.name, found.sid)
+        # Nothing is awaited from here on: who drains sees a room that has its order, or none.
         up = self._processes.up()
         if found.name in self._taken or not up or self._told_to_end.is_set():
             await self._leases.release(lease)
@@ -226,14 +232,9 @@ class Worker:
         name = self._options.name
         identity = f"roomtape-{name}-{lease.fence}"
         holder = Holder(lease.fence, name, found.sid, identity)
-        previous = before if before is not None and before.sid == found.sid else None
         taken = TakenRoom(found, lease, process, holder, previous)
         self._taken.add(taken)
         self._metrics.taken.inc()
-        if previous is not None and previous.file:
-            facts: dict[str, object] | None = {**named(previous)}
-        else:
-            facts = await self._upkeep.went_before(found.name, found.sid)
         order = Record(found.name, found.sid, lease.fence, identity, facts)
         if not self._processes.send(process, order):
             self._over(taken)
@@ -262,6 +263,9 @@ class Worker:
             self._taker.failed(taken.found.name)
         elif ended.duration_s >= _WELL_S:
             self._taker.went_well(taken.found.name)
+        previous = taken.previous
+        if ended.file and previous is not None and previous.file:
+            self._spawn(self._upkeep.name_next(previous.file, {**named(taken.holder)}))
         self._over(taken)
 
     def _over(self, taken: TakenRoom) -> None:
@@ -274,7 +278,12 @@ class Worker:
         for taken in self._taken.of_process(process):
             logger.warning("its recorder died; it is taken again", extra=_facts(taken))
             self._taker.failed(taken.found.name)
-            self._over(taken)
+            if self._taken.discard(taken):
+                self._spawn(self._release_and_tell(taken))
+
+    async def _release_and_tell(self, taken: TakenRoom) -> None:
+        await self._keeper.release(taken)
+        await self._finder.told(taken.found)
 
     def _on_lost(self, taken: TakenRoom) -> None:
         self._metrics.lost.inc()
@@ -347,7 +356,9 @@ class Worker:
     async def _beat(self) -> None:
         while self.state is WorkerState.RUNNING:
             with contextlib.suppress(FleetError):
-                self._others = frozenset(await self._leases.tell_load(self._load()))
+                others = await self._leases.tell_load(self._load())
+                self._others = frozenset(others)
+                self._taker.hear(others)
             await asyncio.sleep(_BEAT_S)
         await asyncio.Event().wait()
 
@@ -361,7 +372,8 @@ class Worker:
             self.state = state
 
 
-def _first_line(options: WorkerOptions, log: str, debug: bool) -> bytes:
+def first_line(options: WorkerOptions, log: str, *, debug: bool) -> bytes:
+    """What a recorder process is told first: how to record, and the key of the service."""
     given = {
         "url": options.service.url,
         "key": options.service.key,

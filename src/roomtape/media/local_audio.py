@@ -1,25 +1,26 @@
-"""What the local user publishes: a file, pushed PCM, or any aiortc track.
+"""What the local user publishes: a file, any aiortc track, or what a program pushes
+(:mod:`.pushed_audio`).
 
 A :class:`LocalAudio` runs in real time, one 20 ms frame of 48 kHz mono after the other, from
 :meth:`~LocalAudio.start` to :meth:`~LocalAudio.stop`. Everybody who subscribed gets each frame:
 the room sends it, and the recorder records the very same samples. While muted, frames of
 digital silence go out, as a browser's do. Audio that has come to its end is muted for good.
 
-All methods belong to the event loop's thread, except :meth:`PushedAudio.push`.
+All methods belong to the event loop's thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from aiortc import MediaStreamTrack
 
 from ..audio.downmix import mixed_down
 from ..types import NS_PER_S, AudioFrame, Pcm
@@ -31,6 +32,14 @@ from .tracks import frames_of
 LOCAL_RATE_HZ = 48000
 FRAME_SAMPLES = LOCAL_RATE_HZ // 50
 _FRAME_NS = NS_PER_S // 50
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+_MOST_AT_ONCE_NS = 2 * NS_PER_S
+"""More than that is of no use to a listener: it is left out, and told."""
+
+logger = logging.getLogger(__name__)
 
 FrameListener = Callable[[AudioFrame], None]
 MuteListener = Callable[[bool], None]
@@ -116,24 +125,42 @@ class LocalAudio(ABC):
                 listener(self.muted)
 
 
-class _PacedAudio(LocalAudio):
+class PacedAudio(LocalAudio):
     """Audio that is there before it is due: the clock sets the pace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unsent_s = 0.0
+        """For how long nothing was sent because the event loop had no time for it: what was due
+        then is sent later, behind a gap."""
 
     async def _run(self, clock: Clock) -> None:
         due_ns = clock.now_ns()
         while True:
-            # A loop that was blocked finds several frames due, and sends them all: the frames
-            # stay in step with the clock.
             await clock.sleep_until(due_ns)
-            self._emit(self._take())
-            due_ns += _FRAME_NS
+            # A loop that was blocked finds several frames due, and sends them all at once: one in
+            # each of its turns would fall behind for good where turns are long.
+            too_late = (clock.now_ns() - due_ns - _MOST_AT_ONCE_NS) // _FRAME_NS
+            if too_late > 0:
+                self._leave_out(too_late)
+                due_ns += too_late * _FRAME_NS
+            for _ in range((clock.now_ns() - due_ns) // _FRAME_NS + 1):
+                self._emit(self._take())
+                due_ns += _FRAME_NS
+
+    def _leave_out(self, frames: int) -> None:
+        """There is a gap of so many frames in what is sent."""
+        gap_s = frames * _FRAME_NS / NS_PER_S
+        self.unsent_s += gap_s
+        self._pts += frames * FRAME_SAMPLES
+        logger.warning("local audio: nothing was sent for %.1f s: the event loop was busy", gap_s)
 
     @abstractmethod
     def _take(self) -> Pcm:
         """The next ``(FRAME_SAMPLES,)`` samples; silence where there are none."""
 
 
-class FileAudio(_PacedAudio):
+class FileAudio(PacedAudio):
     """Publishes an audio file of any format that FFmpeg reads, mixed down to mono.
 
     Args:
@@ -162,83 +189,6 @@ class FileAudio(_PacedAudio):
                 # The last frame still goes out as it is; those after it are silence.
                 asyncio.get_running_loop().call_soon(self._end)
         return piece if len(piece) == FRAME_SAMPLES else _padded(piece)
-
-
-class PushedAudio(_PacedAudio):
-    """Publishes what a program pushes, such as a bot's speech.
-
-    Pushed audio waits until its turn comes; where nothing waits, silence goes out.
-
-    Args:
-        max_queued_s: How much may wait. A push beyond it is refused.
-    """
-
-    def __init__(self, *, max_queued_s: float = 600.0) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._queue: list[Pcm] = []
-        self._queued = 0
-        self._limit = round(max_queued_s * LOCAL_RATE_HZ)
-
-    @property
-    def queued_s(self) -> float:
-        """How much pushed audio has not gone out yet."""
-        return self._queued / LOCAL_RATE_HZ
-
-    def push(self, pcm: Pcm, sample_rate: int = LOCAL_RATE_HZ) -> None:
-        """Say ``pcm`` after what was pushed before. Thread-safe; never blocks.
-
-        Args:
-            pcm: int16, shape ``(frames,)`` or ``(frames, channels)``.
-            sample_rate: Hz; other rates than 48000 are converted.
-
-        Raises:
-            ValueError: The array is of another type or shape, or too much waits already.
-        """
-        if pcm.dtype != np.int16 or pcm.ndim not in (1, 2):
-            raise ValueError(
-                f"pushed audio is {pcm.dtype} of shape {pcm.shape}; it must be int16 of shape "
-                "(frames,) or (frames, channels)"
-            )
-        if sample_rate <= 0:
-            raise ValueError(f"sample_rate is {sample_rate}; it must be positive")
-        mono = mixed_down(pcm)
-        if sample_rate != LOCAL_RATE_HZ:
-            import soxr  # noqa: PLC0415 (only bots at other rates need it)
-
-            mono = soxr.resample(mono, sample_rate, LOCAL_RATE_HZ)
-        with self._lock:
-            if self._queued + len(mono) > self._limit:
-                raise ValueError(
-                    f"{self.queued_s:.0f} s of pushed audio wait already; push no faster than "
-                    "it can be said, or clear() first"
-                )
-            self._queue.append(np.array(mono))
-            self._queued += len(mono)
-
-    def clear(self) -> None:
-        """Forget what waits: an interrupted bot falls silent at once. Thread-safe."""
-        with self._lock:
-            self._queue.clear()
-            self._queued = 0
-
-    def _take(self) -> Pcm:
-        frame = np.zeros(FRAME_SAMPLES, np.int16)
-        if self._muted:
-            return frame
-        filled = 0
-        with self._lock:
-            while self._queue and filled < FRAME_SAMPLES:
-                piece = self._queue[0][: FRAME_SAMPLES - filled]
-                frame[filled : filled + len(piece)] = piece
-                filled += len(piece)
-                rest = self._queue[0][len(piece) :]
-                if len(rest):
-                    self._queue[0] = rest
-                else:
-                    self._queue.pop(0)
-            self._queued -= filled
-        return frame
 
 
 class TrackAudio(LocalAudio):

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import enum
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class MixInput:
         side: Where it is heard in a mix of two channels; None in one of one.
     """
 
-    path: Path
+    path: str | os.PathLike[str]
     start_ns: int = 0
     file: BinaryIO | None = None
     side: MixSide | None = None
@@ -119,7 +120,7 @@ class MixResult:
 
 def mix_files(
     inputs: Sequence[MixInput],
-    output: str | Path,
+    output: str | os.PathLike[str],
     *,
     sample_rate: int = 32000,
     quality: AudioRecordingQuality = AudioRecordingQuality.MEDIUM,
@@ -215,7 +216,7 @@ def mix_to_stream(
 
 def _config(
     inputs: Sequence[MixInput],
-    output: str | Path,
+    output: str | os.PathLike[str],
     sample_rate: int,
     quality: AudioRecordingQuality,
     channels: int | None,
@@ -263,7 +264,8 @@ def _opened(inputs: Sequence[MixInput]) -> Iterator[list[FileVoice]]:
 
 
 def _open(each: MixInput) -> AudioReader:
-    return open_audio(each.path) if each.file is None else read_audio(each.path, each.file)
+    path = Path(each.path)
+    return open_audio(path) if each.file is None else read_audio(path, each.file)
 
 
 class _Mix:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import av
-from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
 
 from ..types import AudioFrame
 from .frames import pcm_of, pts_of
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ async def frames_of(track: MediaStreamTrack, name: str) -> AsyncIterator[AudioFr
         track: It has no other reader.
         name: For the log.
     """
+    from aiortc.mediastreams import MediaStreamError  # noqa: PLC0415 (only who has a track)
+
     while True:
         try:
             frame = await track.recv()

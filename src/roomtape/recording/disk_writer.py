@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..storage.disk import Disk
+from ..storage.pieces.readers import Reader
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..storage.stems.files import StemFiles
 from ..types import NS_PER_S
@@ -46,6 +47,7 @@ class DiskWriter:
         on_failure: Called once, on the writer's thread, with the first error, after the file has
             been left readable.
         on_idle: Called on the writer's thread each second in which nothing came.
+        on_written: Called on the writer's thread when the file has grown.
         stems: What is written beside it, on the same thread; it ends with it.
 
     Raises:
@@ -61,6 +63,7 @@ class DiskWriter:
         clock: Clock,
         on_failure: Callable[[OSError], None],
         on_idle: Callable[[], None],
+        on_written: Callable[[], None],
         stems: StemFiles | None = None,
     ) -> None:
         self._sink = sink
@@ -69,6 +72,7 @@ class DiskWriter:
         self._clock = clock
         self._on_failure = on_failure
         self._on_idle = on_idle
+        self._on_written = on_written
         self._stems = stems
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._queued_samples = 0  # by the mixing thread alone
@@ -117,6 +121,10 @@ class DiskWriter:
         """Complete the file once everything is written; the result is :attr:`outcome`."""
         self._put(None)
         return self.outcome
+
+    def reader(self, first: int, stop: int) -> Reader:
+        """Read the samples ``[first, stop)``, on another thread; see :class:`~.sink.Sink`."""
+        return self._sink.reader(first, stop)
 
     def let_go(self) -> None:
         """In a forked child, where the thread is not: close the descriptor and do nothing else."""
@@ -174,6 +182,7 @@ class DiskWriter:
                 self._stems.work()
             self._busy_since_ns = None
             self.written_bytes += sum(map(len, batch))
+            self._on_written()
         return units is not None
 
     def _sync_if_due(self) -> None:

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
+from threading import RLock
+from typing import TypeVar
 
 from ..audio.outputs import Output, Stem
 from ..audio.session import RecordingSession
@@ -21,6 +22,8 @@ from ..types.clock import Clock
 from .disk_writer import DiskWriter
 from .health import HealthCheck, Snapshot, Warnings
 from .scheduler import Stage
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +95,7 @@ class Pump:
         self._looked_ns = 0
         self._told_failures = 0
         self._slept_ns = clock.slept_ns()
-        self._lock = Lock()
+        self._lock = RLock()  # in a script, what is written is reported in the same stage
         self._over = False
         self.failure = ""
         """Why the recording cannot go on; empty if it can. It stays what it was first."""
@@ -147,6 +150,11 @@ class Pump:
             self._stem_lines = [
                 StemLine(line.stem, line.file) for line in self._stem_lines if not line.stem.over
             ]
+
+    def while_still(self, work: Callable[[], T]) -> T:
+        """Do ``work`` while nothing is mixed; it must be quick."""
+        with self._lock:
+            return work()
 
     def _encode(self) -> Stage:
         def work() -> None:

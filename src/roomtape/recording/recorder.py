@@ -16,12 +16,12 @@ how it ends, in :mod:`.run`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-
-from aiortc import MediaStreamTrack
+from typing import TYPE_CHECKING
 
 from ..audio.encoder import make_encoder, make_stem_encoder
 from ..audio.outputs import channels_of
@@ -37,16 +37,23 @@ from ..types import (
     AudioRecordingWarning,
     RecordingReport,
 )
+from ..types.bounded import MOST_SOURCES
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
 from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
+from .saving.request import checked_request
 from .sources.participant import Participant
 from .sources.playout import MOST_QUEUED_S, PlayoutSource
 from .sources.source import Source
-from .sources.tracks import pull
+from .sources.tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+logger = logging.getLogger(__name__)
 
 _MOST_STEMS = 200
 """Each holds two descriptors, and somebody may come and go for ever."""
@@ -96,7 +103,7 @@ class AudioRecorder:
             of_stem = partial(make_stem_encoder, config.format, config.sample_rate, quality)
             self._session.add_stems(of_stem, most=_MOST_STEMS)
         self._sources: list[Participant] = []
-        self._pulls: set[asyncio.Task[None]] = set()
+        self._readers = TrackReaders()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
 
@@ -185,7 +192,7 @@ class AudioRecorder:
             await self.discard()
             raise
         self._begin(reservation)
-        self._events.tell(AudioRecordingCode.START)
+        self._events.tell(AudioRecordingCode.START, reservation.aside)
         for words in reservation.left_rings():
             self._events.warn(0.0, AudioRecordingWarning.UNRECOVERED_RING, words)
 
@@ -201,7 +208,7 @@ class AudioRecorder:
                 sources=self._sources,
                 life=self._life,
                 events=self._events,
-                on_over=self._stop_pulling,
+                on_over=self._readers.stop,
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -225,14 +232,7 @@ class AudioRecorder:
             FileError: The recording was broken off, or the file could not be completed. ERROR has
                 been delivered, and :attr:`report` says what there is.
         """
-        run = self._run
-        if run is None:
-            raise StateError("nothing is being recorded: start() comes before stop()")
-        if run.pid != os.getpid():
-            raise StateError(
-                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
-                "from: stop it there"
-            )
+        run = self._own_run("stop")
         run.end()
         # Whoever waits may give up; the file is completed all the same.
         await asyncio.wrap_future(run.ended)
@@ -257,6 +257,60 @@ class AudioRecorder:
             self._life.enter(RecorderState.OVER)
         if self._reservation is not None:
             await self._reservation.discard()
+
+    async def save(
+        self,
+        file_path: str | os.PathLike[str],
+        *,
+        last_s: float = 30.0,
+        then_s: float = 0.0,
+        since_last_save: bool = False,
+    ) -> RecordingReport:
+        """Make the last seconds a finished file of their own, while the recording goes on.
+
+        The moment of the call counts, to the sample (of AAC, to a frame of 1024); the file is there
+        when that has been mixed and written, about a second later. As often as wanted, overlapping
+        or not, up to 16 at the same time. Its report is beside it, as ``FILE.json``, and SAVED or
+        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same.
+
+        Args:
+            file_path: In the format of the recording; what stands there is moved aside.
+            last_s: How many seconds before now. Where there is less (the beginning, or of a
+                cyclic recording the cycle), what there is; ``missing_s`` of the report says so.
+            then_s: How many seconds after now, at most 3600. If the recording ends before, what
+                there is.
+            since_last_save: Begin where the save before ends, instead of ``last_s`` ago, without
+                overlap or gap; the first one begins with the recording.
+
+        Returns:
+            What is in the file. Its times count from the file's first sample, its totals from the
+            start of the recording.
+
+        Raises:
+            ConfigurationError: A number or the path cannot be (SuffixError: the suffix is not the
+                recording's).
+            StateError: Nothing is being recorded, or there is nothing to save, or 16 are under way.
+            FileError: It cannot be saved (OpenFileError: not even created). Nothing is left
+                behind, the recording is unharmed, and it can be tried again.
+        """
+        asked = checked_request(
+            self.config, file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
+        )
+        run = self._own_run("save")
+        if not self.recording:
+            raise StateError("nothing is being recorded, so there is nothing to save")
+        return await asyncio.wrap_future(run.saves.begin(asked, run.now_ns).outcome)
+
+    def _own_run(self, doing: str) -> Run:
+        run = self._run
+        if run is None:
+            raise StateError(f"nothing is being recorded: start() comes before {doing}()")
+        if run.pid != os.getpid():
+            raise StateError(
+                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
+                f"from: {doing} it there"
+            )
+        return run
 
     @property
     def state(self) -> RecorderState:
@@ -288,7 +342,7 @@ class AudioRecorder:
 
     @property
     def sources(self) -> tuple[Participant, ...]:
-        """Everybody who is or was in the recording."""
+        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
         return tuple(self._sources)
 
     # -- sources ------------------------------------------------------------------------------
@@ -335,26 +389,35 @@ class AudioRecorder:
     def add_track(
         self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
     ) -> Source:
-        """Record an aiortc audio track until it ends.
+        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
+
+        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
+        tells, and the source that is returned is closed and in no report.
 
         The track must have no other reader: give each reader its own proxy with aiortc's
         ``MediaRelay``.
 
         Args:
-            track: Any aiortc track of kind "audio".
+            track: Any aiortc track.
             name: For the report; the track's id if left out.
             local: See :meth:`add_source`.
 
         Raises:
-            ValueError: It is not an audio track.
-            StateError: The recording is over.
+            StateError: The recording is over; or no event loop runs here, and the recording does
+                not either.
         """
+        name = name or track.id
+        loop = loop_here() if self._run is None else self._run.loop
         if track.kind != "audio":
-            raise ValueError(f"a {track.kind} track cannot be recorded: an audio track is needed")
-        source = self.add_source(name or track.id, local=local)
-        task = asyncio.get_running_loop().create_task(pull(track, source))
-        self._pulls.add(task)
-        task.add_done_callback(self._pulls.discard)
+            words = f"{name}: a {track.kind} track is not recorded, only audio is"
+            code = AudioRecordingWarning.TRACK_IGNORED
+            logger.warning("%s", words)
+            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
+            ignored = Source(name, local=local, clock=self._clock)
+            ignored.close()
+            return ignored
+        source = self.add_source(name, local=local)
+        self._readers.add(track, source, loop)
         return source
 
     def _add(self, source: Participant) -> None:
@@ -363,14 +426,12 @@ class AudioRecorder:
         self._sources.append(source)
         if self._run is not None:
             self._let_in(source)
+            if len(self._sources) > 2 * MOST_SOURCES:
+                earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
+                self._sources[:-MOST_SOURCES] = earlier
 
     def _let_in(self, source: Participant) -> None:
         run = self._run
         assert run is not None
         if self._life.state is RecorderState.RECORDING:  # else it is ending, and hears nobody
             source.enter(self._session, start_ns=run.start_ns)
-
-    def _stop_pulling(self) -> None:
-        for task in tuple(self._pulls):
-            with suppress(RuntimeError):  # the loop is closed, and its tasks have ended
-                task.cancel()

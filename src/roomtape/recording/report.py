@@ -73,13 +73,28 @@ def make_report(
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
         sources=bounded(
-            [_report_of(track, start_ns, end_ns, stems.get(track, "")) for track in session.sources]
+            [
+                _report_of(track, start_ns, end_ns, stems.get(track, ""))
+                for track in session.sources
+            ],
+            _counted_from(session.earlier, start_ns, end_ns),
         ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
         stems=tuple(stems.values()),
         projects=tuple(map(str, projects)),
     )
+
+
+def _counted_from(earlier: SourceReport | None, start_ns: int, end_ns: int) -> SourceReport | None:
+    """With its times within the file."""
+    if earlier is None:
+        return None
+    start_s, end_s = start_ns / NS_PER_S, end_ns / NS_PER_S
+    joined_s, left_s = (
+        min(max(each, start_s), end_s) - start_s for each in (earlier.joined_s, earlier.left_s)
+    )
+    return dataclasses.replace(earlier, joined_s=joined_s, left_s=left_s)
 
 
 def _report_of(track: SourceTrack, start_ns: int, end_ns: int, stem: str) -> SourceReport:

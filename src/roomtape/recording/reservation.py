@@ -124,6 +124,12 @@ class Reservation:
             with suppress(OSError):  # it took too long, and the thread goes on; or there is none
                 await _on_disk(self._discard_now, self._discard_now)
 
+    @property
+    def aside(self) -> str:
+        """Where what stood at the file's name is now, in words; empty if nothing stood there, or
+        still stands there."""
+        return "" if self._sink is None else aside_in_words(self._path, self._sink.aside)
+
     def left_rings(self) -> list[str]:
         """What crashed cyclic recordings of the same name left, and what to do about it."""
         return [
@@ -164,6 +170,11 @@ class Reservation:
                 self._sink.discard()
             if self._stems is not None:
                 self._stems.discard()
+
+
+def aside_in_words(path: Path, aside: Path | None) -> str:
+    """What was moved aside for a recording; empty if nothing was."""
+    return f"what stood at {path} is {aside} now" if aside is not None else ""
 
 
 def in_words(error: BaseException) -> str:

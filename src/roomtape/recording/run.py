@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import threading
@@ -33,7 +34,10 @@ from .loop_end import LoopEnd
 from .process_end import running
 from .pump import Line, Pump
 from .report import make_report
-from .reservation import in_words
+from .reservation import aside_in_words, in_words
+from .saving.save import Save, SaveState
+from .saving.saves import Saves
+from .saving.span import Span
 from .scheduler import Scheduler
 from .sources.participant import Participant
 
@@ -89,7 +93,8 @@ class Run:
         self._on_over = on_over
         self._clock = clock
         self._disk = disk
-        self._loop = loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        """The one on which it began."""
         self.pid = os.getpid()
         """The process that records; a forked child does not."""
         self.start_ns = clock.now_ns()
@@ -115,6 +120,15 @@ class Run:
             stems=self._stems,
             on_failure=lambda error: _later(loop, self.end, in_words(error)),
             on_idle=self._look_at_loop,
+            on_written=self._written,
+        )
+        self.saves = Saves(
+            sink_format,
+            open_reader=self._writer.reader,
+            report=self._report_of_save,
+            on_end=partial(self._tell_in_order, self._tell_save),
+            clock=clock,
+            disk=disk,
         )
         self.pump = Pump(
             session,
@@ -157,8 +171,11 @@ class Run:
 
     def _look_at_loop(self) -> None:
         """A loop that was closed without a word beats no more, and nobody is left to stop this."""
-        if self._loop.is_closed():
+        if self.loop.is_closed():
             self.end()
+
+    def _written(self) -> None:
+        self.saves.written()
 
     def end_with_program(self) -> None:
         """See :class:`~.process_end.Running`."""
@@ -171,6 +188,7 @@ class Run:
         for source in tuple(self._sources):
             source.disconnect()
         self._writer.let_go()
+        self.saves.let_go()
 
     # -- what :meth:`end` began, on a thread of its own; it raises nothing -----------------------
 
@@ -180,8 +198,10 @@ class Run:
         self.pump.finish(self._ended_ns)
         self.error = self.error or self.pump.failure
         finished = self._finish_file()
+        self.saves.finish()
         there = finished or self._writer.abandoned
         moved = there.moved if there is not None else ""
+        aside = "" if finished is None else aside_in_words(self._config.path, finished.aside)
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
         self._note_stems()
@@ -204,10 +224,7 @@ class Run:
         if self._config.report and self._writer.outcome.done():  # not on a disk that hangs
             self._write_report(report)
         self._closed.set()
-        if self._clock.threads:
-            _later(self._loop, self._tell_end, report, moved)
-        else:
-            self._tell_end(report, moved)
+        self._tell_in_order(self._tell_end, report, moved, aside)
 
     def _note_stems(self) -> None:
         if self._stems is None:
@@ -229,6 +246,29 @@ class Run:
         except Exception as error:
             self.error = self.error or in_words(error)
         return None
+
+    def _report_of_save(self, finished: Finished, span: Span) -> RecordingReport:
+        """What is in a part that was saved."""
+
+        def made() -> RecordingReport:
+            return make_report(
+                self._config,
+                self._session,
+                self._output,
+                self._writer,
+                started_at=self._started_at,
+                ended_ns=self.now_ns,
+                finished=finished,
+                warnings=self._events.warnings,
+                error="",
+                suspended_ns=self.pump.suspended_ns,
+            )
+
+        return dataclasses.replace(
+            self.pump.while_still(made),
+            saved_from=str(self._config.path),
+            missing_s=max(0, span.asked - finished.samples) / self._config.sample_rate,
+        )
 
     def _write_report(self, report: RecordingReport) -> None:
         done: Future[None] = Future()
@@ -253,7 +293,7 @@ class Run:
 
     # -- what is told, on the event loop's thread ------------------------------------------------
 
-    def _tell_end(self, report: RecordingReport, moved: str) -> None:
+    def _tell_end(self, report: RecordingReport, moved: str, aside: str) -> None:
         self.report = report
         self._life.enter(RecorderState.OVER)
         running.discard(self)
@@ -267,8 +307,22 @@ class Run:
         if self.error:
             self._events.tell(AudioRecordingCode.ERROR, self.error, path=path)
         else:
-            self._events.tell(AudioRecordingCode.FINISH, moved, path=path)
+            detail = "; ".join(each for each in (moved, aside) if each)
+            self._events.tell(AudioRecordingCode.FINISH, detail, path=path)
         self.ended.set_result(None)
+
+    def _tell_save(self, save: Save) -> None:
+        path = str(save.path)
+        if save.state is SaveState.SAVED:
+            self._events.tell(AudioRecordingCode.SAVED, path=path)
+        else:
+            self._events.tell(AudioRecordingCode.SAVE_FAILED, save.error, path=path)
+
+    def _tell_in_order(self, tell: Callable[..., None], *args: object) -> None:
+        if self._clock.threads:
+            _later(self.loop, tell, *args)
+        else:
+            tell(*args)
 
     def _warn(self, now_ns: int, warnings: Warnings) -> None:
         if self._life.state is not RecorderState.OVER:

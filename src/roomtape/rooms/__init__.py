@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..types.errors import MissingExtraError
 from .base import Room, RoomListener
 from .memory import MemoryRoom
-from .webrtc import WebRtcRoom
 
 if TYPE_CHECKING:
     from .livekit import LiveKitRoom
+    from .livekit_sdk import LiveKitSdkRoom
+    from .webrtc import WebRtcRoom
 
-__all__ = ["LiveKitRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+__all__ = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
 
-_EXTRAS = {"LiveKitRoom": "livekit"}
-"""What needs packages that not everybody has, and the extra that brings them."""
+_EXTRAS = {
+    "LiveKitRoom": ("livekit", "livekit"),
+    "LiveKitSdkRoom": ("livekit_sdk", "livekit-sdk"),
+    "WebRtcRoom": ("webrtc", "webrtc"),
+}
+"""What needs packages that not everybody has: where it is, and the extra that brings them."""
 
 
 def __getattr__(name: str) -> Any:
-    extra = _EXTRAS.get(name)
-    if extra is None:
+    if name not in _EXTRAS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, extra = _EXTRAS[name]
     try:
-        from . import livekit  # noqa: PLC0415
+        return getattr(import_module(f".{module}", __name__), name)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{name} needs packages that are not installed ({error.name}): "
-            f"pip install 'roomtape[{extra}]'",
-            name=error.name,
-        ) from None
-    return getattr(livekit, name)
+        raise MissingExtraError(name, error, extra) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,8 @@ from .ice import IceServers
 from .seldom import Seldom
 from .signalling import Signalling
 from .token import MIN_SECRET_BYTES
+from .whip.endpoint import WhipEndpoint
+from .whip.publishing import WhipPublisher
 
 logger = logging.getLogger(__name__)
 _http_logger = logging.getLogger(f"{__name__}.http")
@@ -60,6 +62,9 @@ class RoomServer:
             :func:`~.ice.parse_ice_server` takes them.
         turn_secret: What the TURN servers share with us, to let each client in for a while.
         max_per_address: Connections of one address; more if a proxy stands in front.
+        whip: Gives who speaks WebRTC for callers that publish over HTTP (WHIP,
+            :class:`~roomtape.rooms.webrtc.whip.WhipCalls`); called when the first one comes, on
+            a thread. None takes no callers.
 
     Raises:
         ConfigurationError: The server would let anybody in from other machines, or a value is
@@ -76,6 +81,7 @@ class RoomServer:
         ice_servers: Sequence[str] = (),
         turn_secret: str | None = None,
         max_per_address: int = MAX_PER_ADDRESS,
+        whip: Callable[[], WhipPublisher] | None = None,
     ) -> None:
         if secret is not None and not secret.strip():
             raise ConfigurationError("the secret is empty: give 32 random bytes or more, or none")
@@ -101,6 +107,8 @@ class RoomServer:
                 f"an address may have {max_per_address} connections: allow 1 at least"
             )
         self._max_per_address = max_per_address
+        self._whip = whip
+        self._endpoint: WhipEndpoint | None = None
         self._runner: web.AppRunner | None = None
         self._door: Door | None = None
 
@@ -140,6 +148,9 @@ class RoomServer:
         door, self._door = self._door, None
         if door is not None:
             await door.close()
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            await endpoint.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -160,6 +171,15 @@ class RoomServer:
         app.router.add_get(SIGNALLING_PATH, signalling.handle)
         app.router.add_get("/", _page)
         app.router.add_static("/static", _STATIC)
+        if self._whip is not None:
+            self._endpoint = WhipEndpoint(
+                self._whip,
+                url=lambda: self.url,
+                secret=self._secret,
+                same_site=signalling.is_same_site,
+                ice=self._ice,
+            )
+            self._endpoint.add_to(app)
         app.on_response_prepare.append(self._answer)
         app.on_shutdown.append(close_websockets)
         return app

@@ -60,7 +60,7 @@ class Signalling:
         self._links: set[Link] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if self._secret is None and not _is_same_site(request, loopback=self._loopback):
+        if self._secret is None and not self.is_same_site(request):
             return web.Response(status=403, text="pages of other sites may not join rooms here\n")
         ws = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S,
@@ -89,6 +89,19 @@ class Signalling:
             if seat is not None:
                 self.rooms.leave_away(seat, link, unsent)
         return ws
+
+    def is_same_site(self, request: web.Request) -> bool:
+        """Whether this is not a page of another site that reaches for a server without tokens.
+
+        Browsers let any page open a WebSocket to any address, but say whose page it is (Origin).
+        A site can also give its own name the address 127.0.0.1 (DNS rebinding); then the Host
+        header has that name.
+        """
+        host = request.headers.get("Host", "")
+        if self._loopback and not is_loopback(host_of(host) or ""):
+            return False
+        origin = request.headers.get("Origin")
+        return origin is None or same_site(origin, host)
 
     async def close(self) -> None:
         """Tell every client that the server goes."""
@@ -185,17 +198,3 @@ async def _receive_join(link: Link) -> Join | None:
     if not isinstance(message, Join):
         raise ProtocolError("the first message must be a join")
     return message
-
-
-def _is_same_site(request: web.Request, *, loopback: bool) -> bool:
-    """Whether this is not a page of another site that reaches for a server without tokens.
-
-    Browsers let any page open a WebSocket to any address, but say whose page it is (Origin).
-    A site can also give its own name the address 127.0.0.1 (DNS rebinding); then the Host
-    header has that name.
-    """
-    host = request.headers.get("Host", "")
-    if loopback and not is_loopback(host_of(host) or ""):
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or same_site(origin, host)

@@ -68,6 +68,16 @@ def with_mark(frame: bytes) -> bytes:
     return header + _MARK + frame[ADTS_HEADER_BYTES:]
 
 
+def without_mark(frame: bytes) -> bytes:
+    """The frame as it was before :func:`with_mark`, if it was given that."""
+    if frame[ADTS_HEADER_BYTES : ADTS_HEADER_BYTES + len(_MARK)] != _MARK:
+        return frame
+    length = len(frame) - len(_MARK)
+    fixed = int.from_bytes(frame[:ADTS_HEADER_BYTES], "big") & ~_LENGTH_BITS
+    header = (fixed | length << 13).to_bytes(ADTS_HEADER_BYTES, "big")
+    return header + frame[ADTS_HEADER_BYTES + len(_MARK) :]
+
+
 def has_mark(head: bytes) -> bool:
     """Whether the file that begins so is one of ours, but for a few bits that a bad disk may have
     turned."""

@@ -46,6 +46,10 @@ class Disk:
             return -1
         return self.call("open", os.open, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
 
+    def duplicate(self, fd: int) -> int:
+        """One more descriptor of the same file, for another thread to read by."""
+        return self.call("dup", os.dup, fd)
+
     def write_at(self, fd: int, data: bytes | memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``, however many calls it takes."""
         view = memoryview(data)

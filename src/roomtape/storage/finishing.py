@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..types import AudioFormat
@@ -55,7 +55,8 @@ def write_finished(
             yield piece
             count, last_bytes = count + 1, len(unit)
 
-    with new_file(path, disk) as fd:
+    asides: list[Path] = []
+    with new_file(path, disk, on_aside=asides.append) as fd:
         end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk)
         header = b""
         if wav:
@@ -69,14 +70,18 @@ def write_finished(
         samples=sink_format.samples_in(count, last_bytes) - skipped,
         first_sample=first_unit * sink_format.unit_samples + skipped,
         file_bytes=end,
+        aside=asides[0] if asides else None,
     )
 
 
 @contextlib.contextmanager
-def new_file(path: Path, disk: Disk) -> Iterator[int]:
+def new_file(
+    path: Path, disk: Disk, *, on_aside: Callable[[Path], None] | None = None
+) -> Iterator[int]:
     """A file to fill, which appears at ``path`` when the block is left without an error.
 
-    What stands there is moved aside. After an error everything is as it was before.
+    What stands there is moved aside, and ``on_aside`` told where to. After an error everything is
+    as it was before.
     """
     fd, part = create_part(path, disk)
     try:
@@ -84,7 +89,9 @@ def new_file(path: Path, disk: Disk) -> Iterator[int]:
         disk.sync(fd)
         closing, fd = fd, -1
         disk.close(closing)
-        put_in_place(part, path, disk)
+        aside = put_in_place(part, path, disk)
+        if aside is not None and on_aside is not None:
+            on_aside(aside)
     except BaseException:
         if fd >= 0:
             with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ from .adts import silent_frame, with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
+from .pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
@@ -41,7 +42,7 @@ class _LiveFile(ABC):
         self._disk = disk
         self._placed = False
         self._whereabouts: Whereabouts | None = None
-        self._aside: Path | None = None  # what stood at the target
+        self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
         try:
@@ -52,7 +53,7 @@ class _LiveFile(ABC):
             raise
 
     def place(self) -> None:
-        self._aside = put_in_place(self._part, self.path, self._disk)
+        self.aside = put_in_place(self._part, self.path, self._disk)
         self._placed = True
         self._whereabouts = Whereabouts(self._fd, self.path, self._disk)
         # Not with the first data: a process that is short of descriptors learns it at the start.
@@ -66,8 +67,7 @@ class _LiveFile(ABC):
         except OSError:
             self._keep_whole(units)
             raise
-        self._end += len(data)
-        self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
+        self._count(units)
 
     def write_silence(self, samples: int) -> None:
         """Append so many samples of silence, in no time (AAC: whole frames, so many or more); none
@@ -122,7 +122,7 @@ class _LiveFile(ABC):
             return
         with contextlib.suppress(OSError):
             if self._placed:
-                take_back(fd, self.path, self._aside, self._disk)
+                take_back(fd, self.path, self.aside, self._disk)
             else:
                 remove_ours(fd, self._part, self._disk)
         with contextlib.suppress(OSError):
@@ -166,9 +166,15 @@ class _LiveFile(ABC):
                     break
                 whole.append(unit)
                 there -= len(unit)
-            if whole:
-                self._end += sum(map(len, whole))
-                self.samples += self._format.samples_in(len(whole), len(whole[-1]))
+            self._count(whole)
+
+    def _count(self, units: list[bytes]) -> None:
+        """These are whole in the file."""
+        self._end += sum(map(len, units))
+        self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
+
+    @abstractmethod
+    def reader(self, first: int, stop: int) -> Reader: ...
 
     @abstractmethod
     def _write_silence(self, samples: int) -> None: ...
@@ -195,6 +201,17 @@ class LiveWav(_LiveFile):
     """A growing WAV file."""
 
     _lead_bytes = HEADER_BYTES
+
+    def reader(self, first: int, stop: int) -> Reader:
+        return WavReader(
+            self._fd,
+            first,
+            stop,
+            lambda: self.samples,
+            self._disk,
+            base=0,
+            frame_bytes=self._format.frame_bytes,
+        )
 
     def _begin(self) -> None:
         self._ahead_bytes = AHEAD_S * self._format.rate_hz * self._format.frame_bytes
@@ -236,6 +253,7 @@ class LiveAdts(_LiveFile):
     """A growing AAC file: one ADTS frame after the other."""
 
     def _begin(self) -> None:
+        self._index = AdtsIndex()
         # A disk that takes no byte at all is found now, not at the first frame.
         self._disk.allocate(self._fd, self._format.most_unit_bytes)
         self._disk.truncate(self._fd, 0)
@@ -244,6 +262,16 @@ class LiveAdts(_LiveFile):
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
         super().write([with_mark(units[0]), *units[1:]] if begins else units)
+
+    def reader(self, first: int, stop: int) -> Reader:
+        return AdtsReader(
+            self._fd, first, stop, lambda: self.samples, self._disk, base=0, index=self._index
+        )
+
+    def _count(self, units: list[bytes]) -> None:
+        for unit in units:
+            self._index.add(len(unit))
+        super()._count(units)
 
     def _write_silence(self, samples: int) -> None:
         frame = silent_frame(self._format.rate_hz, self._format.channels)

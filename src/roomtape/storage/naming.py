@@ -12,26 +12,64 @@ from pathlib import Path
 from .disk import Disk
 
 RING_SUFFIX = ".ring"
+REPORT_SUFFIX = ".json"
+
+
+def report_path(recording: Path) -> Path:
+    """Where the report of a recording stands."""
+    return recording.with_name(recording.name + REPORT_SUFFIX)
 
 
 def move_aside(path: Path, disk: Disk) -> Path | None:
-    """Rename what stands at ``path`` to ``name.1.ext``, or the first number that is free.
+    """Rename what stands at ``path`` to ``name.1.ext``, or the first number that is free, and its
+    report to ``name.1.ext.json``: what a report tells of is always the file that it stands beside.
 
     Returns:
-        Where it is now; None if nothing stood there.
+        Where it is now, or would be if there had been more than a report; None if nothing stood
+        there.
+
+    Raises:
+        OSError: It cannot be done; all stands where it stood.
     """
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) and not os.path.lexists(report_path(path)):
         return None
     for number in itertools.count(1):
         aside = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        if os.path.lexists(aside) or os.path.lexists(report_path(aside)):
+            continue
         try:
-            disk.rename_new(path, aside)
+            moved = _renamed(path, aside, disk)
+            try:
+                told = _renamed(report_path(path), report_path(aside), disk)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    move_back(aside, path, disk)
+                raise
         except FileExistsError:
             continue
-        except FileNotFoundError:
-            return None  # somebody else has moved it meanwhile
-        return aside
+        return aside if moved or told else None
     raise AssertionError("the numbers do not end")
+
+
+def move_back(aside: Path, path: Path, disk: Disk) -> None:
+    """Undo :func:`move_aside`.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    _renamed(aside, path, disk)
+    _renamed(report_path(aside), report_path(path), disk)
+
+
+def _renamed(path: Path, to: Path, disk: Disk) -> bool:
+    """Rename ``path``; False if nothing stands there, or somebody else has moved it meanwhile."""
+    if not os.path.lexists(path):
+        return False
+    try:
+        disk.rename_new(path, to)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def put_in_place(part: Path, path: Path, disk: Disk) -> Path | None:
@@ -52,7 +90,7 @@ def put_in_place(part: Path, path: Path, disk: Disk) -> Path | None:
         except OSError:
             if aside is not None:
                 with contextlib.suppress(OSError):
-                    disk.rename_new(aside, path)
+                    move_back(aside, path, disk)
             raise
         return aside
 
@@ -132,7 +170,7 @@ def take_back(fd: int, path: Path, aside: Path | None, disk: Disk) -> None:
         OSError: It cannot be done.
     """
     if remove_ours(fd, path, disk) and aside is not None:
-        disk.rename_new(aside, path)
+        move_back(aside, path, disk)
 
 
 def create_part(path: Path, disk: Disk) -> tuple[int, Path]:

@@ -9,14 +9,9 @@ from typing import Any
 
 from .disk import Disk
 from .finishing import new_file
-from .naming import create_part
+from .naming import create_part, report_path
 
 _MOST_BYTES = 64 << 20
-
-
-def report_path(recording: Path) -> Path:
-    """Where the report of a recording is."""
-    return recording.with_name(recording.name + ".json")
 
 
 def write_report_file(recording: Path, report: dict[str, Any], disk: Disk) -> Path:

@@ -7,9 +7,6 @@ disk shows at once, and so that a crash leaves it behind. Layout::
     slot 0       number (u64), bytes (u32), CRC-32 (u32) of number, bytes and payload; payload
     slot 1       ...
 
-A slot of two channels can be as large as one of one channel at twice the rate. So that no slot is
-taken for one of another kind, the CRC-32 of two channels starts from another value.
-
 Unit ``n`` of the recording goes to slot ``n mod slots``. A slot tells by its own number and
 checksum what it holds, so there is no index that a crash could leave behind the data, and a
 slot that a power cut tore in two is known.
@@ -20,16 +17,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
-from .ring_head import RING_HEADER_BYTES, SLOT_HEAD_BYTES, RingLayout
+from .pieces.readers import Reader, RingReader
+from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
+from .ring_head import RING_HEADER_BYTES, RingLayout
 from .sink import Finished, SinkFormat
 
 __all__ = [
@@ -44,35 +41,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 1 << 18
-_SLOT_HEAD = struct.Struct("<QII")
-assert _SLOT_HEAD.size == SLOT_HEAD_BYTES
-_MOST_S = 10 * 366 * 24 * 3600
-"""No recording lasts ten years: the number of a slot that says so is damaged, or a stranger's."""
-
-
-def pack_slot(number: int, unit: bytes, channels: int = 1) -> bytes:
-    """A slot's bytes, without the padding behind them."""
-    return _SLOT_HEAD.pack(number, len(unit), _check(number, unit, channels)) + unit
-
-
-def unpack_slot(
-    slot: bytes | memoryview, channels: int = 1
-) -> tuple[int, bytes | memoryview] | None:
-    """The number and the unit in a slot, a view if that is one; None if it holds nothing whole."""
-    number, length, check = _SLOT_HEAD.unpack_from(slot)
-    unit = slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length]
-    if not length or len(unit) != length:
-        return None
-    if _check(number, unit, channels) != check:
-        return None
-    return number, unit
-
-
-def _check(number: int, unit: bytes | memoryview, channels: int) -> int:
-    head = struct.pack("<QI", number, len(unit))
-    return zlib.crc32(unit, zlib.crc32(head, channels - 1))
-
 
 class Ring:
     """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract."""
@@ -80,12 +48,16 @@ class Ring:
     def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
         self.path = path
         self.samples = 0
+        self.aside: Path | None = None
         self._disk = disk
         self._layout = RingLayout(path, sink_format)
         head = self._layout.packed()
         self._fd, self.ring_path = create_ring(path, disk)
         self._next = 0
         self._last_bytes = 0
+        self._turn = threading.Lock()  # of the two below, and never while the disk is asked
+        self._overwritten = 0  # units that are gone, or about to be
+        self._readers: list[RingReader] = []
         try:
             disk.allocate(self._fd, self._layout.file_bytes)
             disk.write_at(self._fd, head, 0)
@@ -111,6 +83,7 @@ class Ring:
                 pack_slot(first + index, unit, channels).ljust(layout.slot_bytes, b"\0")
                 for index, unit in enumerate(batch)
             )
+            self._keep_for_readers(first + len(batch) - layout.slots)
             self._disk.write_at(self._fd, data, layout.offset(first))
             self._next += len(batch)
             self._last_bytes = len(batch[-1])
@@ -119,6 +92,15 @@ class Ring:
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
+
+    def reader(self, first: int, stop: int) -> Reader:
+        with self._turn:
+            first = max(first, self._overwritten * self._layout.sink_format.unit_samples)
+            reader = RingReader(
+                self._fd, first, stop, lambda: self.samples, self._disk, layout=self._layout
+            )
+            self._readers.append(reader)
+        return reader
 
     def finish(self) -> Finished:
         layout = self._layout
@@ -132,6 +114,7 @@ class Ring:
             first_unit=first_unit,
             disk=self._disk,
         )
+        self.aside = finished.aside
         # The recording is safe; a ring that cannot be removed makes it no worse.
         fd, self._fd = self._fd, -1
         try:
@@ -175,48 +158,16 @@ class Ring:
         with contextlib.suppress(OSError):
             self._disk.close(fd)
 
+    def _keep_for_readers(self, stop: int) -> None:
+        """Units before ``stop`` are about to be overwritten."""
+        with self._turn:
+            first, self._overwritten = self._overwritten, max(self._overwritten, stop)
+            readers = self._readers = [each for each in self._readers if not each.released]
+        for reader in readers:
+            reader.keep(first, stop)
+
     def _units(self, first: int) -> Iterator[bytes | memoryview]:
         for number, unit in read_slots(self._fd, self._layout, first, self._next, self._disk):
             if unit is None:
                 raise OSError(f"slot {number} of the ring reads back damaged")
             yield unit
-
-
-def written_slots(fd: int, layout: RingLayout, disk: Disk) -> Iterator[tuple[int, int]]:
-    """The number and the length of every unit that is whole, wherever the ring begins."""
-    at_once = max(1, _AT_ONCE // layout.slot_bytes)
-    most = _MOST_S * layout.sink_format.rate_hz // layout.sink_format.unit_samples
-    for first in range(0, layout.slots, at_once):
-        data = memoryview(disk.read_at(fd, at_once * layout.slot_bytes, layout.offset(first)))
-        if not data:
-            return  # the ring was cut
-        for index in range(min(at_once, layout.slots - first)):
-            found = _unit_in(data, index, layout)
-            if found is None or found[0] % layout.slots != first + index or found[0] > most:
-                continue
-            yield found[0], len(found[1])
-
-
-def read_slots(
-    fd: int, layout: RingLayout, first: int, stop: int, disk: Disk
-) -> Iterator[tuple[int, bytes | memoryview | None]]:
-    """The units ``[first, stop)``, each with its number; None where it is not whole."""
-    at_once = max(1, _AT_ONCE // layout.slot_bytes)
-    number = first
-    while number < stop:
-        count = min(at_once, stop - number, layout.slots - number % layout.slots)
-        data = memoryview(disk.read_at(fd, count * layout.slot_bytes, layout.offset(number)))
-        for index in range(count):
-            found = _unit_in(data, index, layout)
-            whole = found is not None and found[0] == number + index
-            yield number + index, found[1] if found is not None and whole else None
-        number += count
-
-
-def _unit_in(
-    data: memoryview, index: int, layout: RingLayout
-) -> tuple[int, bytes | memoryview] | None:
-    slot = data[index * layout.slot_bytes : (index + 1) * layout.slot_bytes]
-    if len(slot) < _SLOT_HEAD.size:
-        return None
-    return unpack_slot(slot, layout.sink_format.channels)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..types import AudioFormat
+
+if TYPE_CHECKING:  # it knows rings, which know formats
+    from .pieces.readers import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Finished:
         first_sample: Which sample of the recording its first one is (cyclic: not 0).
         file_bytes: Its size.
         moved: What somebody did to its name meanwhile, in words; empty if it is where it should be.
+        aside: Where that is now which stood at its name; None if nothing did.
     """
 
     path: Path
@@ -61,6 +65,7 @@ class Finished:
     first_sample: int
     file_bytes: int
     moved: str = ""
+    aside: Path | None = None
 
 
 class Sink(Protocol):
@@ -80,6 +85,8 @@ class Sink(Protocol):
     """The target."""
     samples: int
     """Samples written so far."""
+    aside: Path | None
+    """Where that is now which stood at the target, once it was moved aside."""
 
     def place(self) -> None:
         """Take the target's name, moving an older file aside (a ring does so only at the end)."""
@@ -91,6 +98,16 @@ class Sink(Protocol):
 
     def sync(self) -> None:
         """Have what was written survive a power cut."""
+        ...
+
+    def reader(self, first: int, stop: int) -> Reader:
+        """Read the samples ``[first, stop)`` of the recording on another thread, as they are
+        written and afterwards; from any thread. What a ring has let go of is left out: the reader
+        begins later then.
+
+        Raises:
+            OSError: There is no descriptor to be had.
+        """
         ...
 
     def finish(self) -> Finished:

@@ -46,6 +46,8 @@ class AudioFrame:
             is empty.
         dropped_packets: How many packets the kernel dropped since the frame before this one,
             because this process did not take them in time.
+        lost_somewhere: Samples that were lost since the frame before this one, of a transport that
+            conceals loss and does not say where it was; None where ``pts`` says it.
     """
 
     pcm: Pcm
@@ -55,3 +57,4 @@ class AudioFrame:
     origin: FrameOrigin = FrameOrigin.SENT
     left_out: int = 0
     dropped_packets: int = 0
+    lost_somewhere: int | None = None

@@ -15,19 +15,30 @@ MOST_INTERVALS = 10000
 """Of all entries together."""
 
 
-def bounded(sources: Sequence[SourceReport]) -> tuple[SourceReport, ...]:
+def bounded(
+    sources: Sequence[SourceReport], earlier: SourceReport | None = None
+) -> tuple[SourceReport, ...]:
     """The entries of a report, in order.
 
     Past :data:`MOST_SOURCES`, those of whom least came become one entry, the last, which has their
     sums. Past :data:`MOST_INTERVALS`, the shortest intervals are left out, as ``unlisted_s`` tells.
+
+    Args:
+        sources: One entry a stay.
+        earlier: The sums of more, who left long ago.
     """
-    listed = list(sources)
-    if len(listed) > MOST_SOURCES:
-        most = sorted(range(len(listed)), key=lambda at: _weight(listed[at]), reverse=True)
-        named = set(most[: MOST_SOURCES - 1])
-        others = [each for at, each in enumerate(listed) if at not in named]
-        listed = [each for at, each in enumerate(listed) if at in named] + [summed_up(others)]
-    return tuple(_with_fewer_intervals(listed))
+    listed, others = list(sources), [] if earlier is None else [earlier]
+    if len(listed) + len(others) > MOST_SOURCES:
+        by_weight = sorted(range(len(listed)), key=lambda at: weight(listed[at]), reverse=True)
+        named = set(by_weight[: MOST_SOURCES - 1])
+        others += [each for at, each in enumerate(listed) if at not in named]
+        listed = [each for at, each in enumerate(listed) if at in named]
+    return tuple(_with_fewer_intervals(listed + ([summed_up(others)] if others else [])))
+
+
+def weight(source: SourceReport) -> float:
+    """How much there is to tell of it."""
+    return source.arrived_s + source.lost_s
 
 
 def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
@@ -37,8 +48,9 @@ def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
         for reason, seconds in each.left_out.items():
             left_out[reason] += seconds
     errors = sorted({each.error for each in sources} - {""})
+    stays = sum(each.stays for each in sources)
     return SourceReport(
-        name=f"{len(sources)} others",
+        name=f"{stays} others",
         local=False,
         joined_s=min(each.joined_s for each in sources),
         left_s=max(each.left_s for each in sources),
@@ -53,18 +65,14 @@ def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
         fec_s=_sum(each.fec_s for each in sources),
         left_out_s=_sum(each.left_out_s for each in sources),
         unlisted_s=_sum(each.unlisted_s + _length_s(each.intervals) for each in sources),
-        error=f"{len(errors)} kinds of failures; one: {errors[0]}" if errors else "",
+        error=errors[0] if errors else "",
         arrived_s=_sum(each.arrived_s for each in sources),
         after_end_s=_sum(each.after_end_s for each in sources),
         left_out=dict(left_out),
         samples=_merged(samples for each in sources for samples in each.samples),
         dropped_packets=sum(each.dropped_packets for each in sources),
-        stays=sum(each.stays for each in sources),
+        stays=stays,
     )
-
-
-def _weight(source: SourceReport) -> float:
-    return source.arrived_s + source.lost_s
 
 
 def _sum(seconds: Iterable[float]) -> float:

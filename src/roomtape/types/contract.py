@@ -16,7 +16,8 @@ from pathlib import Path
 from .errors import ConfigurationError, SuffixError
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
-"""The sample rates that a recording can have."""
+"""The sample rates that a recording can have: those of the contract, and no others."""
+_ANY_SOURCE = " (what is recorded may have any)"
 
 CHANNELS = (1, 2)
 """One for everybody, or the local side left and the remote side right."""
@@ -69,6 +70,10 @@ class AudioRecordingCode(enum.IntEnum):
     """Writing failed (typically: disk full). The task is over; what was written is readable."""
     FINISH = 5
     """The file is complete."""
+    SAVED = 6
+    """A part of the running recording is complete, in a file of its own."""
+    SAVE_FAILED = 7
+    """It could not be saved; the recording goes on."""
 
 
 class AudioRecordingWarning(enum.IntEnum):
@@ -140,7 +145,8 @@ class AudioRecordingConfiguration:
         position: Whose audio to record.
         cycle_time: 0 writes the file live; 10, 60, 360 or 900 keep only the last so many
             seconds and put the file at ``file_path`` when the recording stops.
-        report: Write the report beside the file, as ``call.aac.json``.
+        report: Write the report beside the file, as ``call.aac.json``. An older file that is moved
+            aside takes its report along (``call.1.aac``, ``call.1.aac.json``).
         channels: 1 mixes all into one; 2 puts the local side left and the remote side right.
         stems: A directory for one file of each participant and stay besides the mix, in the same
             format; it is made if it is not there. Only for live recordings.
@@ -212,7 +218,7 @@ class AudioRecordingConfiguration:
             raise ConfigurationError("a cyclic recording has no stems; record live (cycle_time 0)")
         return AudioRecordingConfiguration(
             path,
-            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ),
+            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
             quality=AudioRecordingQuality(
                 _one_of("quality", self.quality, tuple(AudioRecordingQuality))
             ),
@@ -242,7 +248,7 @@ def _checked_path(given: object, option: str = "file_path") -> str:
     return name
 
 
-def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
+def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # whatever it is
     except TypeError:
@@ -250,7 +256,7 @@ def _one_of(name: str, value: object, allowed: tuple[int, ...]) -> int:
     # bool is an int to Python, and True would silently mean quality 1.
     if number is None or isinstance(value, bool) or number not in allowed:
         listed = ", ".join(str(int(choice)) for choice in allowed)
-        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}")
+        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}{note}")
     return number
 
 

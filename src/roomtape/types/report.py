@@ -120,6 +120,8 @@ class SourceReport:
         stays: How many stays this entry is about: 1, but for the last entry of a report that would
             have too many. That one has the sums of so many, of whom least came.
         samples: The same in samples, one entry for each sample rate, exact.
+        loss_positions: Whether it is known where something was lost. Where it is not (LiveKit's
+            SDK, which conceals it), ``lost_s`` is a total, and the intervals have none of it.
     """
 
     name: str
@@ -145,6 +147,7 @@ class SourceReport:
     samples: tuple[SampleCounts, ...] = ()
     dropped_packets: int = 0
     stays: int = 1
+    loss_positions: bool = True
     stem: str = ""
 
 
@@ -163,12 +166,15 @@ class RecordingReport:
         limited_s: How long the mix exceeded full scale and was turned down.
         unwritten_s: What was recorded until it ended but did not reach the file (an error, a hung
             disk).
-        skipped_s: Audio older than the cycle that a cyclic recording let go.
+        skipped_s: How much of the recording is older than the file: what the cycle let go.
         warnings: What happened on the way, in words.
         sources: One entry a participant and stay, 300 at most; in the last one, then, is the sum
             of all others.
         error: Why the recording ended early; empty if it did not.
         suspended_s: For how long the machine slept meanwhile; nothing of it is in the file.
+        saved_from: The recording that this is a saved part of; empty if it is none. Its
+            ``skipped_s`` is where in the recording it begins.
+        missing_s: Of a saved part: how much of what was asked for there was not.
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
     """
@@ -187,6 +193,8 @@ class RecordingReport:
     sources: tuple[SourceReport, ...] = field(default=())
     error: str = ""
     suspended_s: float = 0.0
+    saved_from: str = ""
+    missing_s: float = 0.0
     stems: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
 

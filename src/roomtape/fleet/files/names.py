@@ -64,6 +64,12 @@ def recording_path(directory: Path, room: str, started_at: datetime) -> Path:
     return directory / folder_of(room) / f"{stamp}.aac"
 
 
+def entry_name(recording: Path, worker: str, lease: int) -> str:
+    """The name of a recording's entry in the journal: short, and no other's."""
+    digest = hashlib.sha256(recording.parent.name.encode()).hexdigest()[:16]
+    return f"{recording.stem}.{digest}.{worker}.{lease}"
+
+
 def is_recording(name: str) -> bool:
     """Whether a file of this name is one that a worker made, or a recovered one that was kept."""
     return _RECORDING.fullmatch(name) is not None

@@ -70,6 +70,21 @@ class Recovery:
             for entry in left:
                 entry.close()
 
+    def name_next(self, before: Path, following: dict[str, Any]) -> None:
+        """Have the report of a recording that is on this disk name the one that went on, if it
+        names none: who handed the room over may not have learnt which it was.
+
+        Raises:
+            OSError: The report cannot be written. It is as it was.
+        """
+        if not before.is_relative_to(self._journal.directory.parent):
+            return
+        report = read_report_file(before, self._disk)
+        fleet = report.get("fleet") if report is not None else None
+        if report is not None and isinstance(fleet, dict) and fleet.get("next") is None:
+            fleet["next"] = following
+            replace_report_file(before, report, self._disk)
+
     def went_before(self, room: str, sid: str) -> dict[str, Any] | None:
         """The last recording of the same session of a room that was left here, as a report names
         it."""

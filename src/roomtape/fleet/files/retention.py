@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...storage.disk import Disk
-from ...storage.naming import lock
-from ...storage.report_file import report_path
+from ...storage.naming import lock, report_path
 from .names import is_recording, is_report
 
 logger = logging.getLogger(__name__)

@@ -76,6 +76,13 @@ class Upkeep:
         """See :meth:`~.recovery.Recovery.went_before`."""
         return await asyncio.to_thread(self._recovery.went_before, room, sid)
 
+    async def name_next(self, before: str, following: dict[str, Any]) -> None:
+        """See :meth:`~.recovery.Recovery.name_next`; what cannot be written is logged."""
+        try:
+            await asyncio.to_thread(self._recovery.name_next, Path(before), following)
+        except OSError as error:
+            logger.warning("the report of %s cannot name the next: %s", before, error)
+
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.to_thread(self.look)

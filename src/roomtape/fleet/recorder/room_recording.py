@@ -30,7 +30,7 @@ from ...types import (
     RecordingReport,
 )
 from ...types.clock import SYSTEM_CLOCK, Clock
-from ..files.names import JOURNAL, recording_path
+from ..files.names import JOURNAL, entry_name, recording_path
 from ..messages import Began, Ended, Record, Stop
 from .life import MAY_FOLLOW, RoomState
 
@@ -204,7 +204,7 @@ class RoomRecording(ChannelEventCallback):
             "started_at": setting.clock.utc().isoformat(),
             "sample_rate": setting.sample_rate,
         }
-        name = f"{path.parent.name[:120]}.{path.stem}.{setting.worker}.{order.lease}"
+        name = entry_name(path, setting.worker, order.lease)
         try:
             await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
             journal = Journal(setting.directory / JOURNAL, setting.disk)

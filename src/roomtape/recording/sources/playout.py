@@ -8,9 +8,9 @@ from ...audio.downmix import mixed_down
 from ...audio.playout.queue import PlayoutQueue
 from ...audio.playout.track import PlayoutTrack
 from ...audio.session import RecordingSession
+from ...media.door import Door, Pushed, WholeNumber
 from ...types import NS_PER_S
 from ...types.clock import Clock
-from .door import Door, Pushed, WholeNumber
 from .participant import Participant
 
 MOST_QUEUED_S = 600.0

@@ -9,9 +9,17 @@ from typing import Any
 from ...audio.inbox import Inbox
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
+from ...media.door import (
+    Door,
+    Pushed,
+    Taken,
+    WholeNumber,
+    checked_captured,
+    checked_pts,
+    checked_pts_rate,
+)
 from ...types import NS_PER_S, FrameOrigin, LeftOut
 from ...types.clock import Clock
-from .door import Door, Pushed, Taken, WholeNumber, checked_captured, checked_pts, checked_pts_rate
 from .participant import Participant
 from .stamps import Stamps, UnitCheck, in_words
 
@@ -159,6 +167,12 @@ class Source(Participant):
         """
         if self._track is not None and not self._closed:
             self._track.count_origin(origin, samples, sample_rate, left_out, dropped_packets)
+
+    def count_loss(self, samples: int, sample_rate: int) -> None:
+        """Say that so much was lost, of a transport that does not say where (it conceals it); 0,
+        to say that it is one. ``sample_rate`` is in Hz."""
+        if self._track is not None and not self._closed:
+            self._track.count_loss(samples, sample_rate)
 
     def disconnect(self) -> None:
         super().disconnect()

@@ -140,14 +140,18 @@ class Link:
         if self._joined is not None and self._joined.may_say:
             self.send(wire.say_recording(recording))
 
-    async def close(self, *, goodbye: bool = True) -> None:
-        """End it. Any number of times; never raises."""
+    def retire(self) -> None:
+        """Tell nothing any more: another link has taken its place. What comes of its audio is
+        still taken in, until that is told to go elsewhere."""
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
+
+    async def close(self, *, goodbye: bool = True) -> None:
+        """End it. Any number of times; never raises."""
+        self.retire()
         with contextlib.suppress(Exception):
             await self._signalling.leave(goodbye=goodbye)
         if self._closed:

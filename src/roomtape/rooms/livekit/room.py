@@ -96,6 +96,7 @@ class LiveKitRoom(Room):
         self._token: str | None = None
         self._coming_back: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._retired: set[asyncio.Task[None]] = set()
         self._dropped = 0
 
     @property
@@ -185,8 +186,11 @@ class LiveKitRoom(Room):
         same_life, self._life = joined.life == self._life, joined.life
         before, self._link = self._link, link
         if before is not None:
+            before.retire()
             self._dropped += before.dropped
-            await before.close(goodbye=False)
+            task = asyncio.get_running_loop().create_task(before.close(goodbye=False))
+            self._retired.add(task)
+            task.add_done_callback(self._retired.discard)
         self._roster.welcome(joined.participants, same_life=same_life)
         return link
 
@@ -304,6 +308,8 @@ class LiveKitRoom(Room):
             if link is not None:
                 await link.close()
                 self._dropped += link.dropped
+            if self._retired:
+                await asyncio.wait(self._retired)
         finally:
             self._link = None
             self._become(State.OUT)

@@ -36,7 +36,7 @@ _ASK_AFTER_NS = NS_PER_S
 """Whoever was quiet for so long is asked, by STUN, whether it is there ..."""
 _ASK_EACH_S = 0.4
 """... again and again, since requests and answers are lost as well."""
-_STRANGERS = (300, 100.0)
+STRANGERS = (300, 100.0)
 """Datagrams from elsewhere than the peer's chosen address: checks of other paths (RFC 8445)."""
 _SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
 _SO_MEMINFO = 55
@@ -64,7 +64,7 @@ class Door:
         self._loopback = loopback
         self._excess = excess
         self._known = TokenBucket(bounds.datagrams, bounds.datagrams_a_second)
-        self._strangers = TokenBucket(*_STRANGERS)
+        self._strangers = TokenBucket(*STRANGERS)
         self._heard_ns = time.monotonic_ns()
         self._sockets: list[Any] = []
         self._gathering: asyncio.Task[list[Candidate]] | None = None

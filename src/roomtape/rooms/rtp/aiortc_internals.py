@@ -307,14 +307,14 @@ def _again(method: _Method, excess: Excess) -> _Method:
     return again
 
 
-_MOST_AT_ONCE = 128
+MOST_ASKED_AT_ONCE = 128
 """Packets that one NACK asks for; aiortc keeps as many."""
 
 
 def _brief(handle: _Method) -> _Method:
     async def brief(packet: Any) -> None:
         if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
-            packet.lost = list(dict.fromkeys(packet.lost))[:_MOST_AT_ONCE]
+            packet.lost = list(dict.fromkeys(packet.lost))[:MOST_ASKED_AT_ONCE]
         await handle(packet)
 
     return brief

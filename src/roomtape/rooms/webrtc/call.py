@@ -24,7 +24,7 @@ from ..rtp.aiortc_internals import abandon, codecs_of, guard, ice_of, tell_loss
 from ..rtp.bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
 from ..rtp.receive import Incoming
 from ..rtp.send import PacketTrack
-from .description import CODECS, Description, Section, spoken
+from .description import CODECS, Description, DescriptionError, Section, spoken
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Call:
         on_state: Called when :attr:`connected` or :attr:`over` changed.
         excess: Where is counted what the other side sends beyond its bounds.
         bounds: Of what comes.
+        codecs: What an answer takes, the best first.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Call:
         on_state: Callable[[Call], None],
         excess: Excess,
         bounds: MediaBounds | None = None,
+        codecs: Sequence[str] = CODECS,
     ) -> None:
         self.id = call
         self.track = track
@@ -67,6 +69,7 @@ class Call:
         self._on_state = on_state
         self._excess = excess
         self._bounds = bounds or MediaBounds()
+        self._codecs = codecs
         self._sections: list[Section] = []
         self._candidates = 0
         self._watcher: asyncio.Task[None] | None = None
@@ -114,9 +117,11 @@ class Call:
             Exception: The offer is broken. aiortc raises whatever its parser runs into.
         """
         offered = self._read(sdp, tracks=self._bounds.tracks)
-        _prefer(self._transceiver, CODECS)
+        if not set(self._codecs).intersection(self._sections[0].codecs.values()):
+            raise DescriptionError(f"it has no audio in {', '.join(self._codecs)}")
+        _prefer(self._transceiver, self._codecs)
         for _ in self._sections[1:]:
-            _prefer(self._connection.addTransceiver("audio", "recvonly"), CODECS)
+            _prefer(self._connection.addTransceiver("audio", "recvonly"), self._codecs)
         guard(self._connection, self._bounds, self._excess)
         if not self._sections[0].has_opus:
             self._transceiver.direction = "recvonly"

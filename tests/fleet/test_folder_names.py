@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtape.fleet.files.names import folder_of, is_recording, is_report, recording_path
+from roomtape.fleet.files.names import (
+    entry_name,
+    folder_of,
+    is_recording,
+    is_report,
+    recording_path,
+)
+from roomtape.storage.notes.journal import Journal
 from support.examples import examples
 
 ODD = [
@@ -74,6 +81,19 @@ def test_a_recording_is_named_by_the_time_at_which_it_began():
     assert path == Path("/data/a%2Fb/20261126T101530.123Z.aac")
     assert is_recording(path.name)
     assert is_report(path.name + ".json")
+
+
+@pytest.mark.parametrize("room", [*ODD, *LONG])
+def test_an_entry_of_the_journal_has_a_name_that_a_file_can_have(room: str, tmp_path: Path):
+    path = recording_path(tmp_path, room, datetime.now().astimezone())
+    name = entry_name(path, "w" * 64, 2**63)
+    Journal(tmp_path).enter(name, {}).close()
+    others = {
+        entry_name(path.parent.parent / folder_of(each) / path.name, "w" * 64, 2**63)
+        for each in [*ODD, *LONG]
+        if each != room
+    }
+    assert name not in others
 
 
 @pytest.mark.parametrize(

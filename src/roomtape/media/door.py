@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex, Type
 import numpy as np
 import numpy.typing as npt
 
-from ...media.frames import pcm_of, pts_of
-from ...types import NS_PER_S, AudioFrame, Pcm
-from ...types.clock import Clock
+from ..types import NS_PER_S, AudioFrame, Pcm
+from ..types.clock import Clock
+from .frames import pcm_of, pts_of
 
 if TYPE_CHECKING:
     import av

@@ -1,0 +1,1 @@
+"""Ways in from what others have made. Each module stands alone, and imports no framework."""

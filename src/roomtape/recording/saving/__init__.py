@@ -1,0 +1,1 @@
+"""Saving the last seconds of a recording that goes on."""

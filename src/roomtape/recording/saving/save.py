@@ -1,0 +1,229 @@
+"""One save: a stretch of a running recording on its way to a file of its own."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from ...storage.disk import Disk
+from ...storage.pieces.readers import Reader
+from ...storage.pieces.saved_file import SavedFile
+from ...storage.report_file import write_report_file
+from ...storage.sink import Finished, SinkFormat
+from ...types import RecordingReport
+from ...types.clock import Clock
+from ...types.errors import FileError, OpenFileError
+from ..reservation import in_words
+from .span import Span
+
+logger = logging.getLogger(__name__)
+
+
+class SaveState(enum.Enum):
+    """Where in its life a save is."""
+
+    COPYING = "being copied"
+    """Or it waits for what is still to come."""
+    SAVED = "saved"
+    """The file is in its place; its report may be on its way."""
+    FAILED = "failed"
+    """Nothing of it is on the disk, at the latest when a disk that hangs answers."""
+
+
+_MAY_FOLLOW = {
+    SaveState.COPYING: {SaveState.SAVED, SaveState.FAILED},
+    SaveState.SAVED: set[SaveState](),
+    SaveState.FAILED: set[SaveState](),
+}
+
+
+class Save:
+    """Copies what ``reader`` gives on a thread of its own, and ends whole or not at all.
+
+    :meth:`start` once; then :meth:`go_on` whenever more was written, and :meth:`end_with_recording`
+    when no more will be. :meth:`give_up` at any time. These may come from any thread.
+
+    Args:
+        path: Where the file will be.
+        span: What of the recording it is.
+        reader: Where it comes from. It belongs to the save from now on.
+        sink_format: Format and rate.
+        report: Says what is in it. Asked once, when the file is in its place.
+        on_end: Told once, before :attr:`outcome` is there.
+        clock, disk: When, and where.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        span: Span,
+        reader: Reader,
+        sink_format: SinkFormat,
+        *,
+        report: Callable[[Finished, Span], RecordingReport],
+        on_end: Callable[[Save], None],
+        clock: Clock,
+        disk: Disk,
+    ) -> None:
+        self.path = path
+        self.span = span
+        self._reader = reader
+        self._format = sink_format
+        self._report = report
+        self._on_end = on_end
+        self._clock = clock
+        self._disk = disk
+        self._state = SaveState.COPYING
+        self._turn = threading.Lock()  # held for no longer than a look takes
+        self._file: SavedFile | None = None
+        self._more = threading.Event()
+        self._recording_over = False
+        self._kind: type[FileError] = FileError
+        self._made: RecordingReport | None = None
+        self._told = False
+        self._busy_since_ns: int | None = None
+        self.error = ""
+        """Why it failed; empty if it did not."""
+        self.outcome: Future[RecordingReport] = Future()
+        """The report, or a FileError."""
+        self.outcome.set_running_or_notify_cancel()  # who waits for it cannot cancel it
+
+    @property
+    def state(self) -> SaveState:
+        return self._state
+
+    @property
+    def position(self) -> int:
+        """The next sample to be copied."""
+        return self._reader.position
+
+    def busy_ns(self, now_ns: int) -> int:
+        """For how long the disk has been at one step."""
+        since = self._busy_since_ns
+        return 0 if since is None else now_ns - since
+
+    def start(self) -> None:
+        """Begin to copy."""
+        if not self._clock.threads:
+            self._step()
+            return
+        try:
+            threading.Thread(target=self._run, name="roomtape-save", daemon=True).start()
+        except RuntimeError as error:
+            self._fail(f"{error}: too many threads")
+            self._tidy()
+
+    def go_on(self) -> None:
+        """There is more to copy."""
+        if self._clock.threads:
+            self._more.set()
+        elif self._state is SaveState.COPYING:
+            self._step()
+
+    def end_with_recording(self) -> None:
+        """What is written now is all that there will be."""
+        self._recording_over = True
+        self.go_on()
+
+    def give_up(self, reason: str) -> None:
+        """Wait for it no longer. Its thread removes what there is as soon as it can; a file that
+        is in its place already stays."""
+        self._reader.release()
+        self._fail(reason)
+        self._tell()
+        self._more.set()
+
+    def let_go(self) -> None:
+        """In a forked child: close the descriptors and do nothing else."""
+        self._reader.let_go()
+        if self._file is not None:
+            self._file.let_go()
+
+    def _run(self) -> None:
+        while self._state is SaveState.COPYING:
+            self._step()
+            if self._state is SaveState.COPYING:
+                self._more.wait()
+                self._more.clear()
+        self._tidy()
+
+    def _step(self) -> None:
+        """Copy what has come; after the last of it, finish."""
+        over = self._recording_over  # asked first: what is written by then is read below
+        try:
+            self._copy()
+            if over or self._reader.position >= self._reader.stop:
+                self._finish()
+        except OSError as error:
+            self._fail(in_words(error), opened=self._file is not None)
+        except Exception as error:  # a defect of ours harms this file and nothing else
+            logger.exception("saving %s failed", self.path)
+            self._fail(f"internal error: {error!r}")
+        finally:
+            self._busy_since_ns = None
+            if not self._clock.threads and self._state is not SaveState.COPYING:
+                self._tidy()
+
+    def _copy(self) -> None:
+        self._busy_since_ns = self._clock.now_ns()
+        if self._file is None:
+            self._file = SavedFile(self.path, self._format, self._disk)
+        while self._state is SaveState.COPYING and (pieces := self._reader.read()):
+            self._file.write(pieces)
+            self._busy_since_ns = self._clock.now_ns()
+
+    def _finish(self) -> None:
+        file = self._file
+        if file is None or self._state is not SaveState.COPYING:
+            return
+        if not file.samples:
+            self._fail("the recording ended before anything of it was there")
+            return
+        file.finish()
+        first = self._reader.position - file.samples
+        self._made = self._report(
+            Finished(self.path, file.samples, first, file.file_bytes), self.span
+        )
+        if not self._enter(SaveState.SAVED):
+            return  # given up at the last moment; it is taken back
+        file.close()
+        try:
+            write_report_file(self.path, self._made.as_dict(), self._disk)
+        except OSError as error:
+            logger.warning("the report of %s cannot be written: %s", self.path, in_words(error))
+        self._tell()
+
+    def _fail(self, reason: str, *, opened: bool = True) -> None:
+        if self._enter(SaveState.FAILED):
+            self.error = reason
+            self._kind = FileError if opened else OpenFileError
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._turn:
+            told, self._told = self._told, True
+        if told:
+            return
+        self._on_end(self)
+        if self._state is SaveState.SAVED:
+            assert self._made is not None
+            self.outcome.set_result(self._made)
+        else:
+            self.outcome.set_exception(self._kind(f"cannot save to {self.path}: {self.error}"))
+
+    def _tidy(self) -> None:
+        self._reader.close()
+        if self._file is not None and self._state is not SaveState.SAVED:
+            self._file.discard()
+
+    def _enter(self, state: SaveState) -> bool:
+        with self._turn:
+            if state not in _MAY_FOLLOW[self._state]:
+                return False
+            logger.debug("%s: %s, then %s", self.path, self._state.value, state.value)
+            self._state = state
+            return True

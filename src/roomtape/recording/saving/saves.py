@@ -1,0 +1,153 @@
+"""All saves of one recording."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ...storage.disk import Disk
+from ...storage.pieces.readers import Reader
+from ...storage.sink import Finished, SinkFormat
+from ...types import NS_PER_S, RecordingReport
+from ...types.clock import Clock
+from ...types.errors import OpenFileError, StateError
+from ..reservation import in_words
+from .request import SaveRequest
+from .save import Save, SaveState
+from .span import Span, span_of
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 16
+"""Each has a thread and two descriptors."""
+MOST_HANG_S = 20.0
+"""A disk that has not answered for so long is told as one that cannot be saved to."""
+
+
+class Saves:
+    """Thread-safe.
+
+    Args:
+        sink_format: Of the recording.
+        open_reader: Reads its samples ``[first, stop)``.
+        report: See :class:`Save`.
+        on_end: Told of each save, once, on its thread.
+        clock, disk: When, and where.
+    """
+
+    def __init__(
+        self,
+        sink_format: SinkFormat,
+        *,
+        open_reader: Callable[[int, int], Reader],
+        report: Callable[[Finished, Span], RecordingReport],
+        on_end: Callable[[Save], None],
+        clock: Clock,
+        disk: Disk,
+    ) -> None:
+        self._format = sink_format
+        self._open_reader = open_reader
+        self._report = report
+        self._on_end = on_end
+        self._clock = clock
+        self._disk = disk
+        self._turn = threading.Lock()
+        self._over = False
+        self._pending: tuple[Save, ...] = ()
+        self._asked: list[Save] = []  # in this order; what failed is forgotten
+
+    def begin(self, request: SaveRequest, now_ns: int) -> Save:
+        """Begin to save what is asked for now.
+
+        Args:
+            request: What; checked.
+            now_ns: The moment, from the START of the recording.
+
+        Raises:
+            StateError: There is nothing to save, or too much is being saved, or it is over.
+            OpenFileError: There is no descriptor to be had.
+        """
+        with self._turn:
+            if self._over:
+                raise StateError("the recording is over; its file is all there is")
+            if len(self._pending) >= MOST_AT_ONCE:
+                raise StateError(f"{MOST_AT_ONCE} saves are under way; wait for one of them")
+            span = span_of(
+                self._format,
+                now_ns=now_ns,
+                last_s=request.last_s,
+                then_s=request.then_s,
+                since=self._last_stop() if request.since_last_save else None,
+            )
+            try:
+                reader = self._open_reader(span.first, span.stop)
+            except OSError as error:
+                raise OpenFileError(f"cannot save to {request.path}: {in_words(error)}") from None
+            save = Save(
+                request.path,
+                span,
+                reader,
+                self._format,
+                report=self._report,
+                on_end=self._forget,
+                clock=self._clock,
+                disk=self._disk,
+            )
+            self._pending += (save,)
+            self._asked.append(save)
+        logger.debug("%s: saving samples %d to %d", request.path, span.first, span.stop)
+        save.start()
+        return save
+
+    def written(self) -> None:
+        """There is more to copy."""
+        now_ns = self._clock.now_ns()
+        for save in self._pending:
+            if save.busy_ns(now_ns) > MOST_HANG_S * NS_PER_S:
+                save.give_up(_HANGS)
+            else:
+                save.go_on()
+
+    def finish(self) -> None:
+        """Nothing more will be written: have each end with what there is, and wait for it."""
+        with self._turn:
+            self._over = True
+        for save in self._pending:
+            save.end_with_recording()
+        for save in self._pending:
+            self._wait_for(save)
+
+    def let_go(self) -> None:
+        """In a forked child: close the descriptors and do nothing else."""
+        for save in self._pending:
+            save.let_go()
+
+    def _wait_for(self, save: Save) -> None:
+        while not save.outcome.done():
+            before = save.position
+            try:
+                save.outcome.exception(MOST_HANG_S)
+            except TimeoutError:
+                if save.position == before:
+                    save.give_up(_HANGS)
+
+    def _last_stop(self) -> int:
+        while self._asked and self._asked[-1].state is SaveState.FAILED:
+            self._asked.pop()
+        return self._asked[-1].span.stop if self._asked else 0
+
+    def _forget(self, save: Save) -> None:
+        with self._turn:
+            self._pending = tuple(each for each in self._pending if each is not save)
+            done = [each for each in self._asked if each.state is SaveState.SAVED]
+            # Of those that are done, only the last one counts.
+            self._asked = [
+                each
+                for each in self._asked
+                if each.state is SaveState.COPYING or (done and each is done[-1])
+            ]
+        self._on_end(save)
+
+
+_HANGS = f"the disk has not answered for {MOST_HANG_S:g} s"

@@ -1,0 +1,1 @@
+"""Publishing into a room over HTTP (WHIP, RFC 9725)."""

@@ -1,0 +1,99 @@
+"""A part of a running recording as a file of its own, which appears complete or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from ...types import AudioFormat
+from ..adts import ADTS_FRAME_SAMPLES
+from ..disk import Disk
+from ..naming import create_part, put_in_place, remove_ours, take_back
+from ..sink import SinkFormat
+from ..wav import HEADER_BYTES, wav_header
+from .readers import Pieces
+
+
+class SavedFile:
+    """:meth:`write` as often as need be, :meth:`finish`, :meth:`close`; or :meth:`discard` at any
+    moment before the last, and twice. One thread at a time.
+
+    Args:
+        path: Where it will be; what stands there then is moved aside.
+        sink_format: Format and rate.
+        disk: Where it goes.
+
+    Raises:
+        OSError: It cannot be created, or a directory stands there. Nothing is left behind.
+    """
+
+    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+        if path.is_dir() and not path.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        self._path = path
+        self._wav = sink_format.audio_format is AudioFormat.WAV
+        self._format = sink_format
+        self._disk = disk
+        self._placed = False
+        self._aside: Path | None = None
+        self.samples = 0
+        self._fd, self._part = create_part(path, disk)
+        self.file_bytes = HEADER_BYTES if self._wav else 0
+
+    def write(self, pieces: Pieces) -> None:
+        """Append.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        data = b"".join(pieces)
+        self._disk.write_at(self._fd, data, self.file_bytes)
+        self.file_bytes += len(data)
+        if self._wav:
+            self.samples += len(data) // self._format.frame_bytes
+        else:
+            self.samples += len(pieces) * ADTS_FRAME_SAMPLES
+
+    def finish(self) -> None:
+        """Complete it, have it on the disk, and give it its name.
+
+        Raises:
+            OSError: It cannot be done.
+        """
+        if self._wav:
+            data_bytes = self.file_bytes - HEADER_BYTES
+            channels = self._format.channels
+            header = wav_header(self._format.rate_hz, data_bytes, channels=channels)
+            self._disk.write_at(self._fd, header, 0)
+        self._disk.sync(self._fd)
+        self._aside = put_in_place(self._part, self._path, self._disk)
+        self._placed = True
+        self._disk.sync_directory(self._path.parent)
+
+    def close(self) -> None:
+        """It is finished, and stays. Raises nothing: all of it is on the disk."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                self._disk.close(fd)
+
+    def discard(self) -> None:
+        """Remove it, at its name too, and put what stood there back. Raises nothing."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            if self._placed:
+                take_back(fd, self._path, self._aside, self._disk)
+            else:
+                remove_ours(fd, self._part, self._disk)
+        with contextlib.suppress(OSError):
+            self._disk.close(fd)
+
+    def let_go(self) -> None:
+        """In a forked child: close the descriptor and do nothing else."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

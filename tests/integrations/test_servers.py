@@ -1,0 +1,182 @@
+"""The examples of servers, each run as its docstring says, and called for real."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from roomtape import g711
+from roomtape.types import Pcm
+from support.browser import chromium
+from support.lag import Lag
+from support.processes import stop
+from support.readers import read_all
+from support.signals import offset_of, speech
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "integrations"
+
+
+@asynccontextmanager
+async def server(name: str, calls: Path) -> AsyncIterator[str]:
+    """``uvicorn NAME:app`` on a free port, and its URL."""
+    for needed in ("fastapi", "uvicorn", "websockets"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed: pip install -e '.[dev]'")
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0"]
+    with subprocess.Popen(  # noqa: ASYNC220 (it starts within milliseconds)
+        [*command, f"{name}:app"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "CALLS": str(calls)},
+    ) as process:
+        try:
+            assert process.stderr is not None
+            while not (found := re.search(r"running on (http://\S+)", await _line(process))):
+                pass
+            yield found[1]
+        finally:
+            await asyncio.to_thread(stop, process)
+
+
+async def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    line = await asyncio.to_thread(process.stderr.readline)
+    assert line, "the example ended before it was ready"
+    return line
+
+
+async def finished(path: Path) -> dict[str, Any]:
+    """The report of a recording, when it is there."""
+    async with asyncio.timeout(120):
+        while not (path.with_name(path.name + ".json")).exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    report: dict[str, Any] = json.loads(path.with_name(path.name + ".json").read_text())
+    return report
+
+
+async def spoken(pcm: Pcm, frame: int, rate_hz: int) -> AsyncIterator[tuple[int, Pcm]]:
+    """Frames in real time, each when it has been said."""
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+    for low in range(0, len(pcm), frame):
+        await asyncio.sleep(max(0.0, begun_s + (low + frame) / rate_hz - loop.time()))
+        yield low, pcm[low : low + frame]
+
+
+def test_every_example_is_short() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 60, path
+
+
+@pytest.mark.realtime
+async def test_a_phone_call_with_a_bot(tmp_path: Path, lag: Lag) -> None:
+    said, played = speech("alice", 6.0, 8000), bytearray()
+    async with (
+        server("twilio_media_streams", tmp_path) as url,
+        aiohttp.ClientSession() as http,
+    ):
+        async with http.post(f"{url}/voice") as answer:
+            assert '<Stream url="wss://127.0.0.1' in await answer.text()
+        async with http.ws_connect(f"{url}/stream") as ws:
+            form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+            start = {"streamSid": "MZ1", "tracks": ["inbound"], "mediaFormat": form}
+            await ws.send_json({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+            await ws.send_json({"event": "start", "streamSid": "MZ1", "start": start})
+            async for low, frame in spoken(said, 160, 8000):
+                media = {
+                    "track": "inbound",
+                    "timestamp": str(low // 8),
+                    "payload": base64.b64encode(g711(frame)).decode(),
+                }
+                await ws.send_json({"event": "media", "streamSid": "MZ1", "media": media})
+                if low == 160 * 200:  # after 4 s, a key
+                    await ws.send_json({"event": "dtmf", "dtmf": {"digit": "1"}})
+            await ws.send_json({"event": "stop", "streamSid": "MZ1", "stop": {}})
+            events = []
+            async for message in ws:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    content = message.json()
+                    events.append(content["event"])
+                    if content["event"] == "media":
+                        played += base64.b64decode(content["media"]["payload"])
+        report = await finished(tmp_path / "call.aac")
+    greeting = speech("dave", rate=8000)
+    assert events == ["media"] * -(-len(greeting) // 1600) + ["mark", "clear"]
+    assert np.array_equal(g711(bytes(played)), g711(g711(greeting)))
+    caller, bot = report["sources"]
+    assert (caller["name"], bot["name"]) == ("caller", "bot")
+    assert caller["received_s"] == pytest.approx(6.0, abs=0.03)
+    assert caller["lost_s"] <= lag.late_s
+    # What was not played until the key was pressed is not in the file.
+    assert bot["received_s"] == pytest.approx(4.0, abs=0.05 + lag.worst_s)
+    pcm, rate_hz = read_all(tmp_path / "call.aac")
+    at_s, likeness = offset_of(speech("dave", 3.5, rate_hz), pcm, rate_hz)
+    assert likeness > 0.5
+    assert 0 <= at_s < 0.3 + lag.worst_s
+    caller_at_s, likeness = offset_of(speech("alice", 6.0, rate_hz), pcm, rate_hz)
+    assert likeness > 0.4
+    assert abs(caller_at_s - at_s) < 0.06 + lag.worst_s
+
+
+@pytest.mark.realtime
+async def test_a_microphone_over_a_websocket(tmp_path: Path, lag: Lag) -> None:
+    said = speech("carol", 5.0, 16000)
+    async with server("fastapi_pcm16", tmp_path) as url, aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{url}/microphone?rate=16000") as ws:
+            async for low, chunk in spoken(said, 800, 16000):
+                if not 24000 <= low < 32000:  # the network holds half a second of it up
+                    await ws.send_bytes(chunk.astype("<i2").tobytes())
+                elif low == 31200:
+                    await ws.send_bytes(said[24000:32000].astype("<i2").tobytes())
+        report = await finished(tmp_path / "microphone.wav")
+    (visitor,) = report["sources"]
+    assert visitor["received_s"] + visitor["late_s"] == pytest.approx(5.0, abs=0.06)
+    assert visitor["lost_s"] <= 0.05 + lag.late_s
+    pcm, rate_hz = read_all(tmp_path / "microphone.wav")
+    first_s, _ = offset_of(speech("carol", 5.0, rate_hz)[: round(1.4 * rate_hz)], pcm, rate_hz)
+    last_s, likeness = offset_of(speech("carol", 5.0, rate_hz)[2 * rate_hz :], pcm, rate_hz)
+    assert likeness > 0.9
+    assert last_s - first_s == pytest.approx(2.0, abs=0.02)
+
+
+@pytest.mark.realtime
+@pytest.mark.browser
+async def test_a_page_sends_its_microphone(tmp_path: Path, lag: Lag) -> None:
+    voice = speech("carol", 20.0)
+    with wave.open(str(tmp_path / "voice.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48000)
+        file.writeframes(voice.astype("<i2").tobytes())
+    async with (
+        server("fastapi_pcm16", tmp_path) as url,
+        chromium(url, microphone=tmp_path / "voice.wav") as page,
+    ):
+        await page.until("document.getElementById('button')")
+        await page.evaluate("document.getElementById('button').click()")
+        await page.until("document.getElementById('status').textContent === 'Recording.'")
+        await asyncio.sleep(5)
+        await page.evaluate("document.getElementById('button').click()")
+        report = await finished(tmp_path / "microphone.wav")
+    (visitor,) = report["sources"]
+    assert visitor["received_s"] > 3
+    assert visitor["lost_s"] <= lag.late_s
+    pcm, rate_hz = read_all(tmp_path / "microphone.wav")
+    piece = pcm[rate_hz : 3 * rate_hz]
+    assert offset_of(piece, np.concatenate([voice, voice]), rate_hz)[1] > 0.8

@@ -1,0 +1,119 @@
+"""What `pip install roomtape` brings is enough to push audio; what more is needed is one line that
+says what to install."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from support.program import run_python
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+HEAVY = {"aiohttp", "aiortc", "disarm", "jwt", "livekit", "matplotlib", "redis", "rich", "typer"}
+
+
+def without(*packages: str) -> str:
+    """Code that begins where these are not installed."""
+    return f"import sys; sys.modules.update(dict.fromkeys({packages!r})); "
+
+
+def test_the_recorder_needs_numpy_pyav_and_soxr():
+    names = {re.split("[<>=]", each)[0] for each in PROJECT["dependencies"]}
+    assert names == {"av", "numpy", "soxr"}
+    code = (
+        "import sys; from roomtape import AudioRecorder, MixInput, PushedAudio, RtcEngine; "
+        "from roomtape.rooms import MemoryRoom; "
+        f"print({HEAVY!r} & {{name.partition('.')[0] for name in sys.modules}})"
+    )
+    assert run_python(code).stdout == "set()\n"
+
+
+def test_without_the_extras_audio_is_recorded(tmp_path: Path):
+    code = (
+        without(*sorted(HEAVY))
+        + f"""
+import asyncio, numpy as np
+from roomtape import AudioRecorder, AudioRecordingConfiguration, MixInput, mix_files
+async def main():
+    async with AudioRecorder(AudioRecordingConfiguration({str(tmp_path / "a.aac")!r})) as recorder:
+        recorder.add_source("alice").push(np.ones(8000, np.int16), 16000)
+        recorder.add_playout("bot").push(bytes(1600), 16000)
+    print([each.name for each in recorder.report.sources])
+asyncio.run(main())
+"""
+    )
+    done = run_python(code)
+    assert (done.stdout, done.stderr) == ("['alice', 'bot']\n", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "package", "extra"),
+    [
+        ("from roomtape.rooms import WebRtcRoom", "aiortc", "webrtc"),
+        ("from roomtape.rooms import WebRtcRoom", "aiohttp", "webrtc"),
+        ("from roomtape.rooms import LiveKitRoom", "livekit", "livekit"),
+    ],
+)
+def test_a_room_says_what_it_needs(code: str, package: str, extra: str):
+    tried = (
+        without(package)
+        + f"""
+from roomtape import MissingExtraError
+try:
+    {code}
+except MissingExtraError as error:
+    assert isinstance(error, ImportError)
+    print(error)
+"""
+    )
+    said = run_python(tried).stdout
+    assert re.fullmatch(
+        rf"\w+ needs packages that are not installed \({package}[\w.]*\): "
+        rf"pip install 'roomtape\[{extra}\]'\n",
+        said,
+    ), said
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("--help", "typer", "cli"),
+        ("serve", "aiohttp", "server"),
+        ("serve", "disarm", "server"),
+        ("token --room r --uid a --secret 0123456789abcdef0123456789abcdef", "jwt", "server"),
+        ("record http://127.0.0.1:9/r -o {}/a.wav", "aiortc", "webrtc"),
+        ("demo --out {}/out", "aiortc", "all"),
+        ("inspect {}/a.wav --plot {}/a.png", "matplotlib", "plot"),
+    ],
+)
+def test_a_command_says_in_one_line_what_to_install(
+    tmp_path: Path, command: str, package: str, extra: str
+):
+    from support.damage import write_wav
+    from support.signals import noise
+
+    write_wav(tmp_path / "a.wav", noise(1, 0.5))
+    arguments = command.replace("{}", str(tmp_path)).split()
+    code = (
+        without(package)
+        + f"""
+sys.argv = ["roomtape", *{arguments!r}]
+from roomtape.__main__ import main
+raise SystemExit(main())
+"""
+    )
+    done = run_python(code)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"({package}" in done.stderr
+    assert done.stderr.endswith(f": pip install 'roomtape[{extra}]'\n")
+
+
+def test_every_extra_is_documented():
+    table = (ROOT / "docs" / "dependencies.md").read_text()
+    for extra in {*PROJECT["optional-dependencies"]} - {"bench", "dev", "fuzz"}:
+        assert f"`[{extra}]`" in table, extra
