@@ -21,7 +21,7 @@ from roomtape.types import AudioRecordingCode
 from roomtape.types.errors import RoomRefusedError, RoomtapeError, RoomUnreachableError, StateError
 from support.livekit_call import livekit_room, recording_client, talkers
 from support.livekit_server import KEY, SECRET, LiveKitServer, free_port, make_token, until
-from support.program import assert_one_line_error, run_python, run_roomtape
+from support.program import Cli, assert_one_line_error, run_python, run_roomtape
 from support.room_listener import RoomEar
 
 pytestmark = pytest.mark.network
@@ -221,6 +221,48 @@ async def test_garbage_after_the_welcome_harms_nobody() -> None:
         assert ear.events[-2:] == [("left", "alice", "left"), ("closed", "left")]
 
 
+async def test_a_server_where_no_audio_finds_a_way_is_given_up_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """UDP is blocked, say."""
+    monkeypatch.setattr("roomtape.rooms.livekit.link.CONNECT_WITHIN_S", 0.2)
+    monkeypatch.setattr("roomtape.rooms.livekit.room.COME_BACK_WITHIN_S", 1.0)
+    async with web_server(saying(welcome())) as url:
+        room, ear = LiveKitRoom(url, api_key=KEY, api_secret=SECRET), RoomEar()
+        await room.join(token=None, channel="x", uid="me", listener=ear, local_audio=None)
+        await ear.until_event("closed")
+        assert "no way was found for the audio" in str(ear.events[-1][1])
+
+
+async def test_a_server_that_sends_away_again_and_again_is_not_stormed() -> None:
+    joins = 0
+    again = rtc.LeaveRequest(action=rtc.LeaveRequest.Action.RECONNECT)
+    order = (welcome(), rtc.SignalResponse(leave=again).SerializeToString())
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal joins
+        joins += 1
+        return await saying(*order)(request)
+
+    async with web_server(answer) as url:
+        room = LiveKitRoom(url, api_key=KEY, api_secret=SECRET)
+        await room.join(token=None, channel="x", uid="me", listener=RoomEar(), local_audio=None)
+        await asyncio.sleep(2.5)
+        await room.leave()
+    assert 2 <= joins <= 6
+
+
+async def test_leaving_can_be_cancelled_and_is_done_all_the_same(server: LiveKitServer) -> None:
+    room, ear = livekit_room(server), RoomEar()
+    await room.join(token=None, channel="cancelled", uid="me", listener=ear, local_audio=None)
+    leaving = asyncio.create_task(room.leave())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await ear.until_event("closed", "left")
+    await room.leave()
+    assert [event for event in ear.events if event[0] == "closed"] == [("closed", "left")]
+
+
 async def test_an_encrypted_room_is_one_line(server: LiveKitServer, tmp_path: Path) -> None:
     """The server tells of who is there when we have joined, or a moment later."""
     token = make_token("secret", "me")
@@ -297,9 +339,9 @@ async def test_a_server_that_is_gone_for_good_finishes_the_recording(
     ],
 )
 def test_the_command_says_it_in_one_line(
-    arguments: list[str], env: dict[str, str], code: int, words: str, tmp_path: Path
+    arguments: list[str], env: dict[str, str], code: int, words: str, tmp_path: Path, run_here: Cli
 ) -> None:
-    done = run_roomtape("record", *arguments, "-o", tmp_path / "x.wav", env=env)
+    done = run_here("record", *arguments, "-o", tmp_path / "x.wav", env=env)
     assert_one_line_error(done, code, words)
     assert "eyJ" not in done.stderr + done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ async def test_a_cyclic_recording_keeps_both_sides_of_the_last_seconds(tmp_path:
         path = tmp_path / f"a.{suffix}"
         report = await record(path, me, {"bob": bob}, cycle_time=10)
         assert report.channels == 2
+        assert report.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         pcm, _ = read_ffmpeg(path)
         if suffix == "wav":
             assert np.array_equal(pcm, np.stack([me, bob], axis=1)[-10 * RATE :])
@@ -129,6 +131,7 @@ async def test_a_kill_after_any_step_leaves_both_sides_up_to_there(
             got_s.append(0.0)
             continue
         assert (found.sample_rate, found.missing) == (RATE, ())
+        assert found.sha256 in ("", hashlib.sha256(found.path.read_bytes()).hexdigest())
         pcm, _ = read_ffmpeg(found.path)
         assert pcm.shape == (round(found.duration_s * RATE), 2)
         got_s.append(found.start_s + found.duration_s)

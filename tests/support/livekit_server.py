@@ -112,7 +112,8 @@ class LiveKitServer:
             process.wait()
 
     def _configuration(self) -> str:
-        # tcp_port and STUN would have it listen on, and ask, other machines.
+        # tcp_port would have it listen on other interfaces; and without a STUN server of its own,
+        # it names some on the internet to its clients.
         lite = "true" if self._media_ip != "127.0.0.1" else "false"
         lines = [
             f"port: {self.port}",
@@ -124,7 +125,7 @@ class LiveKitServer:
             "  use_external_ip: false",
             f"  use_ice_lite: {lite}",
             "  enable_loopback_candidate: true",
-            "  stun_servers: []",
+            '  stun_servers: ["127.0.0.1:9"]',
             "  interfaces: {includes: [lo]}",
             "turn: {enabled: false}",
             f'keys: {{{KEY}: "{SECRET}"}}',

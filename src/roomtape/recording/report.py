@@ -13,8 +13,9 @@ from types import MappingProxyType
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
+from ..storage.notes.cues import within
 from ..storage.sink import Finished
-from ..types import NS_PER_S, AudioRecordingConfiguration, RecordingReport, SourceReport
+from ..types import NS_PER_S, AudioRecordingConfiguration, Mark, RecordingReport, SourceReport
 from ..types.bounded import bounded
 from .disk_writer import DiskWriter
 
@@ -33,6 +34,7 @@ def make_report(
     warnings: list[str],
     error: str,
     suspended_ns: int,
+    marks: Sequence[Mark],
     stems: Mapping[SourceTrack, str] = MappingProxyType({}),
     projects: Sequence[Path] = (),
 ) -> RecordingReport:
@@ -47,6 +49,7 @@ def make_report(
         finished: The complete file; None if it could not be completed.
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
+        marks: On the recording's clock.
         stems: Where the stem of each source is that has one.
         projects: What opens them all.
     """
@@ -81,6 +84,8 @@ def make_report(
         ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
+        sha256=there.sha256 if there else "",
+        marks=within(marks, first, samples, rate_hz),
         stems=tuple(stems.values()),
         projects=tuple(map(str, projects)),
     )

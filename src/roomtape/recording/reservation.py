@@ -59,14 +59,23 @@ class Reservation:
         path: The file.
         sink_format: What will be written to it.
         disk: Where it goes.
+        first: Done on the disk's thread before anything is reserved: what else must be there. What
+            it raises that is no OSError, :meth:`reserve` raises.
         stems: The directory of its stems; None if it has none.
     """
 
     def __init__(
-        self, path: Path, sink_format: SinkFormat, disk: Disk, *, stems: Path | None = None
+        self,
+        path: Path,
+        sink_format: SinkFormat,
+        disk: Disk,
+        *,
+        first: Callable[[], None] = lambda: None,
+        stems: Path | None = None,
     ) -> None:
         self._path = path
         self._disk = disk
+        self._first = first
         self._state = _State.NEW
         self._sink: Sink | None = None
         self._stems = None if stems is None else StemDirectory(stems, disk)
@@ -84,6 +93,7 @@ class Reservation:
         self._enter(_State.RESERVING)
 
         def create() -> None:
+            self._first()
             self._left_rings = unrecovered_rings(self._path)
             if self._stems is not None:
                 self._stems.reserve()

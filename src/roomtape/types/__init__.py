@@ -24,7 +24,9 @@ from .report import (
     Interval,
     IntervalKind,
     LeftOut,
+    Mark,
     RecordingReport,
+    ReportProof,
     SampleCounts,
     SourceReport,
 )
@@ -47,9 +49,11 @@ __all__ = [
     "Interval",
     "IntervalKind",
     "LeftOut",
+    "Mark",
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "SampleCounts",
     "SourceReport",
 ]

@@ -150,6 +150,8 @@ class AudioRecordingConfiguration:
         channels: 1 mixes all into one; 2 puts the local side left and the remote side right.
         stems: A directory for one file of each participant and stay besides the mix, in the same
             format; it is made if it is not there. Only for live recordings.
+        sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
+            is written then in any case. The key is read before the recording starts.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -164,6 +166,7 @@ class AudioRecordingConfiguration:
     report: bool = False
     channels: int = 1
     stems: str | os.PathLike[str] | None = None
+    sign: str | os.PathLike[str] | None = None
 
     @property
     def path(self) -> Path:
@@ -228,24 +231,25 @@ class AudioRecordingConfiguration:
             cycle_time=AudioRecordingCycleTime(
                 _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
-            report=bool(self.report),
+            report=bool(self.report) or self.sign is not None,
             channels=_one_of("channels", self.channels, CHANNELS),
             stems=stems,
+            sign=None if self.sign is None else _checked_path(self.sign, "sign"),
         )
 
 
-def _checked_path(given: object, option: str = "file_path") -> str:
+def _checked_path(given: object, name: str = "file_path") -> str:
     """``given`` as the name of a file that the system can have."""
     try:
-        name = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
-        os.fsencode(name)
+        path = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
+        os.fsencode(path)
     except Exception as error:  # whatever somebody's own __fspath__ raises, too
         raise ConfigurationError(
-            f"{option} is {given!r}; it must name a file ({type(error).__name__}: {error})"
+            f"{name} is {given!r}; it must name a file ({type(error).__name__}: {error})"
         ) from None
-    if "\0" in name:
-        raise ConfigurationError(f"{option} contains a NUL character")
-    return name
+    if "\0" in path:
+        raise ConfigurationError(f"{name} contains a NUL character")
+    return path
 
 
 def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:

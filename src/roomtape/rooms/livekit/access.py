@@ -73,6 +73,11 @@ class Access:
     def host(self) -> str:
         return self.url.host or ""
 
+    @property
+    def makes_tokens(self) -> bool:
+        """Whether there is no token, but a key to make one with."""
+        return not self._token and bool(self._key and self._secret)
+
     def token_for(self, token: str | None, *, room: str, identity: str) -> str:
         """A token that lets ``identity`` into ``room``: the given one, the one of the constructor,
         or one that is made now.

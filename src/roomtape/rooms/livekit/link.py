@@ -77,6 +77,8 @@ class Link:
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._over = self._closed = False
+        self.flowed = False
+        """Whether audio could come at any time."""
 
     @property
     def flows(self) -> bool:
@@ -223,9 +225,11 @@ class Link:
 
     def _changed(self) -> None:
         ends = (self._subscriber, self._publication)
-        if self.flows and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.flows:
+            self.flowed = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         if any(end is not None and end.over for end in ends):
             self._end("the connection for the audio broke off", again=True)
 

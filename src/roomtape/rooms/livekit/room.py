@@ -31,7 +31,9 @@ COME_BACK_WITHIN_S = 60.0
 """How long it is tried to join again while nothing is heard. A service needs about half a minute to
 notice that one of its nodes died."""
 DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)
-"""The last one goes on."""
+"""The last one goes on ..."""
+SETTLED_S = 10.0
+"""... until a link has lasted for so long."""
 
 
 class State(enum.Enum):
@@ -95,6 +97,9 @@ class LiveKitRoom(Room):
         self._channel = self._uid = self._life = ""
         self._token: str | None = None
         self._coming_back: asyncio.Task[None] | None = None
+        self._delays = iter(DELAYS_S)
+        self._joined_s = 0.0  # when, by the event loop's clock ...
+        self._heard_s = 0.0  # ... and until when audio could come
         self._closing: asyncio.Task[None] | None = None
         self._retired: set[asyncio.Task[None]] = set()
         self._dropped = 0
@@ -138,12 +143,13 @@ class LiveKitRoom(Room):
             if link is not None:
                 await link.close()
             raise
+        self._heard_s = asyncio.get_running_loop().time()
         self._become(State.IN)
         self._publisher.publish(local_audio)
         self._settle(link)
 
     async def leave(self) -> None:
-        await self._close("left")
+        self._lose("left")
         await self._closed()
 
     async def publish(self, local_audio: LocalAudio | None) -> None:
@@ -191,11 +197,12 @@ class LiveKitRoom(Room):
             task = asyncio.get_running_loop().create_task(before.close(goodbye=False))
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
-        self._roster.welcome(joined.participants, same_life=same_life)
+        self._roster.welcome(self._others(joined.participants), same_life=same_life)
         return link
 
     def _settle(self, link: Link) -> None:
         """We are in: say who we are, and listen."""
+        self._joined_s = asyncio.get_running_loop().time()
         link.begin()
         self._send_audio(link)
         if self._recording:
@@ -217,12 +224,14 @@ class LiveKitRoom(Room):
 
     def _update(self, participants: Sequence[wire.Participant]) -> None:
         assert self._roster is not None
-        others = [each for each in participants if each.uid != self._uid]
-        self._roster.update(others)
+        self._roster.update(self._others(participants))
         try:
             self._refuse_encrypted(self._roster)
         except RoomRefusedError as error:
             self._lose(str(error))
+
+    def _others(self, participants: Sequence[wire.Participant]) -> list[wire.Participant]:
+        return [each for each in participants if each.uid != self._uid]
 
     def _open_track(self, sid: str, incoming: Incoming) -> RemoteAudio | None:
         assert self._roster is not None
@@ -235,8 +244,8 @@ class LiveKitRoom(Room):
             logger.warning("the audio of %r cannot be recorded: %s", owner, refused.why)
 
     def _renew(self, token: str) -> None:
-        if self._token is not None:
-            self._token = token
+        if not self._access.makes_tokens:
+            self._token = token  # the one that was given may have expired when we need it
 
     def _refuse_encrypted(self, roster: Roster) -> None:
         if roster.encrypted:
@@ -254,14 +263,16 @@ class LiveKitRoom(Room):
         logger.info("%s: joining again (%s)", self._access.place, reason)
         self._become(State.AWAY)
         loop = asyncio.get_running_loop()
+        if loop.time() - self._joined_s > SETTLED_S:
+            self._delays = iter(DELAYS_S)
+        if link.flowed:
+            self._heard_s = loop.time()
         self._coming_back = loop.create_task(self._come_back(link, reason))
 
     async def _come_back(self, link: Link, reason: str) -> None:
         loop = asyncio.get_running_loop()
-        heard_s = loop.time()
-        delays = iter(DELAYS_S)
-        while True:
-            await asyncio.sleep(next(delays, DELAYS_S[-1]))
+        while loop.time() - self._heard_s <= COME_BACK_WITHIN_S:
+            await asyncio.sleep(next(self._delays, DELAYS_S[-1]))
             try:
                 token = self._access.token_for(self._token, room=self._channel, identity=self._uid)
                 fresh = await self._open(token)
@@ -273,10 +284,10 @@ class LiveKitRoom(Room):
                 logger.debug("not yet back", exc_info=True)
                 reason = f"{self._access.place} sent what is not understood: {type(error).__name__}"
             if link.flows:
-                heard_s = loop.time()
-            elif loop.time() - heard_s > COME_BACK_WITHIN_S:
-                self._lose(reason)
-                return
+                self._heard_s = loop.time()
+        else:
+            self._lose(reason)
+            return
         self._become(State.IN)
         self._forget_track()
         self._settle(fresh)
@@ -287,13 +298,12 @@ class LiveKitRoom(Room):
             self._publisher.remove_track(track)
 
     def _lose(self, reason: str) -> None:
+        """End this stay: in a task of its own, which nobody's cancellation reaches."""
         if self._state in (State.IN, State.AWAY):
+            self._become(State.LEAVING)
             self._closing = asyncio.get_running_loop().create_task(self._close(reason))
 
     async def _close(self, reason: str) -> None:
-        if self._state not in (State.IN, State.AWAY):
-            return
-        self._become(State.LEAVING)
         assert self._listener is not None
         assert self._roster is not None
         coming_back, self._coming_back = self._coming_back, None

@@ -165,6 +165,7 @@ class Subscriber:
 
     def _assign(self, sections: Sequence[Section]) -> None:
         """Say which packets are whose from now on."""
+        assert self._door is not None
         by_mid = {each.mid: each.receiver for each in self._connection.getTransceivers()}
         sent: dict[int, tuple[str, Section]] = {
             ssrc: (track, section)
@@ -186,7 +187,8 @@ class Subscriber:
             self._receivers[ssrc] = receiver
             self._tracks[ssrc] = track
             # Its offers do not say so of every codec, but it answers NACKs for all of them.
-            incoming = Incoming(receiver, section.codecs, True, self._excess)
+            take_dropped = self._door.take_dropped
+            incoming = Incoming(receiver, section.codecs, True, self._excess, take_dropped)
             stream = self._on_track(track, incoming)
             if stream is not None:
                 self._streams[ssrc] = stream
