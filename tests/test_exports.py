@@ -177,6 +177,7 @@ def test_importing_the_package_is_quick():
                 "TRACK_IGNORED": 112,
                 "AUDIO_LEFT_OUT": 113,
                 "PACKETS_DROPPED": 114,
+                "STEM_FAILED": 120,
             },
         ),
     ],
@@ -199,6 +200,8 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "position",
         "cycle_time",
         "report",
+        "channels",
+        "stems",
         "sign",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
@@ -225,6 +228,8 @@ def test_the_fields_of_the_reports():
         "sha256",
         "proof",
         "marks",
+        "stems",
+        "projects",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",
@@ -251,4 +256,5 @@ def test_the_fields_of_the_reports():
         "dropped_packets",
         "stays",
         "loss_positions",
+        "stem",
     ]

@@ -300,3 +300,15 @@ def test_a_missing_file_and_a_directory_are_refused_in_one_line(tmp_path: Path):
         inspect_file(tmp_path / "nosuch.wav")
     with pytest.raises(FileError, match="this is a directory"):
         inspect_file(tmp_path)
+
+
+def test_each_channel_has_its_own_levels(tmp_path: Path):
+    pcm = np.stack([silence(2), tone(440, 2, dbfs=-6), tone(440, 2, dbfs=-20)], axis=1)
+    found = inspect_file(write_wav(tmp_path / "a.wav", pcm))
+    left, middle, right = found.channel_levels
+    assert left.peak_dbfs == left.rms_dbfs == -math.inf
+    assert (middle.peak_dbfs, right.peak_dbfs) == pytest.approx((-6, -20), abs=0.01)
+    assert (middle.rms_dbfs, right.rms_dbfs) == pytest.approx((-9.01, -23.01), abs=0.01)
+    assert found.peak_dbfs == middle.peak_dbfs
+    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert plain["channel_levels"][0] == {"peak_dbfs": None, "rms_dbfs": None}

@@ -30,6 +30,15 @@ def test_a_file_of_any_length_gives_a_picture(seconds: float, tmp_path: Path):
     assert is_a_picture(tmp_path / "a.png")
 
 
+def test_each_of_two_channels_has_its_own_waveform_and_spectrum(tmp_path: Path):
+    sides = np.stack([speech("alice", 3), silence(3)], axis=1)
+    plot_file(write_wav(tmp_path / "a.wav", sides), tmp_path / "sides.png")
+    plot_file(write_wav(tmp_path / "b.wav", sides[:, 0]), tmp_path / "one.png")
+    assert is_a_picture(tmp_path / "sides.png")
+    tall, single = (imread(tmp_path / name) for name in ("sides.png", "one.png"))
+    assert len(tall) > 1.9 * len(single)
+
+
 def test_lanes_of_every_kind_of_interval_and_of_odd_names_give_a_picture(tmp_path: Path):
     intervals = tuple(Interval(kind, i, i + 0.8) for i, kind in enumerate(IntervalKind))
     lanes = [

@@ -12,7 +12,7 @@ import pytest
 
 from support.damage import write_wav
 from support.program import Cli, assert_one_line_error, roomtape_environment, run_roomtape
-from support.signals import silence, speech
+from support.signals import silence, speech, tone
 
 
 @pytest.fixture
@@ -39,6 +39,15 @@ def test_json_is_one_object_with_the_same_facts(recording: Path, run_here: Cli):
     assert done.stdout.count("\n") == 1
     found = json.loads(done.stdout)
     assert (found["samples"], found["clipped_samples"], found["damage"]) == (288000, 10, [])
+
+
+def test_two_channels_are_told_apart(tmp_path: Path, run_here: Cli):
+    sides = np.stack([tone(440, 2, dbfs=-6), silence(2)], axis=1)
+    done = run_here("inspect", write_wav(tmp_path / "a.wav", sides))
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert lines["format"] == "wav pcm_s16le, 48000 Hz, 2 channels"
+    assert lines["peak"] == "-6.00 dBFS (left -6.00, right -inf)"
+    assert lines["rms"] == "-12.02 dBFS (left -9.01, right -inf)"
 
 
 def test_on_a_terminal_a_table_is_shown(recording: Path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from roomtape.media.offline import MixInput, MixSide, mix_to_stream
 from roomtape.types import Pcm
 from support.damage import declare_data_bytes, write_aac, write_wav
 from support.program import Cli
@@ -248,6 +251,56 @@ def everything_in(directory: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+def test_each_file_is_heard_on_its_side(
+    tmp_path: Path, voices: tuple[Path, Path], suffix: str, run_here: Cli
+):
+    a, b = voices
+    out = tmp_path / f"out.{suffix}"
+    options = ("--sample-rate", "48000", "--quality", "high", "--json")
+    done = run_here("mix", f"{a}@left", f"{b}@12.5@right", f"{b}@left", "-o", out, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert (told["channels"], [each["side"] for each in told["inputs"]]) == (
+        2,
+        ["left", "right", "left"],
+    )
+    pcm, _ = read_all(out)
+    wanted = np.zeros((round(32.5 * 48000), 2), np.int32)
+    wanted[: 30 * 48000, 0] += speech("alice", 30)
+    wanted[: 20 * 48000, 0] += speech("bob", 20)
+    wanted[600000:, 1] += speech("bob", 20)
+    if suffix == "wav":
+        assert np.array_equal(pcm, wanted)
+    else:
+        assert not pcm[: 600000 - 2048, 1].any()
+        assert snr_db(wanted[48000:-48000, 1], pcm[48000 : len(wanted) - 48000, 1]) > 10
+
+
+def test_two_sides_go_to_standard_output(tmp_path: Path, voices: tuple[Path, Path]):
+    stream = io.BytesIO()
+    inputs = [MixInput(path, side=side) for path, side in zip(voices, MixSide, strict=True)]
+    result = mix_to_stream(inputs, stream, sample_rate=48000)
+    assert (result.duration_s, result.channels) == (30.0, 2)
+    (tmp_path / "out.wav").write_bytes(stream.getvalue())
+    pcm, _ = read_ffmpeg(tmp_path / "out.wav")
+    assert np.array_equal(pcm[:, 0], speech("alice", 30))
+    assert np.array_equal(pcm[: 20 * 48000, 1], speech("bob", 20))
+
+
+def test_a_name_that_ends_in_a_side_is_a_name_where_such_a_file_exists(
+    tmp_path: Path, run_here: Cli
+):
+    odd = write_wav(tmp_path / "a.wav@left", noise(1, 0.5))
+    out = tmp_path / "out.wav"
+    done = run_here("mix", odd, "-o", out, "--sample-rate", "48000")
+    assert done.returncode == 0, done.stderr
+    assert read_all(out)[0].ndim == 1
+    done = run_here("mix", f"{odd}@right", "-o", out, "--sample-rate", "48000")
+    assert not read_all(out)[0][:, 0].any()
+    assert np.array_equal(read_all(out)[0][:, 1], noise(1, 0.5))
+
+
 BAD: dict[str, tuple[list[str], int, str]] = {
     "missing file": (["nosuch.wav", "-o", "out.wav"], 1, "nosuch.wav: no such file"),
     "text file named .wav": (["text.wav", "-o", "out.wav"], 1, "text.wav: not a WAV file"),
@@ -262,6 +315,12 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "unreadable start": (["good.wav@soon", "-o", "out.wav"], 2, "'soon'"),
     "start that is not finite": (["good.wav@inf", "-o", "out.wav"], 2, "0 to 604800"),
     "start beyond all bounds": (["good.wav@1e300", "-o", "out.wav"], 2, "0 to 604800"),
+    "one file without a side": (["good.wav@left", "good.wav", "-o", "out.wav"], 2, "needs a side"),
+    "two channels without sides": (["good.wav", "-o", "out.wav", "--channels", "2"], 2, "@left"),
+    "a side of one channel": (["good.wav@left", "-o", "out.wav", "--channels", "1"], 2, "no left"),
+    "two sides": (["good.wav@left@right", "-o", "out.wav"], 2, "on one side"),
+    "three channels": (["good.wav", "-o", "out.wav", "--channels", "3"], 2, "channels is 3"),
+    "start behind the side": (["good.wav@left@2", "-o", "out.wav"], 1, "no such file"),
     "no input": (["-o", "out.wav"], 2, "FILE"),
     "no output": (["good.wav"], 2, "output"),
     "missing directory": (["good.wav", "-o", "nowhere/out.wav"], 1, "no such file or directory"),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from roomtape.cli.record import parse_room
@@ -117,8 +118,8 @@ def test_it_stops_by_itself_after_its_duration_and_what_is_spoken_is_heard(
 ):
     room = f"{server}/speak%20up"
     hears = start_roomtape(
-        *("record", room, "-o", tmp_path / "hears.wav", "--position", "remote"),
-        *("--sample-rate", "48000", "--name", "ear"),
+        *("record", room, "-o", tmp_path / "hears.wav", "--channels", "2"),
+        *("--sample-rate", "48000", "--name", "ear", "--stems", tmp_path / "stems"),
     )
     try:
         lines = read_until(hears, "recording to")
@@ -141,8 +142,13 @@ def test_it_stops_by_itself_after_its_duration_and_what_is_spoken_is_heard(
     assert re.search(r"mouth \(local\): in the room", speaks.stdout), speaks.stdout
     mine, _ = read_all(tmp_path / "speaks.wav")
     assert abs(len(mine) / 48000 - 5) < 0.1 + lag.worst_s
-    heard, _ = read_all(tmp_path / "hears.wav")
+    sides, _ = read_all(tmp_path / "hears.wav")
+    assert not sides[:, 0].any(), "the ear says nothing"
+    heard = sides[:, 1]
     assert len(heard) > len(mine)
+    assert "1 stem, opened by" in said
+    assert (tmp_path / "stems" / "hears.rpp").exists()
+    assert np.array_equal(read_all(tmp_path / "stems" / "001-mouth.wav")[0], heard)
     voice = speech("dave")
     offset_s, likeness = offset_of(mine, voice, 48000)
     assert 0 <= offset_s < 1 + lag.worst_s
@@ -276,8 +282,14 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "server not running": ([GOOD_ROOM, "-o", "a.wav"], 1, "127.0.0.1:9"),
     "unknown suffix": ([GOOD_ROOM, "-o", "a.mp3"], 2, "must end in .wav or .aac"),
     "rate": ([GOOD_ROOM, "-o", "a.wav", "--sample-rate", "12345"], 2, "12345"),
+    "channels": ([GOOD_ROOM, "-o", "a.wav", "--channels", "3"], 2, "channels is 3"),
     "cycle time": ([GOOD_ROOM, "-o", "a.wav", "--cycle-time", "7"], 2, "cycle_time is 7"),
     "position": ([GOOD_ROOM, "-o", "a.wav", "--position", "left"], 2, "position"),
+    "stems of a cyclic one": (
+        [GOOD_ROOM, "-o", "a.wav", "--stems", "dir", "--cycle-time", "10"],
+        2,
+        "a cyclic recording has no stems",
+    ),
     "quality": ([GOOD_ROOM, "-o", "a.aac", "--quality", "best"], 2, "quality"),
     "no duration": ([GOOD_ROOM, "-o", "a.wav", "--duration", "0"], 2, "duration"),
     "negative duration": ([GOOD_ROOM, "-o", "a.wav", "--duration", "-5"], 2, "duration"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..types import Mark
-from .levels import Levels, Silence
+from .levels import ChannelLevels, Levels, Silence
 from .marks import marks_of
 from .reader import open_audio
 
@@ -42,6 +42,7 @@ class Inspection:
         damage: What is missing or wrong, in words; empty if nothing is.
         notes: What is merely odd, in words.
         marks: Moments with a name: the cue points of a WAV file, or those of the report beside it.
+        channel_levels: Peak and RMS of each channel, in order.
     """
 
     path: str
@@ -62,13 +63,15 @@ class Inspection:
     damage: tuple[str, ...]
     notes: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
+    channel_levels: tuple[ChannelLevels, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: None in place of -inf."""
         plain = dataclasses.asdict(self)
-        for name in ("peak_dbfs", "rms_dbfs"):
-            if not math.isfinite(plain[name]):
-                plain[name] = None
+        for levels in (plain, *plain["channel_levels"]):
+            for name in ("peak_dbfs", "rms_dbfs"):
+                if not math.isfinite(levels[name]):
+                    levels[name] = None
         return plain
 
 
@@ -109,4 +112,5 @@ def inspect_file(path: str | Path, *, on_progress: Progress | None = None) -> In
             damage=tuple(reader.damage),
             notes=tuple(reader.notes),
             marks=marks_of(path),
+            channel_levels=levels.channels,
         )

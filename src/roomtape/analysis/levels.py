@@ -30,6 +30,14 @@ class Silence:
     end_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelLevels:
+    """One channel's loudest sample, and its mean level; -inf if all is digital zero."""
+
+    peak_dbfs: float
+    rms_dbfs: float
+
+
 @dataclass
 class Levels:
     """Feed it every block with :meth:`add`, then :meth:`finish`, then read.
@@ -40,6 +48,7 @@ class Levels:
         sample_rate: Hz.
         frames: Samples a channel so far.
         peak: The largest magnitude; 1.0 is full scale.
+        channel_peaks: The same of each channel.
         clipped_samples: Samples in runs of 3 or more at full scale, over all channels.
         clipped_runs: How many such runs.
         silent_frames: Frames in stretches of 10 ms or more below -60 dBFS in all channels.
@@ -54,7 +63,8 @@ class Levels:
     silent_frames: int = 0
     silences: list[Silence] = field(default_factory=list)
     _sums: npt.NDArray[np.float64] | None = None
-    _squares: float = 0.0
+    channel_peaks: npt.NDArray[np.float32] | None = None
+    _squares: npt.NDArray[np.float64] | None = None
     _open_runs: dict[tuple[int, int], int] = field(default_factory=dict)
     _last_loud: int = -1
 
@@ -63,14 +73,19 @@ class Levels:
         if not len(block):
             return
         channels = block.shape[1]
-        if self._sums is None:
-            self._sums = np.zeros(channels)
+        if self._sums is None or self._squares is None or self.channel_peaks is None:
+            self._sums, self._squares = np.zeros(channels), np.zeros(channels)
+            self.channel_peaks = np.zeros(channels, np.float32)
         self._sums += block.sum(axis=0, dtype=np.float64)
         # einsum sums squares without a float64 copy of the block; float32 would lose precision.
-        self._squares += float(np.einsum("ij,ij->", block, block, dtype=np.float64))
-        magnitude = np.abs(block).max(axis=1)
+        self._squares += [float(np.einsum("i,i->", one, one, dtype=np.float64)) for one in block.T]
+        magnitudes = np.abs(block)
+        magnitude = magnitudes.max(axis=1)
         peak = float(magnitude.max())
         self.peak = max(self.peak, peak)
+        self.channel_peaks = np.maximum(
+            self.channel_peaks, magnitudes.max(axis=0) if channels > 1 else peak
+        )
         for channel in range(channels):
             for sign in (1, -1):
                 self._count_clipping(block[:, channel], channel, sign, peak)
@@ -93,8 +108,19 @@ class Levels:
     @property
     def rms_dbfs(self) -> float:
         """Over all channels; a full-scale sine has -3.01. -inf for digital zero."""
-        count = self.frames * (0 if self._sums is None else len(self._sums))
-        return decibel(math.sqrt(self._squares / count)) if count else -math.inf
+        if self._squares is None:
+            return -math.inf
+        return decibel(math.sqrt(self._squares.sum() / self._squares.size / self.frames))
+
+    @property
+    def channels(self) -> tuple[ChannelLevels, ...]:
+        """Each channel's own; none before the first block."""
+        if self._squares is None or self.channel_peaks is None:
+            return ()
+        return tuple(
+            ChannelLevels(decibel(float(peak)), decibel(math.sqrt(squares / self.frames)))
+            for peak, squares in zip(self.channel_peaks, self._squares, strict=True)
+        )
 
     @property
     def dc_offset(self) -> float:

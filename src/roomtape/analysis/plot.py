@@ -77,41 +77,50 @@ class Lane:
 
 
 def plot_file(path: str | Path, png: str | Path) -> None:
-    """Draw a file's waveform over its spectrogram.
+    """Draw a file's waveform over its spectrogram; of two channels, each has its own.
 
     Raises:
         FileError: The file is missing or unreadable, or the picture cannot be written.
         DamagedFileError: There is no audio in it that can be read.
     """
-    envelope, spectrum = Envelope(), Spectrum()
     with open_audio(path) as reader:
+        # More than two are drawn as one: what all of them reach, and their mean.
+        lanes = 2 if reader.channels == 2 else 1
+        drawn = [(Envelope(), Spectrum()) for _ in range(lanes)]
         for block in reader.blocks():
-            envelope.add(block)
-            spectrum.add(block)
+            for (envelope, spectrum), part in zip(
+                drawn, np.hsplit(block, 2) if lanes == 2 else [block], strict=True
+            ):
+                envelope.add(part)
+                spectrum.add(part)
     rate = reader.sample_rate
-    duration_s = max(envelope.frames, 1) / rate
+    duration_s = max(drawn[0][0].frames, 1) / rate
 
-    figure = _figure(6.2)
-    wave, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
-    outline = envelope.finish()
-    _draw_wave(wave, outline, rate, 0.0, _VOICES[0])
-    _amplitude_axis(wave, _loudest([outline]))
-    _draw_marks((wave, picture), marks_of(path))
-    image = picture.imshow(
-        spectrum.finish_dbfs().T if envelope.frames else np.full((2, 1), _SPECTRUM_FLOOR_DBFS),
-        origin="lower",
-        aspect="auto",
-        extent=(0, duration_s, 0, rate / 2000),
-        vmin=_SPECTRUM_FLOOR_DBFS,
-        vmax=-20,
-        cmap="magma",
-    )
-    picture.set_ylabel("kHz")
-    figure.colorbar(image, ax=[wave, picture], label="dBFS", pad=0.01, aspect=40)
-    _time_axis(picture, duration_s)
+    figure = _figure(6.2 * lanes)
+    axes = figure.subplots(2 * lanes, 1, sharex=True, height_ratios=(1, 1.3) * lanes)
+    outlines = [envelope.finish() for envelope, _ in drawn]
+    for index, (envelope, spectrum) in enumerate(drawn):
+        wave, picture = axes[2 * index], axes[2 * index + 1]
+        _draw_wave(wave, outlines[index], rate, 0.0, _VOICES[index])
+        _amplitude_axis(wave, _loudest(outlines))
+        _draw_marks((wave, picture), marks_of(path))
+        image = picture.imshow(
+            spectrum.finish_dbfs().T if envelope.frames else np.full((2, 1), _SPECTRUM_FLOOR_DBFS),
+            origin="lower",
+            aspect="auto",
+            extent=(0, duration_s, 0, rate / 2000),
+            vmin=_SPECTRUM_FLOOR_DBFS,
+            vmax=-20,
+            cmap="magma",
+        )
+        picture.set_ylabel("kHz")
+        if lanes == 2:
+            wave.set_ylabel(("left", "right")[index])
+    figure.colorbar(image, ax=list(axes), label="dBFS", pad=0.01, aspect=40)
+    _time_axis(axes[-1], duration_s)
     channels = "mono" if reader.channels == 1 else f"{reader.channels} channels"
     _title(
-        wave,
+        axes[0],
         f"{reader.path.name}   {reader.format}, {rate:,} Hz, {channels}, {timecode(duration_s)}",
     )
     _save(figure, png)

@@ -38,6 +38,21 @@ def within_full_scale(samples: Samples) -> bool:
     return not len(samples) or bool(samples.max() <= 32767 and samples.min() >= -32768)
 
 
+def round_off(pcm: Pcm, samples: Samples, carried: Samples) -> None:
+    """``samples + carried`` as whole numbers in ``pcm``, and in ``carried`` what that leaves.
+
+    All three have one length, and are contiguous. No sample is out of int16, and of what is carried
+    none is more than a half.
+    """
+    if NATIVE is not None:
+        NATIVE.round_off(pcm, samples, carried)
+        return
+    carried += samples
+    whole = np.rint(carried)
+    carried -= whole
+    pcm[:] = np.clip(whole, -32768, 32767)  # a half too much is one too much
+
+
 def block_peaks(pcm: Pcm, block: int) -> list[tuple[int, int]]:
     """Of each ``block`` samples, and of the rest: where it ends, and its largest absolute one."""
     starts = range(0, len(pcm), block)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 
-from ..types import AudioFormat, AudioRecordingQuality
+from ..types import AudioFormat, AudioRecordingQuality, Pcm
 from .adts import AAC_FRAME_SAMPLES, ADTS_HEADER_BYTES, MAX_PAYLOAD_BYTES, adts_header
 from .arrays import Samples
 
@@ -39,6 +39,9 @@ _AAC_OPTIONS = {
     "aac_tns": "0",  # temporal noise shaping costs speech up to 0.6 PESQ with this coder
     "aac_pns": "0",  # noise in the place of noise: the weakest voices are better without
 }
+# Two channels are two sides that nobody may hear in each other. Coded as middle and difference, or
+# as one with an intensity, each would have a part of the other's noise.
+_AAC_APART = {"aac_ms": "0", "aac_is": "0"}
 
 
 class Encoder(Protocol):
@@ -51,14 +54,23 @@ class Encoder(Protocol):
     bytes_per_s: int
     """What it gives, about."""
 
-    def encode(self, samples: Samples) -> list[bytes]:
-        """Take float32 samples in units of int16, within full scale, of shape ``(frames,)`` or
-        ``(frames, channels)``; give the units that are complete."""
+    def encode(self, samples: Samples | Pcm) -> list[bytes]:
+        """Take samples in units of int16, float32 or int16, within full scale, of shape
+        ``(frames,)`` or ``(frames, channels)``; give the units that are complete."""
         ...
 
     def finish(self) -> list[bytes]:
         """Give the rest. Nothing may follow."""
         ...
+
+
+def make_stem_encoder(
+    audio_format: AudioFormat, rate_hz: int, quality: AudioRecordingQuality
+) -> Encoder:
+    """The encoder of one participant's own file."""
+    if audio_format is AudioFormat.WAV:
+        return PcmStream(rate_hz)
+    return AacEncoder(rate_hz, quality)
 
 
 def make_encoder(
@@ -83,7 +95,7 @@ class PcmEncoder:
         self.bytes_per_s = rate_hz * 2 * channels
         self._waiting = np.zeros((0, channels) if channels > 1 else 0, "<i2")
 
-    def encode(self, samples: Samples) -> list[bytes]:
+    def encode(self, samples: Samples | Pcm) -> list[bytes]:
         pcm = np.concatenate([self._waiting, np.rint(samples).astype("<i2")])
         size = self.unit_samples
         whole = len(pcm) // size * size
@@ -93,6 +105,21 @@ class PcmEncoder:
     def finish(self) -> list[bytes]:
         rest, self._waiting = self._waiting, self._waiting[:0]
         return [rest.tobytes()] if len(rest) else []
+
+
+class PcmStream:
+    """The same in pieces as long as what comes: for a file that is not cut into units."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self.unit_samples = rate_hz // 10
+        self.most_unit_bytes = self.unit_samples * 2
+        self.bytes_per_s = rate_hz * 2
+
+    def encode(self, samples: Samples | Pcm) -> list[bytes]:
+        return [samples.astype("<i2", copy=False).tobytes()] if len(samples) else []
+
+    def finish(self) -> list[bytes]:
+        return []
 
 
 class AacEncoder:
@@ -119,12 +146,13 @@ class AacEncoder:
         self._codec.format = _PLANAR_FLOAT
         self._codec.time_base = Fraction(1, rate_hz)
         self._codec.bit_rate = bit_rate
-        self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality]
+        apart = _AAC_APART if channels > 1 else {}
+        self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality] | apart
         self._waiting = np.zeros((0, channels) if channels > 1 else 0, np.float32)
         self._begun = False
         self._primed = False
 
-    def encode(self, samples: Samples) -> list[bytes]:
+    def encode(self, samples: Samples | Pcm) -> list[bytes]:
         signal = np.concatenate([self._waiting, np.rint(samples) * np.float32(1 / 32768)])
         whole = len(signal) // AAC_FRAME_SAMPLES * AAC_FRAME_SAMPLES
         self._waiting = signal[whole:]

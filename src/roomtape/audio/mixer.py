@@ -44,17 +44,22 @@ class Voice(Protocol):
         ...
 
 
+OnSum = Callable[[Samples], None]
+
+
 class Bus:
-    """One sum of voices, from sample 0 on. Made by :meth:`Mixer.add_bus`.
+    """One sum of voices, from a sample on. Made by :meth:`Mixer.add_bus`.
 
     Attributes:
         rate_hz: Its rate.
         head: The next sample that :meth:`Mixer.mix` will give.
+        on_sum: Who is given its sums, if they are not returned.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, head: int = 0, on_sum: OnSum | None = None) -> None:
         self.rate_hz = rate_hz
-        self.head = 0
+        self.head = head
+        self.on_sum = on_sum
 
 
 Buses = tuple[Bus, ...]
@@ -74,11 +79,24 @@ class Mixer:
         self._buses: list[Bus] = []
         self._groups: dict[tuple[int, Buses], _Group] = {}
 
-    def add_bus(self, rate_hz: int) -> Bus:
-        """One more sum, at ``rate_hz``; before anything is mixed."""
-        bus = Bus(rate_hz)
+    def add_bus(self, rate_hz: int, head: int = 0, on_sum: OnSum | None = None) -> Bus:
+        """One more sum, at ``rate_hz``, whose first sample is ``head``.
+
+        Args:
+            rate_hz, head: Its rate, and the next sample that it gives.
+            on_sum: Given what there is with each :meth:`mix`, which does not return it then. The
+                array must not be changed, or kept.
+        """
+        bus = Bus(rate_hz, head, on_sum)
         self._buses.append(bus)
         return bus
+
+    def remove_bus(self, bus: Bus) -> bool:
+        """Give it up; False, and it stays, as long as anything of a voice is to come."""
+        if any(bus in buses for _, buses in self._groups):
+            return False
+        self._buses.remove(bus)
+        return True
 
     def head_at(self, rate_hz: int, buses: Buses) -> int:
         """Where a new voice of this rate, for these buses, will first be read."""
@@ -108,26 +126,62 @@ class Mixer:
                 stretches of the same time.
 
         Returns:
-            Of each bus: float32, shape ``(count,)``, in units of int16; the sum may exceed full
-            scale. The arrays are the caller's to change.
+            Of each bus that has no ``on_sum``, in their order: float32, shape ``(count,)``, in
+            units of int16; the sum may exceed full scale. Two buses may share an array: nobody
+            changes it.
         """
-        pieces: dict[Bus, list[Samples]] = {bus: [] for bus in self._buses}
+        at_once = self._of_one_group()
+        sums = {bus: _Sum() for bus in self._buses if bus not in at_once}
         stops = {
             bus: bus.head + count for bus, count in zip(self._buses, counts, strict=True) if count
         }
         for key, group in tuple(self._groups.items()):
             for bus, samples in group.next(stops):
-                pieces[bus].append(samples)
+                if bus in at_once:
+                    at_once[bus](samples)
+                else:
+                    sums[bus].add(samples)
             if group.over:
                 del self._groups[key]
         totals: list[Samples] = []
         for bus, count in zip(self._buses, counts, strict=True):
             bus.head += count
-            first, *others = pieces[bus] or [np.zeros(count, np.float32)]
-            for samples in others:
-                first += samples
-            totals.append(first)
+            if bus in at_once:
+                continue
+            total = sums[bus].total
+            if total is None:
+                total = np.zeros(count, np.float32)
+            if bus.on_sum is None:
+                totals.append(total)
+            elif count:
+                bus.on_sum(total)
         return totals
+
+    def _of_one_group(self) -> dict[Bus, OnSum]:
+        """Whose sum is all that one group gives: it is told before the next group is read, so that
+        dozens of sums need no more memory, and no more of a core's cache, than one."""
+        found: dict[Bus, OnSum | None] = {}
+        for _, buses in self._groups:
+            for bus in buses:
+                if bus.on_sum is not None:
+                    found[bus] = None if bus in found else bus.on_sum
+        return {bus: on_sum for bus, on_sum in found.items() if on_sum is not None}
+
+
+class _Sum:
+    """Adds up what may be somebody else's array, too."""
+
+    def __init__(self) -> None:
+        self.total: Samples | None = None
+        self._ours = False
+
+    def add(self, samples: Samples) -> None:
+        if self.total is None:
+            self.total = samples
+        elif self._ours:
+            self.total += samples
+        else:
+            self.total, self._ours = self.total + samples, True
 
 
 class _Group:
@@ -162,8 +216,7 @@ class _Group:
             while (wanted := way.wanted(stop)) is not None:
                 self._read(wanted)
             samples = way.take(stop)
-            given.append((buses[0], samples))
-            given += [(bus, samples.copy()) for bus in buses[1:]]
+            given += [(bus, samples) for bus in buses]
         self.voices = [voice for voice in self.voices if not voice.done]
         return given
 

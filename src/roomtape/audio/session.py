@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..types import NS_PER_S, SourceReport
 from ..types.bounded import MOST_SOURCES, summed_up, weight
 from .account import CUT_S
 from .encoder import Encoder
 from .mixer import Bus, Mixer, Voice
-from .outputs import Output, Takes, everybody
+from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ class RecordingSession:
         self._delay_ns = delay_ns
         self._mixer = Mixer(self._voice_failed)
         self._outputs: list[Output] = []
+        self._stems: Stems | None = None
+        self._had_stem = WeakSet[SourceTrack]()
         self._buses: list[Bus] = []
         self.sources: list[SourceTrack] = []
         """Everybody who was in the recording, but for :attr:`earlier`."""
@@ -79,6 +81,28 @@ class RecordingSession:
         self._outputs.append(output)
         return output
 
+    def add_stems(self, make_encoder: Callable[[], Encoder], *, most: int) -> None:
+        """Give each source an output of its own as well, at the rate of the first output, from when
+        it comes in until it has left; before the first mix, and once.
+
+        Args:
+            make_encoder: Makes an encoder of one channel.
+            most: Later sources have none: see :attr:`stems_full`.
+        """
+        self._stems = Stems(self._mixer, self._buses[0], make_encoder, most=most)
+
+    def take_begun_stems(self) -> list[Stem]:
+        """The stems that are new; after each call of :meth:`mix` or :meth:`finish`."""
+        if self._stems is None:
+            return []
+        begun, self._stems.begun = self._stems.begun, []
+        return begun
+
+    @property
+    def stems_full(self) -> bool:
+        """Whether somebody has no stem, since there are too many."""
+        return self._stems is not None and self._stems.full
+
     def add_source(
         self, name: str, *, local: bool, joined_ns: int, expects_silence: bool = False
     ) -> SourceTrack | None:
@@ -107,6 +131,9 @@ class RecordingSession:
         chunk_ns = max((source.chunk_ns for source in list(self._open)), default=0)
         delay_ns = max(self._delay_ns, min(chunk_ns + _CHUNK_SLACK_NS, _MOST_DELAY_NS))
         self._mix_to([(now_ns - delay_ns) * bus.rate_hz // NS_PER_S for bus in self._buses])
+        if self._stems is not None:
+            for bus in self._stems.end_those_over(self._open.__contains__):
+                self._buses.remove(bus)
 
     def finish(self, now_ns: int) -> None:
         """Mix everything up to ``now_ns``; nothing follows."""
@@ -132,6 +159,8 @@ class RecordingSession:
         self._source_of.clear()
         for output in self._outputs:
             output.flush()
+        if self._stems is not None:
+            self._stems.end()
 
     def _mix_to(self, targets: Sequence[int]) -> None:
         while True:
@@ -141,7 +170,10 @@ class RecordingSession:
             ]
             if not any(counts):
                 return
-            mixed = dict(zip(self._buses, self._mixer.mix(counts), strict=True))
+            if self._stems is not None:
+                self._stems.mix_next(counts[0])
+            returned = [bus for bus in self._buses if bus.on_sum is None]
+            mixed = dict(zip(returned, self._mixer.mix(counts), strict=True))
             for output in self._outputs:
                 output.feed(mixed)
 
@@ -176,6 +208,12 @@ class RecordingSession:
 
     def _ingest_one(self, source: SourceTrack, buses: tuple[Bus, ...], now_ns: int) -> None:
         left = source.left_ns is not None  # asked first: what was pushed before is ingested
+        if self._stems is not None and source not in self._had_stem:
+            self._had_stem.add(source)
+            bus = self._stems.begin(source)
+            if bus is not None:
+                self._buses.append(bus)
+                buses = self._open[source] = (*buses, bus)
         head_at = partial(self._mixer.head_at, buses=buses)
         for timeline in source.ingest(now_ns, head_at):
             self._source_of[timeline] = source

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SILENCES_SHOWN = 10
 _MARKS_SHOWN = 20
+_CHANNELS_SHOWN = 8
 
 
 def inspect(
@@ -75,8 +76,8 @@ def _rows(i: Inspection) -> list[tuple[str, str]]:
         ("format", f"{i.format}, {i.sample_rate} Hz, {channels}"),
         ("duration", f"{timecode(i.duration_s, 3)} ({i.duration_s:.6f} s, {i.samples} samples)"),
         ("size", f"{i.bytes} bytes"),
-        ("peak", f"{i.peak_dbfs:.2f} dBFS"),
-        ("rms", f"{i.rms_dbfs:.2f} dBFS"),
+        ("peak", _level(i.peak_dbfs, [each.peak_dbfs for each in i.channel_levels])),
+        ("rms", _level(i.rms_dbfs, [each.rms_dbfs for each in i.channel_levels])),
         ("dc offset", f"{i.dc_offset:+.6f} of full scale"),
         ("clipping", _clipping(i)),
         ("silence", _silence(i)),
@@ -85,6 +86,15 @@ def _rows(i: Inspection) -> list[tuple[str, str]]:
         *(("mark", f"{timecode(m.at_s, 3)} {m.label}") for m in i.marks[:_MARKS_SHOWN]),
         *[("mark", f"and {len(i.marks) - _MARKS_SHOWN} more")][: len(i.marks) > _MARKS_SHOWN],
     ]
+
+
+def _level(dbfs: float, of_each: list[float]) -> str:
+    whole = f"{dbfs:.2f} dBFS"
+    if not 1 < len(of_each) <= _CHANNELS_SHOWN:
+        return whole
+    names = ("left", "right") if len(of_each) == 2 else range(1, len(of_each) + 1)
+    each = (f"{name} {level:.2f}" for name, level in zip(names, of_each, strict=True))
+    return f"{whole} ({', '.join(each)})"
 
 
 def _clipping(i: Inspection) -> str:

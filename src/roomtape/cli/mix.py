@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -31,8 +32,9 @@ def mix(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE[@START]...",
-            help="Files, and when each begins, in seconds or as 1:30; - is standard input.",
+            metavar="FILE[@START][@SIDE]...",
+            help="Files; when each begins, in seconds or as 1:30; in a mix of two channels, its "
+            "side, left or right; - is standard input.",
         ),
     ],
     output: Annotated[
@@ -46,11 +48,16 @@ def mix(
     ],
     sample_rate: Annotated[int, typer.Option(metavar="HZ")] = 32000,
     quality: Annotated[Quality, typer.Option(help="Of an .aac file.")] = Quality.medium,
+    channels: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="1 or 2. [default: 2 where a file has a side, 1 otherwise]"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put files on one clock and mix them.
 
-    For example: roomtape mix alice.wav bob.flac@12.5 -o call.wav
+    For example: roomtape mix alice.wav bob.flac@12.5 -o call.wav, or, on two sides,
+    roomtape mix alice.wav@left bob.flac@12.5@right -o call.wav
     """
     from ..media.offline import mix_files, mix_to_stream  # noqa: PLC0415 (quick --help)
 
@@ -58,7 +65,11 @@ def mix(
         parsed = [parse_input(each) for each in inputs]
         if output == _STREAM:
             result = mix_to_stream(
-                parsed, sys.stdout.buffer, sample_rate=sample_rate, on_progress=show
+                parsed,
+                sys.stdout.buffer,
+                sample_rate=sample_rate,
+                channels=channels,
+                on_progress=show,
             )
         else:
             result = mix_files(
@@ -66,6 +77,7 @@ def mix(
                 output,
                 sample_rate=sample_rate,
                 quality=quality.value_of(),
+                channels=channels,
                 on_progress=show,
             )
     _tell(result, as_json=as_json)
@@ -95,13 +107,21 @@ def _tell(result: MixResult, *, as_json: bool) -> None:
 
 
 def parse_input(text: str) -> MixInput:
-    """``FILE`` or ``FILE@START``, where ``-`` is standard input.
+    """``FILE``, ``FILE@START`` and either with ``@left`` or ``@right`` behind it, where ``-`` is
+    standard input.
 
     Raises:
-        ConfigurationError: The start is not a number of seconds from 0 to a week.
+        ConfigurationError: The start is not a number of seconds from 0 to a week, or there are
+            two sides.
     """
-    from ..media.offline import MixInput  # noqa: PLC0415 (quick --help)
+    from ..media.offline import MixInput, MixSide  # noqa: PLC0415 (quick --help)
 
+    before, at, word = text.rpartition("@")
+    if at and word in tuple(MixSide) and not Path(text).exists():
+        each = parse_input(before)
+        if each.side is not None:
+            raise ConfigurationError(f"{text}: a file is heard on one side, left or right")
+        return dataclasses.replace(each, side=MixSide(word))
     if text == _STREAM:
         return MixInput(Path(text), file=_standard_input())
     name, at, start = text.rpartition("@")

@@ -40,6 +40,12 @@ def record(
     position: Annotated[Position, typer.Option(help="Whose audio.")] = Position.mixed,
     sample_rate: Annotated[int, typer.Option(metavar="HZ")] = 32000,
     quality: Annotated[Quality, typer.Option(help="Of an .aac file.")] = Quality.medium,
+    channels: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="1: all in one; 2: what --speak says left, everybody else right."
+        ),
+    ] = 1,
     cycle_time: Annotated[
         int, typer.Option(metavar="S", help="Keep only the last 10, 60, 360 or 900 s; 0: all.")
     ] = 0,
@@ -73,6 +79,12 @@ def record(
         float, typer.Option(metavar="S", help="The key s, and SIGUSR1, save so much before ...")
     ] = 30.0,
     save_then: Annotated[float, typer.Option(metavar="S", help="... and so much after it.")] = 0.0,
+    stems: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write one file of each participant as well, and projects to edit."
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
@@ -102,6 +114,8 @@ def record(
         cycle_time=cycle_time,
         report=report,
         sign=sign,
+        channels=channels,
+        stems=stems,
     )
     config.validate()
     if sign is not None:  # before anybody is met: the recording reads it itself

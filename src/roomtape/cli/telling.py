@@ -94,6 +94,10 @@ class Teller(ChannelEventCallback):
         print(f"{report.file_path}: {timecode(report.duration_s)}, {report.bytes_written} bytes")
         for source in report.sources:
             print(f"  {source_line(source)}")
+        if report.projects:
+            count = len(report.stems)
+            stems = f"{count} stem{'s' * (count != 1)}"
+            print(f"  {stems}, opened by {' or '.join(report.projects)}")
             if source.left_out_s >= _WORTH_TELLING_S:
                 print(f"    {left_out_line(source)}")
 

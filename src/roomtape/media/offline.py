@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..analysis.reader import AudioReader, open_audio, read_audio
-from ..audio.arrays import Samples
 from ..audio.encoder import Encoder, PcmEncoder, make_encoder
-from ..audio.limiter import Limiter
-from ..audio.mixer import Mixer
+from ..audio.mixer import Bus, Mixer
+from ..audio.outputs import Output, everybody
 from ..storage.disk import Disk
 from ..storage.finishing import write_finished
 from ..storage.sink import SinkFormat
@@ -41,6 +41,13 @@ Progress = Callable[[float, float | None], None]
 """Told now and then: the seconds mixed so far, and in all, where the inputs say that."""
 
 
+class MixSide(enum.StrEnum):
+    """The channel of a mix of two that an input is heard in."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
 @dataclass(frozen=True, slots=True)
 class MixInput:
     """A file, and when it begins.
@@ -50,11 +57,13 @@ class MixInput:
         start_ns: Nanoseconds from sample 0 of the mix, at least 0.
         file: The same, open for reading and seekable, where ``path`` is but a name for it. It is
             closed in the end.
+        side: Where it is heard in a mix of two channels; None in one of one.
     """
 
     path: str | os.PathLike[str]
     start_ns: int = 0
     file: BinaryIO | None = None
+    side: MixSide | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class MixedInput:
         over_db: How far it exceeds full scale, in dB; 0 if it does not.
         damage: What is missing or wrong, in words.
         notes: What is merely odd, in words.
+        side: Where it is heard, left or right; None where the mix has one channel.
     """
 
     path: str
@@ -80,6 +90,7 @@ class MixedInput:
     over_db: float
     damage: tuple[str, ...]
     notes: tuple[str, ...]
+    side: MixSide | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ class MixResult:
         limited_s: How long the sum exceeded full scale and was turned down.
         damage: What was wrong with the inputs, in words.
         inputs: Each of them, in their order.
+        channels: 1, or 2.
     """
 
     path: Path
@@ -99,6 +111,7 @@ class MixResult:
     limited_s: float
     damage: tuple[str, ...]
     inputs: tuple[MixedInput, ...] = ()
+    channels: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -111,6 +124,7 @@ def mix_files(
     *,
     sample_rate: int = 32000,
     quality: AudioRecordingQuality = AudioRecordingQuality.MEDIUM,
+    channels: int | None = None,
     on_progress: Progress | None = None,
     disk: Disk | None = None,
 ) -> MixResult:
@@ -123,20 +137,25 @@ def mix_files(
         inputs: What to mix. Several channels become one by :mod:`roomtape.media.mono`.
         output: A .wav or .aac file.
         sample_rate, quality: As in :class:`AudioRecordingConfiguration`.
+        channels: 1, or 2, in which each input is heard on its side; None is 2 where an input has
+            a side.
         on_progress: Told how far it is.
         disk: Where the file goes.
 
     Raises:
-        ConfigurationError: No input, a negative start, or a value that is not in the contract.
+        ConfigurationError: No input, a negative start, an input without a side in a mix of two
+            channels or with one in a mix of one, or a value that is not in the contract.
         FileError: An input cannot be read (DamagedFileError: is no audio, or has none in it), or
             the output cannot be created (OpenFileError).
         OSError: Writing failed; nothing has changed at ``output``.
     """
-    config = _config(inputs, output, sample_rate, quality)
+    config = _config(inputs, output, sample_rate, quality, channels)
     if config.path.is_dir():
         # A file there would be moved aside; moving a whole directory away is nobody's wish.
         raise OpenFileError(f"cannot write {config.path}: a directory stands there")
-    encoder = make_encoder(config.format, sample_rate, AudioRecordingQuality(quality))
+    encoder = make_encoder(
+        config.format, sample_rate, AudioRecordingQuality(quality), channels=config.channels
+    )
     sink_format = SinkFormat(
         audio_format=config.format,
         rate_hz=sample_rate,
@@ -144,9 +163,10 @@ def mix_files(
         most_unit_bytes=encoder.most_unit_bytes,
         cycle_s=0,
         started_at=datetime.fromtimestamp(0, UTC),  # a mix began at no moment; no file says one
+        channels=config.channels,
     )
     with _opened(inputs) as voices:
-        mix = _Mix(voices, sample_rate, encoder, on_progress)
+        mix = _Mix(voices, inputs, config, encoder, on_progress)
         try:
             finished = write_finished(
                 config.path,
@@ -167,28 +187,31 @@ def mix_to_stream(
     stream: BinaryIO,
     *,
     sample_rate: int = 32000,
+    channels: int | None = None,
     on_progress: Progress | None = None,
 ) -> MixResult:
     """Mix files into a stream: WAV with an open length.
 
     Args:
-        inputs, sample_rate, on_progress: As for :func:`mix_files`.
+        inputs, sample_rate, channels, on_progress: As for :func:`mix_files`.
         stream: Where to; need not be seekable.
 
     Raises:
         ConfigurationError, FileError: As for :func:`mix_files`.
         OSError: The stream takes no more.
     """
-    _config(inputs, "stream.wav", sample_rate, AudioRecordingQuality.MEDIUM)
+    quality = AudioRecordingQuality.MEDIUM
+    config = _config(inputs, "stream.wav", sample_rate, quality, channels)
     with _opened(inputs) as voices:
-        mix = _Mix(voices, sample_rate, PcmEncoder(sample_rate), on_progress)
-        stream.write(streamed_wav_header(sample_rate))
+        encoder = PcmEncoder(sample_rate, channels=config.channels)
+        mix = _Mix(voices, inputs, config, encoder, on_progress)
+        stream.write(streamed_wav_header(sample_rate, channels=config.channels))
         data_bytes = 0
         for unit in mix.units():
             stream.write(unit)
             data_bytes += len(unit)
         stream.flush()
-        return mix.result(Path("-"), data_bytes / 2 / sample_rate)
+        return mix.result(Path("-"), data_bytes / encoder.bytes_per_s)
 
 
 def _config(
@@ -196,20 +219,32 @@ def _config(
     output: str | os.PathLike[str],
     sample_rate: int,
     quality: AudioRecordingQuality,
+    channels: int | None,
 ) -> AudioRecordingConfiguration:
+    if channels is None:
+        channels = 2 if any(each.side for each in inputs) else 1
     config = AudioRecordingConfiguration(
         output,
         sample_rate=sample_rate,
         quality=quality,
         position=AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK,
         cycle_time=AudioRecordingCycleTime.LIVE,
-    )
-    config.validate()
+        channels=channels,
+    ).checked()
     if not inputs:
         raise ConfigurationError("there is nothing to mix: name at least one file")
     for each in inputs:
         if each.start_ns < 0:
             raise ConfigurationError(f"{each.path}: the start must not be negative")
+        if config.channels == 2 and each.side is None:
+            raise ConfigurationError(
+                f"{each.path}: in a mix of two channels each file needs a side: {each.path}@left "
+                f"or {each.path}@right"
+            )
+        if config.channels == 1 and each.side is not None:
+            raise ConfigurationError(
+                f"{each.path}: a mix of one channel has no {each.side.value} side; two have"
+            )
     return config
 
 
@@ -239,30 +274,34 @@ class _Mix:
     def __init__(
         self,
         voices: Sequence[FileVoice],
-        rate_hz: int,
+        inputs: Sequence[MixInput],
+        config: AudioRecordingConfiguration,
         encoder: Encoder,
         on_progress: Progress | None,
     ) -> None:
         self._voices = voices
+        self._inputs = inputs
+        self._channels = config.channels
         self._mixer = Mixer()
-        self._bus = self._mixer.add_bus(rate_hz)
-        self._limiter = Limiter(rate_hz)
-        self._encoder = encoder
+        self._buses = [self._mixer.add_bus(config.sample_rate) for _ in range(config.channels)]
+        self._output = Output(encoder, [(bus, everybody) for bus in self._buses])
         self._on_progress = on_progress
         ends_s = [voice.expected_end_s for voice in voices]
         known_s = [end_s for end_s in ends_s if end_s is not None]
         self._total_s = max(known_s) if len(known_s) == len(ends_s) else None
-        for voice in voices:
-            self._mixer.add(voice, (self._bus,))
+        for voice, each in zip(voices, inputs, strict=True):
+            self._mixer.add(voice, (self._bus_of(each),))
+
+    def _bus_of(self, each: MixInput) -> Bus:
+        return self._buses[1 if each.side is MixSide.RIGHT else 0]
 
     def units(self) -> Iterator[bytes]:
-        blocks = self._blocks()
-        while batch := list(itertools.islice(blocks, _ENCODED_BLOCKS)):
-            for samples in batch:
-                yield from self._encoder.encode(samples)
+        mixing = self._mixing()
+        while sum(1 for _ in itertools.islice(mixing, _ENCODED_BLOCKS)):
+            yield from self._output.encode()
             if self._on_progress is not None:
-                self._on_progress(self._bus.head / self._bus.rate_hz, self._total_s)
-        yield from self._encoder.finish()
+                self._on_progress(self._output.mixed_samples / self._output.rate_hz, self._total_s)
+        yield from self._output.finish()
 
     def result(self, path: Path, duration_s: float) -> MixResult:
         inputs = tuple(
@@ -276,26 +315,35 @@ class _Mix:
                 over_db=max(0.0, voice.reader.peak_db),
                 damage=tuple(voice.reader.damage),
                 notes=tuple(voice.reader.notes),
+                side=each.side,
             )
-            for voice in self._voices
+            for voice, each in zip(self._voices, self._inputs, strict=True)
         )
         return MixResult(
             path=path,
             duration_s=duration_s,
-            limited_s=self._limiter.limited_samples / self._bus.rate_hz,
+            limited_s=self._output.limited_samples / self._output.rate_hz,
             damage=tuple(f"{each.path}: {words}" for each in inputs for words in each.damage),
             inputs=inputs,
+            channels=self._channels,
         )
 
-    def _blocks(self) -> Iterator[Samples]:
-        bus, rate_hz = self._bus, self._bus.rate_hz
+    def _mixing(self) -> Iterator[None]:
+        """Mix block after block; whoever iterates encodes them."""
+        output, rate_hz = self._output, self._output.rate_hz
         end: int | None = None
-        while end is None or bus.head < end:
+        while end is None or output.mixed_samples < end:
             count = _BLOCK_S * rate_hz
-            (samples,) = self._mixer.mix([count if end is None else min(count, end - bus.head)])
+            if end is not None:
+                count = min(count, end - output.mixed_samples)
+            mixed = self._mixer.mix([count] * len(self._buses))
             if end is None and all(voice.done for voice in self._voices):
                 # The last block was asked for before anybody knew that it was the last.
                 end = max(-(-voice.end * rate_hz // voice.rate_hz) for voice in self._voices)
-                samples = samples[: len(samples) - max(0, bus.head - end)]
-            yield self._limiter.process(samples)
-        yield self._limiter.flush()
+                count -= max(0, output.mixed_samples - end)
+            output.feed(
+                {bus: samples[:count] for bus, samples in zip(self._buses, mixed, strict=True)}
+            )
+            yield
+        output.flush()
+        yield

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..storage.disk import Disk
 from ..storage.pieces.readers import Reader
 from ..storage.sink import Finished, Sink, SinkFormat
+from ..storage.stems.files import StemFiles
 from ..types import NS_PER_S, Mark
 from ..types.clock import Clock
 
@@ -47,6 +48,7 @@ class DiskWriter:
             been left readable.
         on_idle: Called on the writer's thread each second in which nothing came.
         on_written: Called on the writer's thread when the file has grown.
+        stems: What is written beside it, on the same thread; it ends with it.
 
     Raises:
         OSError: There is no thread to be had. The sink is still the caller's.
@@ -62,6 +64,7 @@ class DiskWriter:
         on_failure: Callable[[OSError], None],
         on_idle: Callable[[], None],
         on_written: Callable[[], None],
+        stems: StemFiles | None = None,
     ) -> None:
         self._sink = sink
         self._format = sink_format
@@ -70,6 +73,7 @@ class DiskWriter:
         self._on_failure = on_failure
         self._on_idle = on_idle
         self._on_written = on_written
+        self._stems = stems
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._queued_samples = 0  # by the mixing thread alone
         self._marks: Sequence[Mark] = ()
@@ -128,6 +132,8 @@ class DiskWriter:
     def let_go(self) -> None:
         """In a forked child, where the thread is not: close the descriptor and do nothing else."""
         self._sink.let_go()
+        if self._stems is not None:
+            self._stems.let_go()
 
     def _put(self, units: list[bytes] | None) -> None:
         self._queue.put(units)
@@ -146,7 +152,10 @@ class DiskWriter:
                 self._look_at_space()
             else:
                 self._busy_since_ns = self._clock.now_ns()
-                self.outcome.set_result(self._sink.finish(self._marks))
+                finished = self._sink.finish(self._marks)
+                if self._stems is not None:
+                    self._stems.finish(finished.samples)
+                self.outcome.set_result(finished)
         except OSError as error:
             self._fail(error)
         except Exception as error:  # a defect of ours must not look like a recording that goes on
@@ -172,6 +181,8 @@ class DiskWriter:
         if batch:
             self._busy_since_ns = self._clock.now_ns()
             self._sink.write(batch)
+            if self._stems is not None:
+                self._stems.work()
             self._busy_since_ns = None
             self.written_bytes += sum(map(len, batch))
             self._on_written()
@@ -182,6 +193,8 @@ class DiskWriter:
         if now_ns - self._synced_ns >= SYNC_NS:
             self._busy_since_ns = now_ns
             self._sink.sync()
+            if self._stems is not None:
+                self._stems.sync()
             self._busy_since_ns = None
             self._synced_ns = now_ns
 
@@ -197,5 +210,7 @@ class DiskWriter:
             self.abandoned = self._sink.abandon()
         except Exception:
             logger.exception("%s cannot be closed", self._sink.path)
+        if self._stems is not None:
+            self._stems.abandon(self._sink.samples)
         self.outcome.set_exception(error)  # first: who is told looks here
         self._on_failure(error)

@@ -13,8 +13,10 @@ from functools import partial
 from threading import RLock
 from typing import TypeVar
 
-from ..audio.outputs import Output
+from ..audio.outputs import Output, Stem
 from ..audio.session import RecordingSession
+from ..audio.source_track import SourceTrack
+from ..storage.stems.files import StemFile, StemFiles
 from ..types import NS_PER_S, AudioRecordingWarning
 from ..types.clock import Clock
 from .disk_writer import DiskWriter
@@ -40,6 +42,15 @@ class Line:
     encoded: list[bytes] = field(default_factory=list)
 
 
+@dataclass
+class StemLine:
+    """A stem on its way to its file."""
+
+    stem: Stem
+    file: StemFile
+    encoded: list[bytes] = field(default_factory=list)
+
+
 class Pump:
     """From the session to the disk writers, tick by tick, until :meth:`finish`.
 
@@ -53,6 +64,7 @@ class Pump:
         cycle_s: Of a cyclic recording; 0 for a live one.
         on_warnings: Told when in the recording, and what is new.
         on_failure: Told, once, that :attr:`failure` is set.
+        stems: Where the session's stems go.
     """
 
     def __init__(
@@ -65,6 +77,7 @@ class Pump:
         cycle_s: int,
         on_warnings: Callable[[int, Warnings], None],
         on_failure: Callable[[], None],
+        stems: StemFiles | None = None,
     ) -> None:
         self._session = session
         self._lines = lines
@@ -73,6 +86,11 @@ class Pump:
         self._cycle_s = cycle_s
         self._on_warnings = on_warnings
         self._on_failure = on_failure
+        self._stems = stems
+        self._stem_lines: list[StemLine] = []
+        self.stem_files: dict[SourceTrack, StemFile] = {}
+        """The stem of each source that has one."""
+        self._told_full = False
         self._health = HealthCheck()
         self._looked_ns = 0
         self._told_failures = 0
@@ -89,7 +107,12 @@ class Pump:
     def tick(self, until_ns: int) -> Stage:
         """Mix what has come by ``until_ns`` on the clock. The next stage encodes it, and the one
         after that writes it."""
-        self._guarded(lambda: self._session.mix(until_ns - self._start_ns))
+
+        def work() -> None:
+            self._session.mix(until_ns - self._start_ns)
+            self._begin_stems()
+
+        self._guarded(work)
         return self._encode
 
     def finish(self, now_ns: int) -> None:
@@ -103,6 +126,30 @@ class Pump:
             for line in self._lines:
                 self._try(partial(line.writer.write, line.encoded))
                 self._try(partial(_write_rest, line))
+            self._try(self._begin_stems)
+            self._try(self._encode_stems)
+            self._try(self._write_stems)
+
+    def _begin_stems(self) -> None:
+        if self._stems is None:
+            return
+        for stem in self._session.take_begun_stems():
+            file = self._stems.begin(stem.source.name, stem.silent_units)
+            self.stem_files[stem.source] = file
+            self._stem_lines.append(StemLine(stem, file))
+
+    def _encode_stems(self) -> None:
+        for line in self._stem_lines:
+            line.encoded += line.stem.encode()
+
+    def _write_stems(self) -> None:
+        if self._stems is not None and self._stem_lines:
+            units = [(line.file, line.encoded) for line in self._stem_lines if line.encoded]
+            if units:
+                self._stems.write(units)
+            self._stem_lines = [
+                StemLine(line.stem, line.file) for line in self._stem_lines if not line.stem.over
+            ]
 
     def while_still(self, work: Callable[[], T]) -> T:
         """Do ``work`` while nothing is mixed; it must be quick."""
@@ -113,6 +160,7 @@ class Pump:
         def work() -> None:
             for line in self._lines:
                 line.encoded += line.output.encode()
+            self._encode_stems()
 
         self._guarded(work)
         return self._write
@@ -122,6 +170,7 @@ class Pump:
             for line in self._lines:
                 units, line.encoded = line.encoded, []
                 line.writer.write(units)
+            self._write_stems()
 
         self._guarded(work)
         self._guarded(self._look)
@@ -162,7 +211,8 @@ class Pump:
             disk_busy_ns=writer.busy_ns(self._clock.now_ns()),
             backlog_s=backlog_s,
             free_bytes=writer.free_bytes,
-            bytes_per_s=line.output.encoder.bytes_per_s,
+            bytes_per_s=line.output.encoder.bytes_per_s
+            + sum(each.stem.encoder.bytes_per_s for each in self._stem_lines),
             cycle_s=self._cycle_s,
         )
         try:
@@ -181,7 +231,15 @@ class Pump:
     def _new_failures(self) -> Warnings:
         failures = self._session.failures[self._told_failures :]
         self._told_failures += len(failures)
-        return [(AudioRecordingWarning.SOURCE_FAILED, words) for words in failures]
+        told = [(AudioRecordingWarning.SOURCE_FAILED, words) for words in failures]
+        if self._session.stems_full and not self._told_full:
+            self._told_full = True
+            words = f"{len(self.stem_files)} stems are all that a recording has: later participants"
+            told.append((AudioRecordingWarning.STEM_FAILED, f"{words} are in the mix alone"))
+        if self._stems is not None:
+            failed = self._stems.take_failures()
+            told += [(AudioRecordingWarning.STEM_FAILED, words) for words in failed]
+        return told
 
     def _sleep(self) -> Warnings:
         """Whether the machine slept since this was asked last."""

@@ -18,11 +18,12 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 
-from ..audio.encoder import make_encoder
+from ..audio.encoder import make_encoder, make_stem_encoder
+from ..audio.outputs import channels_of
 from ..audio.session import RecordingSession
-from ..audio.source_track import SourceTrack
 from ..storage.disk import Disk
 from ..storage.sink import SinkFormat
 from ..types import (
@@ -45,6 +46,9 @@ from .saving.request import checked_request
 from .signing import Signing
 from .sources.participant import Participant
 from .sources.participants import Participants
+
+_MOST_STEMS = 200
+"""Each holds two descriptors, and somebody may come and go for ever."""
 
 
 class AudioRecorder(Participants):
@@ -81,17 +85,15 @@ class AudioRecorder(Participants):
         self._life = Life(str(config.path))
         self._disk = disk or Disk()
         self._session = RecordingSession()
-        position = AudioRecordingPosition(config.position)
         quality = AudioRecordingQuality(config.quality)
-
-        def takes(source: SourceTrack) -> bool:
-            return position.takes(local=source.local)
-
         self._output = self._session.add_output(
-            make_encoder(config.format, config.sample_rate, quality),
+            make_encoder(config.format, config.sample_rate, quality, channels=config.channels),
             rate_hz=config.sample_rate,
-            channels=(takes,),
+            channels=channels_of(AudioRecordingPosition(config.position), config.channels),
         )
+        if config.stems is not None:
+            of_stem = partial(make_stem_encoder, config.format, config.sample_rate, quality)
+            self._session.add_stems(of_stem, most=_MOST_STEMS)
         self._reservation: Reservation | None = None
         self._run: Run | None = None
         self._signing = Signing(config.sign)
@@ -151,9 +153,14 @@ class AudioRecorder(Participants):
             most_unit_bytes=encoder.most_unit_bytes,
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
+            channels=self.config.channels,
         )
         self._reservation = Reservation(
-            self.path, sink_format, self._disk, first=self._signing.load
+            self.path,
+            sink_format,
+            self._disk,
+            first=self._signing.load,
+            stems=self.config.stems_path,
         )
         try:
             await self._reservation.reserve()

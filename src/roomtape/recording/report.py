@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
@@ -33,6 +35,8 @@ def make_report(
     error: str,
     suspended_ns: int,
     marks: Sequence[Mark],
+    stems: Mapping[SourceTrack, str] = MappingProxyType({}),
+    projects: Sequence[Path] = (),
 ) -> RecordingReport:
     """Sum up a recording that is over.
 
@@ -46,6 +50,8 @@ def make_report(
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
         marks: On the recording's clock.
+        stems: Where the stem of each source is that has one.
+        projects: What opens them all.
     """
     rate_hz = config.sample_rate
     there = finished or writer.abandoned
@@ -61,7 +67,7 @@ def make_report(
         file_path=str(path),
         format=config.format.value,
         sample_rate=rate_hz,
-        channels=1,
+        channels=config.channels,
         duration_s=samples / rate_hz,
         started_at=started_at + timedelta(microseconds=start_ns / 1000),
         bytes_written=there.file_bytes if there else writer.written_bytes,
@@ -70,13 +76,18 @@ def make_report(
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
         sources=bounded(
-            [_report_of(track, start_ns, end_ns) for track in session.sources],
+            [
+                _report_of(track, start_ns, end_ns, stems.get(track, ""))
+                for track in session.sources
+            ],
             _counted_from(session.earlier, start_ns, end_ns),
         ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
         sha256=there.sha256 if there else "",
         marks=within(marks, first, samples, rate_hz),
+        stems=tuple(stems.values()),
+        projects=tuple(map(str, projects)),
     )
 
 
@@ -91,9 +102,10 @@ def _counted_from(earlier: SourceReport | None, start_ns: int, end_ns: int) -> S
     return dataclasses.replace(earlier, joined_s=joined_s, left_s=left_s)
 
 
-def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:
+def _report_of(track: SourceTrack, start_ns: int, end_ns: int, stem: str) -> SourceReport:
     try:
-        return track.report(start_ns=start_ns, end_ns=end_ns)
+        report = track.report(start_ns=start_ns, end_ns=end_ns)
+        return dataclasses.replace(report, stem=stem)
     except Exception as error:  # a source that failed must not cost the others their report
         logger.exception("what %s sent cannot be summed up", track.name)
         return SourceReport(
@@ -109,4 +121,5 @@ def _report_of(track: SourceTrack, start_ns: int, end_ns: int) -> SourceReport:
             reanchored=0,
             peak_dbfs=-math.inf,
             error=f"internal error: {error!r}",
+            stem=stem,
         )

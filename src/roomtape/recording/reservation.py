@@ -16,6 +16,7 @@ from ..storage import create_sink
 from ..storage.disk import Disk
 from ..storage.naming import unrecovered_rings
 from ..storage.sink import Sink, SinkFormat
+from ..storage.stems.directory import StemDirectory
 from ..types.errors import FileError, OpenFileError, StateError
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Reservation:
         disk: Where it goes.
         first: Done on the disk's thread before anything is reserved: what else must be there. What
             it raises that is no OSError, :meth:`reserve` raises.
+        stems: The directory of its stems; None if it has none.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Reservation:
         disk: Disk,
         *,
         first: Callable[[], None] = lambda: None,
+        stems: Path | None = None,
     ) -> None:
         self._path = path
         self._disk = disk
         self._first = first
         self._state = _State.NEW
         self._sink: Sink | None = None
+        self._stems = None if stems is None else StemDirectory(stems, disk)
         self._turn = threading.Lock()  # one thing at a time is done to the sink
         self.sink_format = sink_format
         self._left_rings: list[Path] = []
@@ -91,6 +95,8 @@ class Reservation:
         def create() -> None:
             self._first()
             self._left_rings = unrecovered_rings(self._path)
+            if self._stems is not None:
+                self._stems.reserve()
             self._sink = create_sink(self._path, self.sink_format, self._disk)
 
         await self._do(create)
@@ -172,6 +178,8 @@ class Reservation:
         with self._turn:
             if self._sink is not None:
                 self._sink.discard()
+            if self._stems is not None:
+                self._stems.discard()
 
 
 def aside_in_words(path: Path, aside: Path | None) -> str:

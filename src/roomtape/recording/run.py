@@ -20,6 +20,7 @@ from ..storage.proof.hashing import sha256_of
 from ..storage.proof.seal import seal
 from ..storage.report_file import write_report_file
 from ..storage.sink import Finished, Sink, SinkFormat
+from ..storage.stems.files import StemFiles
 from ..types import (
     NS_PER_S,
     AudioRecordingCode,
@@ -122,11 +123,16 @@ class Run:
         """Set when everything is closed and told."""
         self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
         self._closed = threading.Event()  # only the telling is left
+        self._stems: StemFiles | None = None
+        self._failed_stems: list[str] = []  # at the very end
+        if config.stems_path is not None:
+            self._stems = StemFiles(config.stems_path, config.path, sink_format, disk)
         self._writer = DiskWriter(
             sink,
             sink_format,
             disk=disk,
             clock=clock,
+            stems=self._stems,
             on_failure=lambda error: _later(loop, self.end, in_words(error)),
             on_idle=self._look_at_loop,
             on_written=self._written,
@@ -148,6 +154,7 @@ class Run:
             cycle_s=int(config.cycle_time),
             on_warnings=partial(_later, loop, self._warn),
             on_failure=partial(_later, loop, self.end),
+            stems=self._stems,
         )
         self._beat = Scheduler.shared(clock).add(self.pump.tick)
         self._loop_end = LoopEnd(self._end_with_loop)
@@ -213,6 +220,7 @@ class Run:
         aside = "" if finished is None else aside_in_words(self._config.path, finished.aside)
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
+        self._note_stems()
         report = make_report(
             self._config,
             self._session,
@@ -225,6 +233,10 @@ class Run:
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
             marks=self.marks.all(),
+            stems={
+                track: str(file.path) for track, file in self.pump.stem_files.items() if file.there
+            },
+            projects=self._stems.projects if self._stems is not None else (),
         )
         if self._writer.outcome.done():  # not on a disk that hangs
             report = self._hashed(report)
@@ -232,6 +244,13 @@ class Run:
                 report = self._put_down(report)
         self._closed.set()
         self._tell_in_order(self._tell_end, report, moved, aside)
+
+    def _note_stems(self) -> None:
+        if self._stems is None:
+            return
+        self._failed_stems = self._stems.take_failures()
+        for words in (*self._failed_stems, *self._stems.moved):
+            self._events.note(self._ended_ns / NS_PER_S, words)
 
     def _finish_file(self) -> Finished | None:
         outcome = self._writer.finish(self.marks.all())
@@ -343,6 +362,8 @@ class Run:
         self._loop_end.forget()
         self._on_over()
         path = report.file_path
+        for words in self._failed_stems:
+            self._events.tell(AudioRecordingWarning.STEM_FAILED, words, path=path)
         if moved:
             self._events.tell(AudioRecordingWarning.FILE_MOVED, moved, path=path)
         if self.error:

@@ -13,11 +13,12 @@ ADTS_FRAME_SAMPLES = 1024
 MOST_FRAME_BYTES = (1 << 13) - 1
 _RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
-# One mono frame in which nothing is coded: single_channel_element, tag 0, global gain 0, one long
+# One frame in which nothing is coded. Mono: single_channel_element, tag 0, global gain 0, one long
 # window, max_sfb 0 (so neither sections, scale factors nor spectral data follow), no prediction,
 # pulses, TNS or gain control: 29 zero bits. Then the END element, three ones. It decodes to silence
-# at every rate, and takes the same time as the frame that it stands for.
-_SILENCE = bytes.fromhex("00000007")
+# at every rate, and takes the same time as the frame that it stands for. Stereo:
+# channel_pair_element (001), tag 0, no common window, then the 22 zero bits of a channel, twice.
+_SILENCE = {1: bytes.fromhex("00000007"), 2: bytes.fromhex("2000000000000e")}
 
 # A data_stream_element, which every decoder skips: 100 (what it is), tag 0, not aligned, 16 bytes.
 # That these are whole bytes is why it can stand in front of what an encoder gave.
@@ -53,9 +54,10 @@ def frame_at(data: bytes | memoryview, start: int) -> AdtsFrame | None:
     return AdtsFrame(_RATES_HZ[rate_index], start + length)
 
 
-def silent_frame(rate_hz: int) -> bytes:
-    """A mono AAC-LC frame of 1024 samples of silence."""
-    return _header(rate_hz, 1, ADTS_HEADER_BYTES + len(_SILENCE)) + _SILENCE
+def silent_frame(rate_hz: int, channels: int = 1) -> bytes:
+    """An AAC-LC frame of 1024 samples of silence."""
+    silence = _SILENCE[channels]
+    return _header(rate_hz, channels, ADTS_HEADER_BYTES + len(silence)) + silence
 
 
 def with_mark(frame: bytes) -> bytes:

@@ -56,7 +56,7 @@ def write_finished(
     def cut() -> Iterator[bytes | memoryview]:
         nonlocal count, last_bytes, crc
         for unit in units:
-            piece = unit[skipped * 2 :] if count == 0 else unit
+            piece = unit[skipped * sink_format.frame_bytes :] if count == 0 else unit
             if read_back:
                 crc = zlib.crc32(piece, crc)
             yield piece
@@ -66,7 +66,11 @@ def write_finished(
     chunks = cue_chunks(marks) if wav else b""
 
     def header_of(length: int) -> bytes:
-        return wav_header(sink_format.rate_hz, length, behind_bytes=len(chunks)) if wav else b""
+        if not wav:
+            return b""
+        return wav_header(
+            sink_format.rate_hz, length, channels=sink_format.channels, behind_bytes=len(chunks)
+        )
 
     expected = header_of(data_bytes or 0)
     with (

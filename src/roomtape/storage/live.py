@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..types import Mark
-from .adts import with_mark
+from .adts import silent_frame, with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
@@ -76,6 +76,16 @@ class _LiveFile(ABC):
             self._keep_whole(units)
             raise
         self._count(units)
+
+    def write_silence(self, samples: int) -> None:
+        """Append so many samples of silence, in no time (AAC: whole frames, so many or more); none
+        where that is less than one.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if samples > 0:
+            self._write_silence(samples)
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
@@ -189,6 +199,9 @@ class _LiveFile(ABC):
         return ""
 
     @abstractmethod
+    def _write_silence(self, samples: int) -> None: ...
+
+    @abstractmethod
     def _begin(self) -> None: ...
 
     @abstractmethod
@@ -216,15 +229,28 @@ class LiveWav(_LiveFile):
     _lead_bytes = HEADER_BYTES
 
     def reader(self, first: int, stop: int) -> Reader:
-        return WavReader(self._fd, first, stop, lambda: self.samples, self._disk, base=0)
+        return WavReader(
+            self._fd,
+            first,
+            stop,
+            lambda: self.samples,
+            self._disk,
+            base=0,
+            frame_bytes=self._format.frame_bytes,
+        )
 
     def _begin(self) -> None:
-        self._ahead_bytes = AHEAD_S * self._format.rate_hz * 2
+        self._ahead_bytes = AHEAD_S * self._format.rate_hz * self._format.frame_bytes
         self._declared = 0
         self._declare(self._ahead_bytes)
 
     def _declare(self, data_bytes: int, behind_bytes: int = 0) -> None:
-        header = wav_header(self._format.rate_hz, data_bytes, behind_bytes=behind_bytes)
+        header = wav_header(
+            self._format.rate_hz,
+            data_bytes,
+            channels=self._format.channels,
+            behind_bytes=behind_bytes,
+        )
         self._disk.write_at(self._fd, header, 0)
         self._declared = data_bytes
 
@@ -234,13 +260,20 @@ class LiveWav(_LiveFile):
         if end - HEADER_BYTES > self._declared - self._ahead_bytes // 2:
             self._declare(end - HEADER_BYTES + self._ahead_bytes)
 
+    def _write_silence(self, samples: int) -> None:
+        end = self._end + samples * self._format.frame_bytes
+        self._before_write(end)
+        self._disk.truncate(self._fd, end)  # a hole: it takes neither time nor space
+        self._end = end
+        self.samples += samples
+
     def _keep_whole(self, units: list[bytes]) -> None:
         # Any whole sample is worth keeping.
         with contextlib.suppress(OSError):
             there = max(0, self._disk.size(self._fd) - self._end)
-            kept = min(there, sum(map(len, units))) // 2 * 2
-            self._end += kept
-            self.samples += kept // 2
+            frames = min(there, sum(map(len, units))) // self._format.frame_bytes
+            self._end += frames * self._format.frame_bytes
+            self.samples += frames
 
     def _close_header(self) -> None:
         self._declare(self._end - HEADER_BYTES)
@@ -300,6 +333,14 @@ class LiveAdts(_LiveFile):
             self._digest.update(unit)
             self._hashed += len(unit)
         super()._count(units)
+
+    def _write_silence(self, samples: int) -> None:
+        frame = silent_frame(self._format.rate_hz, self._format.channels)
+        frames = -(-samples // self._format.unit_samples)
+        while frames:
+            count = min(frames, _AT_ONCE // len(frame))
+            self.write([frame] * count)
+            frames -= count
 
     def _before_write(self, end: int) -> None:
         del end

@@ -224,7 +224,7 @@ def _recover_ring(
         first_unit=first_unit,
         disk=disk,
         read_back=True,
-        data_bytes=2 * (end_sample - first_sample),
+        data_bytes=sink_format.frame_bytes * (end_sample - first_sample),
     )
     left = None
     try:
@@ -252,8 +252,10 @@ def _units(
     """The units in their order, silence in place of each that is not whole."""
     sink_format = layout.sink_format
     wav = sink_format.audio_format is AudioFormat.WAV
-    whole_bytes = sink_format.unit_samples * 2
-    silence = bytes(whole_bytes) if wav else silent_frame(sink_format.rate_hz)
+    whole_bytes = sink_format.unit_samples * sink_format.frame_bytes
+    silence = bytes(whole_bytes)
+    if not wav:
+        silence = silent_frame(sink_format.rate_hz, sink_format.channels)
     for number, unit in read_slots(fd, layout, first, stop, disk):
         if unit is None:
             torn.append(number)

@@ -74,6 +74,7 @@ class Ring:
 
     def write(self, units: list[bytes]) -> None:
         layout = self._layout
+        channels = layout.sink_format.channels
         done = 0
         while done < len(units):
             # As many as fit before the ring begins anew, in one write.
@@ -81,7 +82,7 @@ class Ring:
             room = layout.slots - first % layout.slots
             batch = units[done : done + room]
             data = b"".join(
-                pack_slot(first + index, unit).ljust(layout.slot_bytes, b"\0")
+                pack_slot(first + index, unit, channels).ljust(layout.slot_bytes, b"\0")
                 for index, unit in enumerate(batch)
             )
             self._keep_for_readers(first + len(batch) - layout.slots)
@@ -114,7 +115,7 @@ class Ring:
             skip_samples=first_sample - first_unit * layout.sink_format.unit_samples,
             first_unit=first_unit,
             disk=self._disk,
-            data_bytes=2 * (self.samples - first_sample),
+            data_bytes=layout.sink_format.frame_bytes * (self.samples - first_sample),
             marks=within(marks, first_sample, layout.window_samples, layout.sink_format.rate_hz),
         )
         self.aside = finished.aside

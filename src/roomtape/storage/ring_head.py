@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..types import SAMPLE_RATES_HZ, AudioFormat, AudioRecordingCycleTime
+from ..types import CHANNELS, SAMPLE_RATES_HZ, AudioFormat, AudioRecordingCycleTime
 from ..types.errors import FileError
 from .sink import SinkFormat
 
@@ -35,7 +35,8 @@ _CHECK = struct.Struct("<II")
 _MOST_UNIT_BYTES = 1 << 20
 _MOST_UNIT_S = 10
 _CYCLES_S = [int(each) for each in AudioRecordingCycleTime if each]
-_AAC_UNIT = (1024, 775)
+_AAC_UNIT_SAMPLES = 1024
+_AAC_UNIT_BYTES = {1: 775, 2: 1543}
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
@@ -83,17 +84,18 @@ class RingLayout:
         Raises:
             FileError: The path is too long for it.
         """
-        said = json.dumps(
-            {
-                "path": str(self.path),
-                "format": self.sink_format.audio_format.value,
-                "rate_hz": self.sink_format.rate_hz,
-                "unit_samples": self.sink_format.unit_samples,
-                "most_unit_bytes": self.sink_format.most_unit_bytes,
-                "cycle_s": self.sink_format.cycle_s,
-                "started_at": self.sink_format.started_at.isoformat(),
-            }
-        ).encode("utf-8", "surrogateescape")
+        fields: dict[str, Any] = {
+            "path": str(self.path),
+            "format": self.sink_format.audio_format.value,
+            "rate_hz": self.sink_format.rate_hz,
+            "unit_samples": self.sink_format.unit_samples,
+            "most_unit_bytes": self.sink_format.most_unit_bytes,
+            "cycle_s": self.sink_format.cycle_s,
+            "started_at": self.sink_format.started_at.isoformat(),
+        }
+        if self.sink_format.channels > 1:  # what says nothing of channels has one
+            fields["channels"] = self.sink_format.channels
+        said = json.dumps(fields).encode("utf-8", "surrogateescape")
         head = _MAGIC + _CHECK.pack(len(said), zlib.crc32(said)) + said
         if len(head) > HEAD_BYTES:
             raise FileError(f"{self.path}: the path is too long for a cyclic recording")
@@ -168,6 +170,7 @@ def _parsed(said: bytes, *, heads: int) -> RingLayout | None:
             most_unit_bytes=_whole(fields["most_unit_bytes"]),
             cycle_s=_whole(fields["cycle_s"]),
             started_at=datetime.fromisoformat(fields["started_at"]).astimezone(UTC),
+            channels=_whole(fields.get("channels", 1)),
         )
         path = Path(fields["path"])
         path_bytes = os.fsencode(path)
@@ -178,10 +181,14 @@ def _parsed(said: bytes, *, heads: int) -> RingLayout | None:
     possible = (
         _FIRST_YEAR <= sink_format.started_at.year <= _LAST_YEAR
         and rate_hz in SAMPLE_RATES_HZ
+        and sink_format.channels in CHANNELS
         and 0 < sink_format.cycle_s <= max(_CYCLES_S)
         and rate_hz // 100 <= unit <= _MOST_UNIT_S * rate_hz
         and 0 < sink_format.most_unit_bytes <= _MOST_UNIT_BYTES
-        and (audio_format is AudioFormat.AAC or sink_format.most_unit_bytes >= 2 * unit)
+        and (
+            audio_format is AudioFormat.AAC
+            or sink_format.most_unit_bytes >= sink_format.frame_bytes * unit
+        )
         and path.suffix.lower() == f".{audio_format.value}"
         and b"\0" not in path_bytes
     )
@@ -197,13 +204,20 @@ def _whole(number: Any) -> int:
 def _possible(ring: Path) -> Iterator[RingLayout]:
     """Every layout that this program's recordings have, for the target that the ring is named
     after."""
-    for audio_format, rate_hz, cycle_s, heads in itertools.product(
-        AudioFormat, SAMPLE_RATES_HZ, _CYCLES_S, (2, 1)
+    for channels, audio_format, rate_hz, cycle_s, heads in itertools.product(
+        CHANNELS, AudioFormat, SAMPLE_RATES_HZ, _CYCLES_S, (2, 1)
     ):
+        if (channels, heads) == (2, 1):
+            continue  # the first version had one channel
         wav = audio_format is AudioFormat.WAV
-        unit_samples, most_unit_bytes = (rate_hz // 10, rate_hz // 5) if wav else _AAC_UNIT
         sink_format = SinkFormat(
-            audio_format, rate_hz, unit_samples, most_unit_bytes, cycle_s, _NO_TIME
+            audio_format,
+            rate_hz,
+            unit_samples=rate_hz // 10 if wav else _AAC_UNIT_SAMPLES,
+            most_unit_bytes=rate_hz // 5 * channels if wav else _AAC_UNIT_BYTES[channels],
+            cycle_s=cycle_s,
+            started_at=_NO_TIME,
+            channels=channels,
         )
         yield RingLayout(target_of(ring, audio_format), sink_format, heads, certain=False)
 

@@ -25,6 +25,7 @@ class SinkFormat:
         most_unit_bytes: No unit is larger.
         cycle_s: Keep only the last so many seconds; 0 keeps all.
         started_at: The UTC time of the first sample.
+        channels: 1 or 2. Samples are counted for each channel: one of both is a frame.
     """
 
     audio_format: AudioFormat
@@ -33,12 +34,18 @@ class SinkFormat:
     most_unit_bytes: int
     cycle_s: int
     started_at: datetime
+    channels: int = 1
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of one sample of all channels, as PCM."""
+        return 2 * self.channels
 
     def samples_in(self, units: int, last_unit_bytes: int) -> int:
         """How many samples ``units`` units hold."""
         if self.audio_format is AudioFormat.AAC or units == 0:
             return units * self.unit_samples
-        return (units - 1) * self.unit_samples + last_unit_bytes // 2
+        return (units - 1) * self.unit_samples + last_unit_bytes // self.frame_bytes
 
 
 @dataclass(frozen=True, slots=True)

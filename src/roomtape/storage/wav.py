@@ -61,10 +61,10 @@ def wav_header(rate_hz: int, data_bytes: int, *, channels: int = 1, behind_bytes
     return _header(rate_hz, data_bytes, channels, _mark(rate_hz, channels), behind_bytes)
 
 
-def streamed_wav_header(rate_hz: int) -> bytes:
-    """The header of a mono file of which nobody knows how long it will be: all to its end."""
+def streamed_wav_header(rate_hz: int, *, channels: int = 1) -> bytes:
+    """The header of a file of which nobody knows how long it will be: all to its end."""
     open_size = struct.pack("<I", _RIFF_MOST)
-    header = wav_header(rate_hz, 0)
+    header = wav_header(rate_hz, 0, channels=channels)
     return header[:4] + open_size + header[8:-4] + open_size
 
 

@@ -8,6 +8,7 @@ from .audio import (
     Pcm,
 )
 from .contract import (
+    CHANNELS,
     SAMPLE_RATES_HZ,
     AudioFormat,
     AudioRecordingCode,
@@ -31,6 +32,7 @@ from .report import (
 )
 
 __all__ = [
+    "CHANNELS",
     "NS_PER_S",
     "SAMPLE_RATES_HZ",
     "AudioFormat",

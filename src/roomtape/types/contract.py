@@ -19,6 +19,9 @@ SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have: those of the contract, and no others."""
 _ANY_SOURCE = " (what is recorded may have any)"
 
+CHANNELS = (1, 2)
+"""One for everybody, or the local side left and the remote side right."""
+
 
 class AudioRecordingQuality(enum.IntEnum):
     """The bit rate of an AAC recording; WAV ignores it."""
@@ -106,6 +109,8 @@ class AudioRecordingWarning(enum.IntEnum):
     left out."""
     PACKETS_DROPPED = 114
     """This machine had no time to take a participant's packets, and its kernel dropped some."""
+    STEM_FAILED = 120
+    """A participant has no stem, or only the beginning of one; the mix has all of it."""
 
 
 class ErrorCode(enum.IntEnum):
@@ -142,6 +147,9 @@ class AudioRecordingConfiguration:
             seconds and put the file at ``file_path`` when the recording stops.
         report: Write the report beside the file, as ``call.aac.json``. An older file that is moved
             aside takes its report along (``call.1.aac``, ``call.1.aac.json``).
+        channels: 1 mixes all into one; 2 puts the local side left and the remote side right.
+        stems: A directory for one file of each participant and stay besides the mix, in the same
+            format; it is made if it is not there. Only for live recordings.
         sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
             is written then in any case. The key is read before the recording starts.
 
@@ -156,6 +164,8 @@ class AudioRecordingConfiguration:
     position: AudioRecordingPosition | int = AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK
     cycle_time: AudioRecordingCycleTime | int = AudioRecordingCycleTime.LIVE
     report: bool = False
+    channels: int = 1
+    stems: str | os.PathLike[str] | None = None
     sign: str | os.PathLike[str] | None = None
 
     @property
@@ -163,6 +173,13 @@ class AudioRecordingConfiguration:
         """``file_path``, absolute. A symlink in its last part is not followed."""
         name = os.fsdecode(self.file_path)
         return Path(os.path.abspath(name))  # noqa: PTH100 (resolve() follows links)
+
+    @property
+    def stems_path(self) -> Path | None:
+        """``stems``, absolute."""
+        if self.stems is None:
+            return None
+        return Path(os.path.abspath(os.fsdecode(self.stems)))  # noqa: PTH100
 
     @property
     def format(self) -> AudioFormat:
@@ -197,6 +214,11 @@ class AudioRecordingConfiguration:
         """
         path = _checked_path(self.file_path)
         _ = self.format
+        stems = None if self.stems is None else _checked_path(self.stems, "stems")
+        if stems == "":
+            raise ConfigurationError("stems is empty; it must name a directory")
+        if stems is not None and self.cycle_time != AudioRecordingCycleTime.LIVE:
+            raise ConfigurationError("a cyclic recording has no stems; record live (cycle_time 0)")
         return AudioRecordingConfiguration(
             path,
             sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
@@ -210,6 +232,8 @@ class AudioRecordingConfiguration:
                 _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
             report=bool(self.report) or self.sign is not None,
+            channels=_one_of("channels", self.channels, CHANNELS),
+            stems=stems,
             sign=None if self.sign is None else _checked_path(self.sign, "sign"),
         )
 

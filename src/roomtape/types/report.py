@@ -109,6 +109,7 @@ class SourceReport:
         left_out_s: Audio that came in time and is not in the recording; ``left_out`` says why.
         unlisted_s: What the intervals leave out for being too many and too short.
         error: Why it was recorded no further, though the recording went on; empty if it was.
+        stem: The absolute path of the file with this participant alone; empty if there is none.
         arrived_s: All audio that came:
             ``received_s + late_s + duplicate_s + after_end_s + left_out_s``.
         after_end_s: Audio that came, and belongs behind the end of the file: the end of the last
@@ -147,6 +148,7 @@ class SourceReport:
     dropped_packets: int = 0
     stays: int = 1
     loss_positions: bool = True
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ class RecordingReport:
         file_path: Absolute.
         format: wav or aac.
         sample_rate: Hz.
-        channels: Always 1.
+        channels: 1, or 2: the local side left, the remote side right.
         duration_s: Length of the file.
         started_at: The UTC time of sample 0 of the file (timezone-aware).
         bytes_written: Size of the file, or what of it reached the disk.
@@ -211,6 +213,8 @@ class RecordingReport:
             read (the warnings say why).
         proof: What seals, and maybe signs, a report that was written beside its file.
         marks: The moments in the file that were given a name, in their order.
+        stems: The files of one participant and stay each: absolute paths, in the order of coming.
+        projects: What opens all of them in an editor: for Audacity, and for Reaper.
     """
 
     file_path: str
@@ -232,6 +236,8 @@ class RecordingReport:
     sha256: str = ""
     proof: ReportProof | None = None
     marks: tuple[Mark, ...] = ()
+    stems: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

@@ -36,6 +36,23 @@ VECTORIZED static int all_within(const float *samples, Py_ssize_t count)
     return !out;
 }
 
+/* Adding this and taking it away again leaves a whole number, the nearest, and of two the even one:
+ * below 2^22 no float has room for more. */
+#define ROUNDING 12582912.0f
+
+VECTORIZED static void round_carrying(int16_t *restrict pcm, const float *restrict samples,
+                                      float *restrict carried, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        float exact = samples[i] + carried[i];
+        float whole = (exact + ROUNDING) - ROUNDING;
+        carried[i] = exact - whole;
+        int32_t number = (int32_t)whole; /* a half too much is one too much */
+        number = number > 32767 ? 32767 : number;
+        pcm[i] = (int16_t)(number < -32768 ? -32768 : number);
+    }
+}
+
 static PyObject *native_add(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
 {
     Py_buffer total, pcm;
@@ -77,6 +94,38 @@ static PyObject *native_within_full_scale(PyObject *Py_UNUSED(module), PyObject 
     return PyBool_FromLong(within);
 }
 
+static PyObject *native_round_off(PyObject *Py_UNUSED(module), PyObject *const *args,
+                                  Py_ssize_t nargs)
+{
+    static const char *const formats[3] = {"h", "f", "f"};
+    static const int flags[3] = {PyBUF_WRITABLE, 0, PyBUF_WRITABLE};
+    Py_buffer views[3];
+    Py_ssize_t taken = 0, counts[3];
+    if (nargs != 3) {
+        PyErr_SetString(PyExc_TypeError, "round_off takes pcm, samples and carried");
+        return NULL;
+    }
+    int right = 1;
+    for (; taken < 3; taken++) {
+        Py_buffer *view = &views[taken];
+        int flag = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | flags[taken];
+        if (PyObject_GetBuffer(args[taken], view, flag) < 0)
+            break;
+        right &= view->format != NULL && strcmp(view->format, formats[taken]) == 0;
+        counts[taken] = view->itemsize > 0 ? view->len / view->itemsize : 0;
+    }
+    right &= taken == 3 && counts[0] == counts[1] && counts[1] == counts[2];
+    if (right)
+        round_carrying(views[0].buf, views[1].buf, views[2].buf, counts[0]);
+    else if (taken == 3)
+        PyErr_SetString(PyExc_ValueError, "round_off needs int16, float32 and float32 of one length");
+    while (taken > 0)
+        PyBuffer_Release(&views[--taken]);
+    if (!right)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static int native_exec(PyObject *module)
 {
     PyObject *type = PyType_FromSpec(&fast_path_spec);
@@ -89,6 +138,7 @@ static int native_exec(PyObject *module)
 
 static PyMethodDef native_methods[] = {
     {"add", (PyCFunction)(void (*)(void))native_add, METH_FASTCALL, NULL},
+    {"round_off", (PyCFunction)(void (*)(void))native_round_off, METH_FASTCALL, NULL},
     {"within_full_scale", native_within_full_scale, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

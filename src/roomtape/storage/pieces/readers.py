@@ -88,21 +88,32 @@ class Reader(ABC):
 
 
 class WavReader(Reader):
-    """Of a live WAV file, whose first sample is sample ``base`` of the recording."""
+    """Of a live WAV file, whose first sample is sample ``base`` of the recording, and whose samples
+    of all channels are ``frame_bytes`` long."""
 
     def __init__(
-        self, fd: int, first: int, stop: int, written: Callable[[], int], disk: Disk, *, base: int
+        self,
+        fd: int,
+        first: int,
+        stop: int,
+        written: Callable[[], int],
+        disk: Disk,
+        *,
+        base: int,
+        frame_bytes: int = 2,
     ) -> None:
         super().__init__(fd, max(first, base), stop, written, disk)
         self._base = base
+        self._frame_bytes = frame_bytes
 
     def _read(self, stop: int) -> Pieces:
-        count = min(2 * (stop - self.position), _AT_ONCE)
-        at = HEADER_BYTES + 2 * (self.position - self._base)
+        frame = self._frame_bytes
+        count = min(frame * (stop - self.position), _AT_ONCE)
+        at = HEADER_BYTES + frame * (self.position - self._base)
         data = self._disk.read_at(self._fd, count, at)
         if len(data) < count:
             raise OSError(f"sample {self.position} of the recording cannot be read back")
-        self.position += count // 2
+        self.position += count // frame
         return [data]
 
 
@@ -224,7 +235,8 @@ class RingReader(Reader):
                 raise OSError(self._failure or f"slot {number} of the ring reads back damaged")
             if sink_format.audio_format is AudioFormat.WAV:
                 skip = max(0, self.position - number * unit)
-                data = data[2 * skip : 2 * (stop - number * unit)]
+                frame = sink_format.frame_bytes
+                data = data[frame * skip : frame * (stop - number * unit)]
             pieces.append(data)
         self.position = min(stop, last * unit)
         for number in [each for each in tuple(self._kept) if each < self.position // unit]:

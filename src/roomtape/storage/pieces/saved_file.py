@@ -37,7 +37,7 @@ class SavedFile:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         self._path = path
         self._wav = sink_format.audio_format is AudioFormat.WAV
-        self._rate_hz = sink_format.rate_hz
+        self._format = sink_format
         self._disk = disk
         self._placed = False
         self._aside: Path | None = None
@@ -56,7 +56,10 @@ class SavedFile:
         data = b"".join(pieces)
         self._disk.write_at(self._fd, data, self.file_bytes)
         self.file_bytes += len(data)
-        self.samples += len(data) // 2 if self._wav else len(pieces) * ADTS_FRAME_SAMPLES
+        if self._wav:
+            self.samples += len(data) // self._format.frame_bytes
+        else:
+            self.samples += len(pieces) * ADTS_FRAME_SAMPLES
 
     def finish(self, marks: Sequence[Mark] = (), *, go_on: Callable[[], bool]) -> None:
         """Complete it, have it on the disk, and give it its name.
@@ -70,7 +73,12 @@ class SavedFile:
         """
         if self._wav:
             chunks, data_bytes = cue_chunks(marks), self.file_bytes - HEADER_BYTES
-            header = wav_header(self._rate_hz, data_bytes, behind_bytes=len(chunks))
+            header = wav_header(
+                self._format.rate_hz,
+                data_bytes,
+                channels=self._format.channels,
+                behind_bytes=len(chunks),
+            )
             self._disk.write_at(self._fd, header, 0)
             self._disk.write_at(self._fd, chunks, self.file_bytes)
             self.file_bytes += len(chunks)

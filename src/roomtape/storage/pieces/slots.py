@@ -1,4 +1,8 @@
-"""The slots of a ring: one unit each, with its number and a checksum, wherever the ring begins."""
+"""The slots of a ring: one unit each, with its number and a checksum, wherever the ring begins.
+
+A slot of two channels can be as large as one of one channel at twice the rate. So that none is
+taken for one of another kind, the checksum of two channels starts from another value.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +20,27 @@ _MOST_S = 10 * 366 * 24 * 3600
 """No recording lasts ten years: the number of a slot that says so is damaged, or a stranger's."""
 
 
-def pack_slot(number: int, unit: bytes) -> bytes:
+def pack_slot(number: int, unit: bytes, channels: int = 1) -> bytes:
     """A slot's bytes, without the padding behind them."""
-    check = zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, len(unit))))
-    return _SLOT_HEAD.pack(number, len(unit), check) + unit
+    return _SLOT_HEAD.pack(number, len(unit), _check(number, unit, channels)) + unit
 
 
-def unpack_slot(slot: bytes | memoryview) -> tuple[int, bytes | memoryview] | None:
+def unpack_slot(
+    slot: bytes | memoryview, channels: int = 1
+) -> tuple[int, bytes | memoryview] | None:
     """The number and the unit in a slot, a view if that is one; None if it holds nothing whole."""
     number, length, check = _SLOT_HEAD.unpack_from(slot)
     unit = slot[_SLOT_HEAD.size : _SLOT_HEAD.size + length]
     if not length or len(unit) != length:
         return None
-    if zlib.crc32(unit, zlib.crc32(struct.pack("<QI", number, length))) != check:
+    if _check(number, unit, channels) != check:
         return None
     return number, unit
+
+
+def _check(number: int, unit: bytes | memoryview, channels: int) -> int:
+    head = struct.pack("<QI", number, len(unit))
+    return zlib.crc32(unit, zlib.crc32(head, channels - 1))
 
 
 def written_slots(fd: int, layout: RingLayout, disk: Disk) -> Iterator[tuple[int, int]]:
@@ -68,4 +78,6 @@ def _unit_in(
     data: memoryview, index: int, layout: RingLayout
 ) -> tuple[int, bytes | memoryview] | None:
     slot = data[index * layout.slot_bytes : (index + 1) * layout.slot_bytes]
-    return unpack_slot(slot) if len(slot) >= _SLOT_HEAD.size else None
+    if len(slot) < _SLOT_HEAD.size:
+        return None
+    return unpack_slot(slot, layout.sink_format.channels)

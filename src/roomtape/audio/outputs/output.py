@@ -1,4 +1,4 @@
-"""What a session gives out: some of its sources, in one channel or two, limited and encoded."""
+"""Some of a session's sources, in one channel or two, limited and encoded."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .arrays import Samples
-from .encoder import Encoder
-from .limiter import Limiter
-from .mixer import Bus
-from .source_track import SourceTrack
+from ...types import AudioRecordingPosition
+from ..arrays import Samples
+from ..encoder import Encoder
+from ..limiter import Limiter
+from ..mixer import Bus
+from ..source_track import SourceTrack
 
 Takes = Callable[[SourceTrack], bool]
 """Whether a source is heard in a channel. Asked once, when it comes in."""
@@ -19,6 +20,21 @@ Takes = Callable[[SourceTrack], bool]
 def everybody(_: SourceTrack) -> bool:
     """Every source."""
     return True
+
+
+def channels_of(position: AudioRecordingPosition, channels: int) -> tuple[Takes, ...]:
+    """Whose audio is in each channel of a recording: in one, everybody that ``position`` takes; of
+    two, the local side is left, and the remote side right."""
+
+    def wanted(source: SourceTrack) -> bool:
+        return position.takes(local=source.local)
+
+    if channels == 1:
+        return (wanted,)
+    return (
+        lambda source: source.local and wanted(source),
+        lambda source: not source.local and wanted(source),
+    )
 
 
 class Output:
