@@ -21,28 +21,28 @@ from roomtape.rooms import LiveKitSdkRoom
 FOLDER = Path(os.environ.get("RECORDINGS", "."))
 
 
-async def record(ctx: agents.JobContext, name: str, cycle_time: int = 0) -> RtcEngine:
+async def record(ctx: agents.JobContext) -> RtcEngine:
+    """Both sides of the call, until it is over."""
     room = LiveKitSdkRoom(ctx.room)
     engine = RtcEngine(room)
     await engine.set_local_audio(room.local_audio)  # what the agent says
     await engine.join_channel(None, ctx.room.name, ctx.agent.identity)
-    await engine.start_audio_recording_with_config(
-        AudioRecordingConfiguration(FOLDER / name, cycle_time=cycle_time, report=True)
-    )
+    config = AudioRecordingConfiguration(FOLDER / "call.aac", report=True)
+    await engine.start_audio_recording_with_config(config)
     ctx.add_shutdown_callback(engine.release)  # finishes the file
     return engine
 
 
 async def entrypoint(ctx: agents.JobContext) -> None:
     await ctx.connect(auto_subscribe=agents.AutoSubscribe.AUDIO_ONLY)
-    await record(ctx, "call.aac")
-    last_minute = await record(ctx, "last-minute.aac", cycle_time=60)
+    engine = await record(ctx)
     saving: list[asyncio.Task[object]] = []
 
     @ctx.room.on("data_received")
     def on_data(packet: rtc.DataPacket) -> None:
         if packet.data == b"keep":
-            saving.append(asyncio.create_task(last_minute.stop_audio_recording()))
+            saved = engine.save_audio_recording(str(FOLDER / "last-minute.aac"), last_s=60)
+            saving.append(asyncio.create_task(saved))
 
     await greet(ctx.room)
 

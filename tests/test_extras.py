@@ -69,6 +69,7 @@ asyncio.run(main())
         ("from roomtape.rooms import WebRtcRoom", "aiortc", "webrtc"),
         ("from roomtape.rooms import WebRtcRoom", "aiohttp", "webrtc"),
         ("from roomtape.rooms import LiveKitRoom", "livekit", "livekit"),
+        ("from roomtape.rooms import LiveKitSdkRoom", "livekit", "livekit-sdk"),
     ],
 )
 def test_a_room_says_what_it_needs(code: str, package: str, extra: str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from roomtape.fleet.files.names import JOURNAL, folder_of
 from roomtape.fleet.files.recovery import Recovery
 from roomtape.fleet.leases import Holder, LocalLeases
 from roomtape.storage.notes.journal import Journal
+from roomtape.storage.proof.seal import check_seal
 from support.program import roomtape_environment
 from support.readers import read_ffmpeg
 from support.scripted_recording import listing, until
@@ -115,6 +117,12 @@ def killed(tmp_path: Path):
         each.kill()
 
 
+def whole(report: dict[str, Any]) -> bool:
+    """Whether it is as it was sealed."""
+    seal = check_seal(report)
+    return seal is not None and seal.whole
+
+
 async def grown(path: Path) -> None:
     """There are some seconds in it."""
     await until(lambda: path.stat().st_size > 12_000)
@@ -132,6 +140,8 @@ async def test_what_was_left_is_finished_and_names_what_went_on(tmp_path: Path, 
     report = disk.report(path)
     pcm, rate = read_ffmpeg(path)
     assert report["duration_s"] == pytest.approx(len(pcm) / rate)
+    assert report["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert whole(report)
     assert before.startswith(path.read_bytes())
     assert report["fleet"] == {
         "room": "a/b",
@@ -157,6 +167,7 @@ async def test_what_was_left_is_finished_and_names_what_went_on(tmp_path: Path, 
     await disk.goes_on("a/b", "/next.aac")
     await disk.sweep()
     assert disk.report(path)["fleet"]["next"]["file"] == "/next.aac"
+    assert whole(disk.report(path))
     assert disk.journal.facts() == []
     await disk.sweep()
     assert disk.recovered == 1
@@ -236,7 +247,10 @@ async def test_a_report_that_names_no_next_one_can_be_told_of_it(tmp_path: Path)
         disk.recovery.name_next(path, {"file": file})
         disk.recovery.name_next(other, {"file": file})  # on another disk
         disk.recovery.name_next(tmp_path / "nothing.aac", {"file": file})
-    assert disk.report(path) == {"x": 1, "fleet": {"next": {"file": "/next.aac"}}}
+    report = disk.report(path)
+    assert whole(report)
+    del report["proof"]
+    assert report == {"x": 1, "fleet": {"next": {"file": "/next.aac"}}}
     assert disk.report(other)["fleet"] == {"next": None}
 
 

@@ -36,8 +36,8 @@ class Program:
 
     async def join(self, server: LiveKitServer, channel: str) -> None:
         await self.room.connect(server.url, make_token(channel, "agent"))
-        track = rtc.LocalAudioTrack.create_audio_track("voice", self.source)
-        await self.room.local_participant.publish_track(track)
+        self.track = rtc.LocalAudioTrack.create_audio_track("voice", self.source)
+        await self.room.local_participant.publish_track(self.track)
 
     async def say(self, voice: str, seconds: float) -> None:
         """As a speech synthesiser does: faster than it is spoken, and nothing in between."""
@@ -185,3 +185,23 @@ async def test_what_a_program_does_not_say_is_silence(
     later_s, likeness = place_of(pcm, "alice", said_s)
     assert likeness > 0.9
     assert -0.03 < later_s < 0.15 + lag.worst_s
+
+
+async def test_what_a_program_says_while_it_is_muted_nobody_hears(
+    server: LiveKitServer, program: Program
+) -> None:
+    await program.join(server, "muted")
+    audio = LiveKitSdkRoom(program.room).local_audio
+    frames: list[np.ndarray] = []
+    audio.subscribe(lambda frame: frames.append(frame.pcm))
+    audio.start(SystemClock())
+    await program.say("alice", 1.0)
+    await asyncio.sleep(1.0)
+    program.track.mute()
+    await asyncio.sleep(0.2)
+    before = len(frames)
+    await program.say("alice", 1.0)
+    await asyncio.sleep(0.5)
+    await audio.stop()
+    assert np.concatenate(frames[:before]).any()
+    assert not np.concatenate(frames[before:]).any()

@@ -197,7 +197,7 @@ class LiveKitRoom(Room):
             task = asyncio.get_running_loop().create_task(before.close(goodbye=False))
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
-        self._roster.welcome(joined.participants, same_life=same_life)
+        self._roster.welcome(self._others(joined.participants), same_life=same_life)
         return link
 
     def _settle(self, link: Link) -> None:
@@ -224,12 +224,14 @@ class LiveKitRoom(Room):
 
     def _update(self, participants: Sequence[wire.Participant]) -> None:
         assert self._roster is not None
-        others = [each for each in participants if each.uid != self._uid]
-        self._roster.update(others)
+        self._roster.update(self._others(participants))
         try:
             self._refuse_encrypted(self._roster)
         except RoomRefusedError as error:
             self._lose(str(error))
+
+    def _others(self, participants: Sequence[wire.Participant]) -> list[wire.Participant]:
+        return [each for each in participants if each.uid != self._uid]
 
     def _open_track(self, sid: str, incoming: Incoming) -> RemoteAudio | None:
         assert self._roster is not None

@@ -103,7 +103,8 @@ class PublishedAudio(LocalAudio):
         self._waiting[sid] = np.zeros(0, np.int16)
         try:
             async for pcm in pcm_of_track(track):
-                waiting = np.concatenate([self._waiting[sid], pcm])
+                heard = np.zeros_like(pcm) if track.muted else pcm
+                waiting = np.concatenate([self._waiting[sid], heard])
                 self._waiting[sid] = waiting[-_MAX_QUEUED:]
         finally:
             with suppress(KeyError):
