@@ -12,7 +12,7 @@ import pytest
 
 from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfiguration
 from roomtape.recording.saving import saves
-from roomtape.types.errors import FileError
+from roomtape.types.errors import FileError, StateError
 from support.faulty_disk import HangingDisk
 from support.program import run_python
 from support.saved_parts import RATE, report_beside, samples_of
@@ -68,6 +68,31 @@ async def test_a_disk_that_hangs_fails_the_save_alone_and_nothing_is_left(
     assert len(samples_of(part)) == round(report.duration_s * RATE)
     codes = [each.code for each in events if isinstance(each.code, AudioRecordingCode)]
     assert [each.name for each in codes] == ["START", "SAVE_FAILED", "SAVED", "FINISH"]
+
+
+async def test_what_was_given_up_counts_until_its_thread_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(saves, "MOST_HANG_S", 0.3)
+    monkeypatch.setattr(saves, "MOST_AT_ONCE", 2)
+    disk = HangsElsewhere("write")
+    recorder = AudioRecorder(config(tmp_path / "call.wav"), disk=disk)
+    await recorder.start()
+    speaking = asyncio.ensure_future(hear(recorder, 3))
+    await asyncio.sleep(0.5)
+    disk.hang()
+    try:
+        for _ in range(2):
+            with pytest.raises(FileError, match="the disk has not answered"):
+                await asyncio.wait_for(recorder.save(tmp_path / "part.wav"), 60)
+        with pytest.raises(StateError, match="2 saves are under way"):
+            await recorder.save(tmp_path / "part.wav")
+    finally:
+        disk.release()
+    await until(lambda: [each.name for each in listing(tmp_path)] == ["call.wav"])
+    await asyncio.wait_for(recorder.save(tmp_path / "part.wav"), 60)
+    await speaking
+    await recorder.stop()
 
 
 async def test_a_stop_does_not_wait_for_ever_for_a_save_on_a_disk_that_hangs(

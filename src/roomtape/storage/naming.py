@@ -103,6 +103,16 @@ def is_named(fd: int, path: Path) -> bool:
         return False
 
 
+def opened_as(fd: int) -> Path | None:
+    """What the name by which a file was opened is now, through renames of it and of its directory;
+    None where it was removed, or the system does not tell."""
+    try:
+        there = Path(os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115
+    except OSError:
+        return None
+    return there if is_named(fd, there) else None
+
+
 class Whereabouts:
     """Knows where a file stands, whatever others rename it to.
 
@@ -132,10 +142,9 @@ class Whereabouts:
         if is_named(fd, self._path):
             return self._path
         if self._followed >= 0:
-            with contextlib.suppress(OSError):
-                there = Path(os.readlink(f"/proc/self/fd/{self._followed}"))  # noqa: PTH115
-                if is_named(fd, there):
-                    return there
+            there = opened_as(self._followed)
+            if there is not None and is_named(fd, there):
+                return there
         with contextlib.suppress(OSError):
             return next((each for each in self._path.parent.iterdir() if is_named(fd, each)), None)
         return None

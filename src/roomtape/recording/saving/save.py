@@ -90,6 +90,8 @@ class Save:
         self._made: RecordingReport | None = None
         self._told = False
         self._busy_since_ns: int | None = None
+        self.closed = False
+        """Whether its thread has ended, and it holds nothing any more."""
         self.error = ""
         """Why it failed; empty if it did not."""
         self.outcome: Future[RecordingReport] = Future()
@@ -229,6 +231,7 @@ class Save:
         self._reader.close()
         if self._file is not None and self._state is not SaveState.SAVED:
             self._file.discard()
+        self.closed = True
 
     def _enter(self, state: SaveState) -> bool:
         with self._turn:

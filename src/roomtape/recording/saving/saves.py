@@ -57,6 +57,7 @@ class Saves:
         self._turn = threading.Lock()
         self._over = False
         self._pending: tuple[Save, ...] = ()
+        self._open: list[Save] = []  # those too that were given up, and whose disk hangs
         self._asked: list[Save] = []  # in this order; what failed is forgotten
 
     def begin(self, request: SaveRequest, now_ns: int) -> Save:
@@ -73,7 +74,8 @@ class Saves:
         with self._turn:
             if self._over:
                 raise StateError("the recording is over; its file is all there is")
-            if len(self._pending) >= MOST_AT_ONCE:
+            self._open = [each for each in self._open if not _ends(each)]
+            if len(self._open) >= MOST_AT_ONCE:
                 raise StateError(f"{MOST_AT_ONCE} saves are under way; wait for one of them")
             span = span_of(
                 self._format,
@@ -98,6 +100,7 @@ class Saves:
                 disk=self._disk,
             )
             self._pending += (save,)
+            self._open.append(save)
             self._asked.append(save)
         logger.debug("%s: saving samples %d to %d", request.path, span.first, span.stop)
         save.start()
@@ -123,7 +126,7 @@ class Saves:
 
     def let_go(self) -> None:
         """In a forked child: close the descriptors and do nothing else."""
-        for save in self._pending:
+        for save in tuple(self._open):
             save.let_go()
 
     def _wait_for(self, save: Save) -> None:
@@ -151,6 +154,11 @@ class Saves:
                 if each.state is SaveState.COPYING or (done and each is done[-1])
             ]
         self._on_end(save)
+
+
+def _ends(save: Save) -> bool:
+    """Whether its thread has ended, or has nothing left to do that could take long."""
+    return save.closed or (save.state is SaveState.SAVED and save.outcome.done())
 
 
 _HANGS = f"the disk has not answered for {MOST_HANG_S:g} s"

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...types import AudioFormat, Mark
 from ..adts import ADTS_FRAME_SAMPLES
 from ..disk import Disk
-from ..naming import create_part, put_in_place, remove_ours, take_back
+from ..naming import create_part, opened_as, put_in_place, remove_ours, take_back
 from ..notes.cues import cue_chunks
 from ..proof.hashing import sha256_of
 from ..sink import SinkFormat
@@ -98,7 +98,8 @@ class SavedFile:
             if self._placed:
                 take_back(fd, self._path, self._aside, self._disk)
             else:
-                remove_ours(fd, self._part, self._disk)
+                # Its directory may have been renamed since.
+                remove_ours(fd, opened_as(fd) or self._part, self._disk)
         with contextlib.suppress(OSError):
             self._disk.close(fd)
 
