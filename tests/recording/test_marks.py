@@ -187,19 +187,20 @@ async def test_a_file_that_is_removed_meanwhile_is_written_again_with_its_marks(
     assert len(read_all(path)[0]) == RATE_HZ
 
 
-async def test_marks_are_never_taken_for_samples(tmp_path: Path):
-    """Whichever bit of the sizes a bad disk turns, and where the header was left ahead."""
+async def test_marks_are_never_taken_for_samples_and_stay(tmp_path: Path):
+    """Whichever bit of the sizes and of our own mark a bad disk turns."""
     path = tmp_path / "a.wav"
     await marked(path)
     whole = path.read_bytes()
     samples = whole[80 : 80 + 6 * RATE_HZ]
-    for bit in (*range(4 * 8, 8 * 8), *range(76 * 8, 80 * 8)):
+    for bit in (*range(4 * 8, 8 * 8), *range(20 * 8, 24 * 8), *range(76 * 8, 80 * 8)):
         left = bytearray(whole)
         left[bit // 8] ^= 1 << bit % 8
         path.write_bytes(left)
         recovered = recover(path)
         assert recovered.duration_s == 3
         assert path.read_bytes()[80 : 80 + len(samples)] == samples
+        assert [mark.sample for mark in marks_of(path)] == [48000, 64000]
         for name in names_in(tmp_path) - {"a.wav"}:
             (tmp_path / name).unlink()
 

@@ -62,17 +62,22 @@ def repair_wav(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
     there = size - HEADER_BYTES
     data_bytes = _closed_bytes(fd, head, header, size, disk)
     closed = data_bytes is not None
+    marks_bytes = cues_at_end(lambda at, count: disk.read_at(fd, count, at), size)
     if data_bytes is None:
         # Where a bad disk has turned a size, marks are no samples all the same.
-        there -= cues_at_end(lambda at, count: disk.read_at(fd, count, at), size)
+        there -= marks_bytes
         _check_live(header, there, source)
         data_bytes = there // header.frame_bytes * header.frame_bytes
     if data_bytes == 0:
         raise DamagedFileError(f"{source}: there are no samples in it")
     replaced, sha256 = target is not None or not (closed and header.whole), ""
     if replaced:
-        new_head = wav_header(header.rate_hz, data_bytes, channels=header.channels)
-        sha256 = _copy(fd, target or source, new_head, HEADER_BYTES + data_bytes, disk)
+        end = HEADER_BYTES + data_bytes
+        behind_bytes = marks_bytes if end + marks_bytes == size else 0
+        new_head = wav_header(
+            header.rate_hz, data_bytes, channels=header.channels, behind_bytes=behind_bytes
+        )
+        sha256 = _copy(fd, target or source, new_head, end + behind_bytes, disk)
     return Repaired(
         target or source,
         header.rate_hz,
