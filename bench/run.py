@@ -15,7 +15,7 @@ import time
 from common import OUT, Row, machine, save_rows
 
 ORDER = (
-    "offline_mix", "mixer_alone", "limit", "webrtc", "density", "stop", "growth", "quality",
+    "offline_mix", "mixer_alone", "limit", "webrtc", "density", "stop", "save", "growth", "quality",
 )  # fmt: skip
 
 

@@ -35,17 +35,23 @@ async def time_to_finish(path: Path, cycle_s: int, rate_hz: int) -> float:
 
 def time_to_copy(path: Path) -> float:
     """Wall seconds for reading the file, writing it beside itself, and having it on the disk."""
-    copy = path.with_suffix(".copy")
     os.sync()
     begun = time.perf_counter()
+    copy = copied(path)
+    taken = time.perf_counter() - begun
+    copy.unlink()
+    return taken
+
+
+def copied(path: Path) -> Path:
+    """A copy of the file beside it, on the disk."""
+    copy = path.with_suffix(".copy")
     with path.open("rb") as source, copy.open("wb") as target:
         while data := source.read(1 << 20):
             target.write(data)
         target.flush()
         os.fsync(target.fileno())
-    taken = time.perf_counter() - begun
-    copy.unlink()
-    return taken
+    return copy
 
 
 def run(quick: bool) -> Iterator[Row]:

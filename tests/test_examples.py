@@ -16,6 +16,7 @@ HEARD = {
     "swap_media_recorder": ("alice", "bob"),
     "engine_cyclic": ("bob",),
     "push_pcm": ("carol", "dave"),
+    "prove_recording": ("alice", "bob"),
 }
 
 ELSEWHERE = {"livekit_agent": "livekit_rooms/test_agent.py"}

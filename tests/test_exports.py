@@ -43,6 +43,7 @@ NAMES = [
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "Mark",
     "MissingExtraError",
     "MixInput",
     "MixResult",
@@ -51,6 +52,7 @@ NAMES = [
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "RoomError",
     "RoomRefusedError",
     "RoomUnreachableError",
@@ -62,8 +64,13 @@ NAMES = [
     "StateError",
     "SuffixError",
     "TrackAudio",
+    "Verdict",
+    "Verification",
     "g711",
+    "make_vcon",
     "mix_files",
+    "verify_recording",
+    "write_vcon",
 ]
 
 
@@ -75,8 +82,15 @@ def test_the_public_names():
 
 
 def test_the_rooms():
-    rooms = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
-    assert sorted(roomtape.rooms.__all__) == rooms
+    assert sorted(roomtape.rooms.__all__) == [
+        "LiveKitRoom",
+        "LiveKitSdkRoom",
+        "MemoryRoom",
+        "Room",
+        "RoomListener",
+        "RtpRoom",
+        "WebRtcRoom",
+    ]
     for name in roomtape.rooms.__all__:
         assert getattr(roomtape.rooms, name)
 
@@ -185,6 +199,7 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "position",
         "cycle_time",
         "report",
+        "sign",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -207,6 +222,9 @@ def test_the_fields_of_the_reports():
         "suspended_s",
         "saved_from",
         "missing_s",
+        "sha256",
+        "proof",
+        "marks",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

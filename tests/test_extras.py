@@ -13,7 +13,18 @@ from support.program import run_python
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-HEAVY = {"aiohttp", "aiortc", "disarm", "jwt", "livekit", "matplotlib", "redis", "rich", "typer"}
+HEAVY = {
+    "aiohttp",
+    "aiortc",
+    "cryptography",
+    "disarm",
+    "jwt",
+    "livekit",
+    "matplotlib",
+    "redis",
+    "rich",
+    "typer",
+}
 
 
 def without(*packages: str) -> str:
@@ -38,16 +49,18 @@ def test_without_the_extras_audio_is_recorded(tmp_path: Path):
         + f"""
 import asyncio, numpy as np
 from roomtape import AudioRecorder, AudioRecordingConfiguration, MixInput, mix_files
+from roomtape import verify_recording
 async def main():
-    async with AudioRecorder(AudioRecordingConfiguration({str(tmp_path / "a.aac")!r})) as recorder:
+    config = AudioRecordingConfiguration({str(tmp_path / "a.aac")!r}, report=True)
+    async with AudioRecorder(config) as recorder:
         recorder.add_source("alice").push(np.ones(8000, np.int16), 16000)
         recorder.add_playout("bot").push(bytes(1600), 16000)
-    print([each.name for each in recorder.report.sources])
+    print([each.name for each in recorder.report.sources], verify_recording(recorder.path).ok)
 asyncio.run(main())
 """
     )
     done = run_python(code)
-    assert (done.stdout, done.stderr) == ("['alice', 'bot']\n", "")
+    assert (done.stdout, done.stderr) == ("['alice', 'bot'] True\n", "")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +102,9 @@ except MissingExtraError as error:
         ("record http://127.0.0.1:9/r -o {}/a.wav", "aiortc", "webrtc"),
         ("demo --out {}/out", "aiortc", "all"),
         ("inspect {}/a.wav --plot {}/a.png", "matplotlib", "plot"),
+        ("record http://127.0.0.1:9/r -o {}/b.wav --sign {}/key.pem", "cryptography", "sign"),
+        ("recover {}/a.wav --sign {}/key.pem", "cryptography", "sign"),
+        ("verify {}/a.wav --key {}/key.pem", "cryptography", "sign"),
     ],
 )
 def test_a_command_says_in_one_line_what_to_install(

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .analysis.vcon import make_vcon, write_vcon
     from .engine import ChannelEventCallback, RtcEngine
     from .media.g711 import g711
     from .media.local_audio import FileAudio, LocalAudio, TrackAudio
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .recording.recorder import AudioRecorder
     from .recording.sources.playout import PlayoutSource
     from .recording.sources.source import Source
+    from .storage.proof.verify import Verdict, Verification, verify_recording
     from .types import (
         AudioFrame,
         AudioRecordingCode,
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
         Interval,
         IntervalKind,
         LeftOut,
+        Mark,
         RecordingEvent,
         RecordingReport,
+        ReportProof,
         SampleCounts,
         SourceReport,
     )
@@ -51,12 +55,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "analysis.vcon": ("make_vcon", "write_vcon"),
     "engine": ("ChannelEventCallback", "RtcEngine"),
     "media.g711": ("g711",),
     "media.local_audio": ("FileAudio", "LocalAudio", "TrackAudio"),
     "media.offline": ("MixInput", "MixResult", "mix_files"),
     "media.pushed_audio": ("PushedAudio",),
     "recording.recorder": ("AudioRecorder",),
+    "storage.proof.verify": ("Verdict", "Verification", "verify_recording"),
     "recording.sources.playout": ("PlayoutSource",),
     "recording.sources.source": ("Source",),
     "types": (
@@ -71,8 +77,10 @@ _HOMES = {
         "Interval",
         "IntervalKind",
         "LeftOut",
+        "Mark",
         "RecordingEvent",
         "RecordingReport",
+        "ReportProof",
         "SampleCounts",
         "SourceReport",
     ),
@@ -125,6 +133,7 @@ __all__ = [
     "IntervalKind",
     "LeftOut",
     "LocalAudio",
+    "Mark",
     "MissingExtraError",
     "MixInput",
     "MixResult",
@@ -133,6 +142,7 @@ __all__ = [
     "PushedAudio",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "RoomError",
     "RoomRefusedError",
     "RoomUnreachableError",
@@ -144,6 +154,11 @@ __all__ = [
     "StateError",
     "SuffixError",
     "TrackAudio",
+    "Verdict",
+    "Verification",
     "g711",
+    "make_vcon",
     "mix_files",
+    "verify_recording",
+    "write_vcon",
 ]

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roomtape import AudioRecordingPosition, RecordingReport
+from roomtape import AudioRecordingPosition, PushedAudio, RecordingReport
 from roomtape.analysis.alignment import Match
 from roomtape.cli import demo_call as demo
 from roomtape.cli.demo_call import SCENES, Scene, SceneResult, VoiceCheck
+from roomtape.cli.lag import Lag as MeasuredLag
 from roomtape.media.voices import VOICES
 from roomtape.types import Pcm
+from roomtape.types.clock import ScriptedClock
 from support.damage import write_wav
 from support.lag import Lag
 from support.program import Cli, assert_one_line_error
@@ -161,3 +163,67 @@ def test_a_voice_counts_as_heard_by_how_well_it_matches():
     assert not replace(there, match=Match(1.0, 0.1)).ok
     assert VoiceCheck("bob", None, Match(3.0, 0.08)).ok
     assert not VoiceCheck("bob", None, Match(3.0, 0.3)).ok
+
+
+def test_the_table_fits_eighty_columns_and_paths_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_here: Cli
+):
+    far = tmp_path / ("a-directory-with-a-rather-long-name" * 3)
+    far.mkdir()
+    scene = replace(SCENES[-1], seconds=4, lines=(("alice", 0.5),))
+    result = result_of(speech("alice", 4.0, 16000), far / "last10.wav", scene, {"alice": 0.0})
+
+    async def played(out: Path, say: object) -> list[SceneResult]:
+        return [replace(result, path=far / "last10.wav")]
+
+    monkeypatch.setattr(demo, "run_demo", played)
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run_here("demo", "--out", far)
+    lines = done.stdout.splitlines()
+    assert any(str(far / "last10.wav") in line for line in lines)
+    table = lines[next(i for i, line in enumerate(lines) if "What is in" in line) :]
+    for line in table[: next(i for i, line in enumerate(table) if "Who spoke" in line)]:
+        assert len(line) <= 80
+    assert "last10.wav" in done.stdout
+
+
+@pytest.mark.parametrize("lag_s", [0.01, 0.5])
+async def test_on_a_busy_machine_a_scene_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag_s: float
+):
+    path, said, tries = tmp_path / "mixed.wav", list[str](), []
+    wrong = result_of(speech("bob", 4.0), path, SHORT, {"alice": 0.5})
+    right = replace(wrong, checks=(), damage=())
+    right = replace(right, duration_s=right.expected_s)
+
+    class Measured:
+        worst_s = lag_s
+
+        def __init__(self, clock: object) -> None: ...
+
+        async def __aenter__(self) -> Measured:
+            return self
+
+        async def __aexit__(self, *error: object) -> None: ...
+
+    async def play(*given: object) -> SceneResult:
+        tries.append(given)
+        return right if len(tries) == 3 else wrong
+
+    monkeypatch.setattr(demo, "_play", play)
+    monkeypatch.setattr(demo, "Lag", Measured)
+    mouths = {name: PushedAudio() for name in VOICES}
+    result = await demo._try(SHORT, tmp_path, None, mouths, ScriptedClock(), said.append)  # type: ignore[arg-type]
+    if lag_s < 0.1:  # not the machine's doing
+        assert (len(tries), said, result) == (1, [], wrong)
+    else:
+        assert len(tries) == 3
+        assert result is right
+        assert said == ["this machine is busy: it kept the call waiting for 0.50 s; once more"] * 2
+
+
+async def test_lag_is_how_much_later_than_it_should_somebody_wakes():
+    clock = ScriptedClock()
+    async with MeasuredLag(clock) as lag:
+        await clock.advance(1)
+    assert lag.worst_s == 0

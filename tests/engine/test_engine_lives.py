@@ -90,6 +90,12 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         world.run(engine.stop_audio_recording(), cancelled_after)
 
+    @rule(index=st.integers(0, 1), at=st.sampled_from([None, 0, 1e9, "x"]))
+    def mark(self, index, at):
+        engine, _, world, _ = self.engines[index]
+        code = world.run(engine.mark_audio_recording("here", at))
+        assert isinstance(code, ErrorCode)
+
     @rule(index=st.integers(0, 1), cancelled_after=few)
     def leave(self, index, cancelled_after):
         engine, _, world, _ = self.engines[index]

@@ -13,9 +13,9 @@ from livekit import api
 
 from roomtape.fleet.front import Front, Health
 from roomtape.fleet.leases import FoundRoom
-from roomtape.fleet.messages import Beat, Ended
 from roomtape.fleet.metrics import Metrics
 from roomtape.fleet.options import Service
+from roomtape.fleet.recorder.messages import Beat, Ended
 from roomtape.fleet.service import Webhooks
 from roomtape.types.errors import ConfigurationError
 

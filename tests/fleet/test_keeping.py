@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
 
 from roomtape.fleet.keeping import Keeper
 from roomtape.fleet.leases import FoundRoom, Holder, Lease
-from roomtape.fleet.messages import Stop
+from roomtape.fleet.recorder.messages import Stop
 from roomtape.fleet.redis_leases import RedisLeases
 from roomtape.fleet.taken import MAY_FOLLOW, TakenRoom, TakenRooms, TakenState
 from support.redis_server import RedisServer
@@ -107,6 +108,16 @@ async def test_while_redis_is_gone_nothing_is_lost_or_taken(
     assert taken.state is TakenState.RECORDING
 
 
+async def test_what_could_not_be_told_is_told_later(workers: tuple[Worker, Worker]):
+    one, two = workers
+    taken = await one.record("a")
+    changed = dataclasses.replace(taken.holder, file="/begun.aac")
+    taken.holder = changed  # and Redis did not answer
+    await one.keeper.renew()
+    assert await two.leases.holders("a") == [changed]
+    assert taken.noted
+
+
 async def test_a_room_is_handed_over_to_who_takes_it(workers: tuple[Worker, Worker]):
     one, two = workers
     taken = await one.record("a")
@@ -125,6 +136,17 @@ async def test_a_room_is_handed_over_to_who_takes_it(workers: tuple[Worker, Work
     one.keeper.stop(taken, "again")
     await one.keeper.hand_over(taken, "again", lost=False, within_s=60)
     assert len(one.stopped) == 1
+
+
+async def test_who_is_told_again_to_end_waits_for_nobody(workers: tuple[Worker, Worker]):
+    one, _ = workers
+    taken = await one.record("a")
+    handing = asyncio.create_task(one.keeper.hand_over(taken, "ends", lost=False, within_s=3600))
+    await until(lambda: taken.state is TakenState.HANDING_OVER)
+    one.keeper.stop(taken, "at once")
+    async with asyncio.timeout(60):
+        await handing
+    assert [(each.why, each.next) for each in one.stopped] == [("at once", None)]
 
 
 async def test_a_room_that_nobody_takes_is_finished(workers: tuple[Worker, Worker]):

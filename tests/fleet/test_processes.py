@@ -13,10 +13,19 @@ from typing import Any
 import pytest
 
 from roomtape.fleet import processes
-from roomtape.fleet.messages import Beat, Began, Ended, Message, Record, Stop, from_line, to_line
 from roomtape.fleet.options import Service, WorkerOptions
 from roomtape.fleet.processes import Processes
-from roomtape.fleet.worker import first_line
+from roomtape.fleet.recorder.messages import (
+    Beat,
+    Began,
+    Ended,
+    Message,
+    Record,
+    Stop,
+    from_line,
+    to_line,
+)
+from roomtape.fleet.rooms import first_line
 from support.scripted_recording import until
 
 pytestmark = pytest.mark.realtime

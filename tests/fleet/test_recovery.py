@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -18,14 +21,16 @@ from roomtape.fleet.files.names import JOURNAL, folder_of
 from roomtape.fleet.files.recovery import Recovery
 from roomtape.fleet.leases import Holder, LocalLeases
 from roomtape.storage.notes.journal import Journal
+from roomtape.storage.proof.seal import check_seal
 from support.program import roomtape_environment
 from support.readers import read_ffmpeg
 from support.scripted_recording import listing, until
 
+NAME = "20261126T101530.123Z.aac"
 RECORDER = """
 import asyncio, sys
 from pathlib import Path
-from roomtape.fleet.messages import Record
+from roomtape.fleet.recorder.messages import Record
 from roomtape.fleet.recorder.room_recording import RoomRecording, Setting
 from roomtape.rooms import MemoryRoom
 from roomtape.types.clock import SYSTEM_CLOCK
@@ -84,7 +89,7 @@ class Disk:
         self.recovery = Recovery(self.journal, self.leases, link_s=link_s)
 
     async def sweep(self, *alive: str) -> None:
-        await self.recovery.sweep(alive, self._count)
+        await self.recovery.sweep(lambda facts: facts.get("worker") in alive, self._count)
 
     def _count(self, files: int) -> None:
         self.recovered += files
@@ -112,6 +117,12 @@ def killed(tmp_path: Path):
         each.kill()
 
 
+def whole(report: dict[str, Any]) -> bool:
+    """Whether it is as it was sealed."""
+    seal = check_seal(report)
+    return seal is not None and seal.whole
+
+
 async def grown(path: Path) -> None:
     """There are some seconds in it."""
     await until(lambda: path.stat().st_size > 12_000)
@@ -129,6 +140,8 @@ async def test_what_was_left_is_finished_and_names_what_went_on(tmp_path: Path, 
     report = disk.report(path)
     pcm, rate = read_ffmpeg(path)
     assert report["duration_s"] == pytest.approx(len(pcm) / rate)
+    assert report["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert whole(report)
     assert before.startswith(path.read_bytes())
     assert report["fleet"] == {
         "room": "a/b",
@@ -154,6 +167,7 @@ async def test_what_was_left_is_finished_and_names_what_went_on(tmp_path: Path, 
     await disk.goes_on("a/b", "/next.aac")
     await disk.sweep()
     assert disk.report(path)["fleet"]["next"]["file"] == "/next.aac"
+    assert whole(disk.report(path))
     assert disk.journal.facts() == []
     await disk.sweep()
     assert disk.recovered == 1
@@ -161,6 +175,19 @@ async def test_what_was_left_is_finished_and_names_what_went_on(tmp_path: Path, 
         [".aac", ".json"],
         [".aac", ".aac", ".json"],  # where a frame was cut, the file is kept as it was left
     )
+
+
+@pytest.mark.realtime
+async def test_a_disk_that_is_found_elsewhere_is_recovered_there(tmp_path: Path, killed):
+    left = killed("a")
+    await grown(left.files["a"])
+    left.kill()
+    moved = tmp_path.with_name(tmp_path.name + "-moved")
+    moved.symlink_to(tmp_path)
+    disk = Disk(moved)
+    await disk.sweep()
+    assert disk.recovered == 1
+    assert disk.report(left.files["a"])["fleet"]["ended"] == "recovered"
 
 
 @pytest.mark.realtime
@@ -193,12 +220,20 @@ async def test_two_who_sweep_at_once_recover_each_file_once(tmp_path: Path, kill
 
 
 @pytest.mark.realtime
-async def test_without_locks_the_files_of_a_living_worker_are_left_alone(tmp_path: Path, killed):
+async def test_without_locks_what_is_known_to_be_recorded_is_left_alone(
+    tmp_path: Path, killed, monkeypatch: pytest.MonkeyPatch
+):
+    def no_locks(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     left, disk = killed("a"), Disk(tmp_path)
     await grown(left.files["a"])
-    left.kill()
-    await disk.sweep("killed")  # it is alive, says Redis
+    inode = left.files["a"].stat().st_ino
+    await disk.sweep("killed")  # it is alive, says Redis, or its own worker
     assert disk.recovered == 0
+    assert left.files["a"].stat().st_ino == inode
+    left.kill()
     await disk.sweep("another")
     assert disk.recovered == 1
 
@@ -212,13 +247,16 @@ async def test_a_report_that_names_no_next_one_can_be_told_of_it(tmp_path: Path)
         disk.recovery.name_next(path, {"file": file})
         disk.recovery.name_next(other, {"file": file})  # on another disk
         disk.recovery.name_next(tmp_path / "nothing.aac", {"file": file})
-    assert disk.report(path) == {"x": 1, "fleet": {"next": {"file": "/next.aac"}}}
+    report = disk.report(path)
+    assert whole(report)
+    del report["proof"]
+    assert report == {"x": 1, "fleet": {"next": {"file": "/next.aac"}}}
     assert disk.report(other)["fleet"] == {"next": None}
 
 
 async def test_an_entry_without_a_file_goes_when_it_is_old(tmp_path: Path):
     disk = Disk(tmp_path)
-    facts = {"file": str(tmp_path / "a" / "x.aac"), "room": "a", "worker": "w", "lease": 1}
+    facts = {"path": f"a/{NAME}", "room": "a", "worker": "w", "lease": 1}
     disk.journal.enter("young", facts).close()
     disk.journal.enter("old", facts).close()
     os.utime(tmp_path / JOURNAL / "old.json", (1, 1))
@@ -228,10 +266,10 @@ async def test_an_entry_without_a_file_goes_when_it_is_old(tmp_path: Path):
 
 async def test_a_file_that_was_killed_before_its_first_frame_is_told_as_that(tmp_path: Path):
     disk = Disk(tmp_path, link_s=0)
-    path = tmp_path / "a" / "20261126T101530.123Z.aac"
+    path = tmp_path / "a" / NAME
     path.parent.mkdir()
     path.touch()
-    disk.journal.enter("a", {"file": str(path), "room": "a", "worker": "w", "lease": 1}).close()
+    disk.journal.enter("a", {"path": f"a/{NAME}", "room": "a", "worker": "w", "lease": 1}).close()
     await disk.sweep()
     assert disk.report(path)["duration_s"] == 0
     assert "no whole AAC frame" in disk.report(path)["error"]
@@ -241,12 +279,13 @@ async def test_a_file_that_was_killed_before_its_first_frame_is_told_as_that(tmp
 
 
 async def test_an_entry_that_leads_elsewhere_is_not_followed(tmp_path: Path, caplog):
-    outside = tmp_path / "outside.aac"
+    outside = tmp_path / NAME
     shutil.copy(__file__, outside)
     disk = Disk(tmp_path / "inside")
-    for number, file in enumerate((str(outside), "relative.aac", "", None)):
-        disk.journal.enter(f"{number}", {"file": file, "room": "a", "worker": "w"}).close()
+    odd = (str(outside), f"../{NAME}", f"a/../../{NAME}", NAME, f".journal/{NAME}", "a/x.aac", None)
+    for number, path in enumerate(odd):
+        disk.journal.enter(f"{number}", {"path": path, "room": "a", "worker": "w"}).close()
     for _ in range(2):
         await disk.sweep()
-    assert [path.name for path in listing(tmp_path)] == ["inside", "outside.aac"]
-    assert len(caplog.records) == 4  # each is told once
+    assert [path.name for path in listing(tmp_path)] == [NAME, "inside"]
+    assert len(caplog.records) == len(odd)  # each is told once

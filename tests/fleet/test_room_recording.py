@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from roomtape.fleet.files.names import JOURNAL
-from roomtape.fleet.messages import Began, Ended, Message, Record, Stop
 from roomtape.fleet.recorder.life import MAY_FOLLOW, RoomState
+from roomtape.fleet.recorder.messages import Began, Ended, Message, Record, Stop
 from roomtape.fleet.recorder.process import Entrance, RecorderProcess
 from roomtape.fleet.recorder.room_recording import RoomRecording, Setting
 from roomtape.rooms import MemoryRoom
 from roomtape.storage.notes.journal import Journal
+from roomtape.storage.proof.seal import check_seal
 from roomtape.types.clock import SYSTEM_CLOCK
 from support.scripted_recording import until
 from support.signals import speech
@@ -87,6 +88,10 @@ async def test_a_file_begins_with_the_first_participant(scene: Scene):
     assert ended.duration_s > 0.4
     report = scene.report(ended)
     assert report["sources"][0]["name"] == "alice"
+    assert report["sha256"]
+    seal = check_seal(report)
+    assert seal is not None
+    assert seal.whole
     assert report["fleet"] == {
         "room": "stand/up",
         "sid": "RM_1",

@@ -36,7 +36,7 @@ class Worker:
 
     async def _take(self, found: FoundRoom) -> None:
         if self.refuses:
-            self.taker.failed(found.name)
+            self.taker.failed(found)
             return
         got = await self.leases.take(found.name)
         if got is not None:
@@ -84,7 +84,7 @@ async def test_what_fails_is_left_alone_for_longer_and_longer(monkeypatch: pytes
     waits_s = []
     for _ in range(12):
         failed_s = now_s
-        worker.taker.failed("a")
+        worker.taker.failed(FoundRoom("a", "RM_a"))
         while not worker.taker._candidates:
             worker.taker.offer(rooms("a"))
             now_s += 0.5
@@ -92,8 +92,11 @@ async def test_what_fails_is_left_alone_for_longer_and_longer(monkeypatch: pytes
         worker.taker._candidates.clear()
     assert waits_s[:5] == [0.5, 2.5, 4.5, 8.5, 16.5]
     assert max(waits_s) == 300.5
-    worker.taker.went_well("a")
-    worker.taker.failed("a")
+    worker.taker.offer([FoundRoom("a", "RM_b")])  # another session of it is no failure
+    assert worker.taker._candidates
+    worker.taker._candidates.clear()
+    worker.taker.went_well(FoundRoom("a", "RM_a"))
+    worker.taker.failed(FoundRoom("a", "RM_a"))
     worker.taker.offer(rooms("a"))  # the first failure costs nothing
     assert worker.taker._candidates
 

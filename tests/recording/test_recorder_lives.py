@@ -149,6 +149,12 @@ class Recorders(Machine):
 
             world.run(both(), cancelled_after)
 
+    @rule(which=recorders, at=st.sampled_from([None, None, 0, 0.5, 1e9, "x"]))
+    def mark(self, which, at):
+        recorder, _ = which
+        with suppress(RoomtapeError, ValueError):
+            recorder.mark("here", at)
+
     @rule(
         which=recorders,
         cancelled_after=few,

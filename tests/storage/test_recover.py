@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 
@@ -41,6 +42,10 @@ async def left_ring(path: Path) -> tuple[Path, Path]:
     await record_scripted(whole, seconds=3, cycle_time=10)
     await record_scripted(path, seconds=3, cycle_time=10, disk=KilledAtTheEnd())
     return path.with_name(path.name + ".ring"), whole
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def snapshot(directory: Path) -> dict[str, bytes]:
@@ -287,6 +292,7 @@ async def test_the_command_says_what_it_recovered_and_what_is_missing(
         f"{tmp_path}/a.wav: recovered 0:03.000 (wav, 32000 Hz)",
         "began: 2026-01-01T00:00:00.000+00:00, 0:00.0 into the recording",
         "missing: 0.1 s, silence in the file: 0:01.2 to 0:01.3",
+        f"sha256: {sha256_of(tmp_path / 'a.wav')}",
     ]
 
 
@@ -299,4 +305,5 @@ def test_the_command_cuts_half_a_sample_and_says_so(tmp_path: Path, run_here: Cl
         "missing: nothing up to the crash's last write",
         "cut: the last 1 bytes, which were not whole",
         f"kept: the file as it was left, at {tmp_path}/a.1.wav",
+        f"sha256: {sha256_of(path)}",
     ]

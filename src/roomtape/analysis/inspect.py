@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..types import Mark
 from .levels import Levels, Silence
+from .marks import marks_of
 from .reader import open_audio
 
 Progress = Callable[[float, float | None], None]
@@ -39,6 +41,7 @@ class Inspection:
         silences: Such stretches of a second or more; the first 10,000.
         damage: What is missing or wrong, in words; empty if nothing is.
         notes: What is merely odd, in words.
+        marks: Moments with a name: the cue points of a WAV file, or those of the report beside it.
     """
 
     path: str
@@ -58,6 +61,7 @@ class Inspection:
     silences: tuple[Silence, ...]
     damage: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: None in place of -inf."""
@@ -104,4 +108,5 @@ def inspect_file(path: str | Path, *, on_progress: Progress | None = None) -> In
             silences=tuple(levels.silences),
             damage=tuple(reader.damage),
             notes=tuple(reader.notes),
+            marks=marks_of(path),
         )

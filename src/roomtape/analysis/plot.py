@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..types import Interval, IntervalKind, Pcm
+from ..types import Interval, IntervalKind, Mark, Pcm
 from ..types.errors import FileError
+from .marks import marks_of
 from .peaks import Envelope, Outline, Spectrum
 from .reader import open_audio
 from .timecode import timecode
@@ -50,6 +51,8 @@ _BLOCK_FRAMES = 1 << 16
 _SMALLEST_TOP = 1 / 64
 _CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback")
 _SPECTRUM_FLOOR_DBFS = -100.0
+_MARK = "#c2185b"
+_MOST_MARKS, _MOST_WORDS, _MOST_LEVEL, _MOST_LABEL = 1000, 60, 8, 40
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def plot_file(path: str | Path, png: str | Path) -> None:
     outline = envelope.finish()
     _draw_wave(wave, outline, rate, 0.0, _VOICES[0])
     _amplitude_axis(wave, _loudest([outline]))
+    _draw_marks((wave, picture), marks_of(path))
     image = picture.imshow(
         spectrum.finish_dbfs().T if envelope.frames else np.full((2, 1), _SPECTRUM_FLOOR_DBFS),
         origin="lower",
@@ -178,6 +182,30 @@ def _draw_lane(axes: Axes, lane: Lane, outline: Outline, top: float, colour: str
             fontweight=weight,
             fontfamily=families,
             parse_math=False,
+        )
+
+
+def _draw_marks(all_axes: Sequence[Axes], marks: Sequence[Mark]) -> None:
+    """A line through all axes for each, and the words at the top of the first."""
+    for mark in marks[:_MOST_MARKS]:
+        for axes in all_axes:
+            axes.axvline(mark.at_s, color=_MARK, linewidth=1, antialiased=False, zorder=3)
+    families = _font_families()
+    for mark in marks[:_MOST_WORDS]:
+        words = mark.label if len(mark.label) <= _MOST_LABEL else f"{mark.label[:_MOST_LABEL]}..."
+        all_axes[0].annotate(
+            words,
+            (mark.at_s, 1),
+            xytext=(3, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            verticalalignment="top",
+            rotation=90 if len(marks) > _MOST_LEVEL else 0,
+            color=_MARK,
+            fontsize=8,
+            fontfamily=families,
+            parse_math=False,
+            annotation_clip=True,
         )
 
 

@@ -19,6 +19,7 @@ import typer
 
 from ..types.errors import ConfigurationError, MissingExtraError, RoomtapeError
 from . import demo, inspect, mix, record, recover, serve, token, worker
+from .finished import export, verify
 
 app = typer.Typer(
     help="Records what a real-time audio room hears.",
@@ -31,6 +32,8 @@ app.command()(serve.serve)
 app.command()(token.token)
 app.command()(inspect.inspect)
 app.command()(recover.recover)
+app.command()(verify.verify)
+app.command()(export.export)
 app.command()(record.record)
 app.command()(mix.mix)
 app.command()(worker.worker)
@@ -72,7 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, arguments[0] if arguments else "")
 
 
-_EXTRA_OF = {"demo": "all", "inspect": "plot", "serve": "server", "token": "server"}
+_EXTRA_OF = {
+    "demo": "all",
+    "inspect": "plot",
+    "recover": "sign",
+    "serve": "server",
+    "token": "server",
+}
 """What brings the packages that a command needs."""
 
 

@@ -30,28 +30,32 @@ def demo(
 
     from .demo_call import SCENES, draw_picture, run_demo  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    # Lines are as long as they are, so that paths are whole; only the table keeps to 80 columns.
+    console = Console(highlight=False, soft_wrap=True)
     seconds = sum(scene.seconds for scene in SCENES)
     console.print(
         f"Four people talk over WebRTC on this machine for {seconds:.0f} s; dave records them.\n"
     )
     results = asyncio.run(run_demo(out, say=lambda words: console.print(f"  {words}")))
     console.print()
-    console.print(_table(results))
+    console.print(_table(results), soft_wrap=False)
     picture = draw_picture(results[0], out / "mixed.png")
     console.print(f"\nWho spoke when, over the mix: {picture}")
     console.print(f"Listen: {', '.join(str(result.path) for result in results)}")
     wrong = [f"{result.path.name}: {fault}" for result in results for fault in result.faults]
     if wrong:
-        raise RoomtapeError("the demo's check failed: " + "; ".join(wrong))
+        busy = next((f"{result.busy}; " for result in results if result.busy), "")
+        raise RoomtapeError(f"the demo's check failed: {busy}{'; '.join(wrong)}")
     console.print("\nEvery file holds what was spoken, where it was spoken. All checks passed.")
     return 0
 
 
 def _table(results: list[SceneResult]) -> object:
+    from rich.box import SIMPLE  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="What is in the files (offset: heard minus spoken)", title_justify="left")
+    title = "What is in the files (offset: heard minus spoken)"
+    table = Table(title=title, title_justify="left", box=SIMPLE)  # within 80 columns
     for heading in ("file", "length", "voice", "expected", "found at", "offset", "match", ""):
         table.add_column(heading, justify="right" if heading in ("offset", "match") else "left")
     for result in results:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..analysis.inspect import Inspection
 
 _SILENCES_SHOWN = 10
+_MARKS_SHOWN = 20
 
 
 def inspect(
@@ -81,6 +82,8 @@ def _rows(i: Inspection) -> list[tuple[str, str]]:
         ("silence", _silence(i)),
         *(("damage", words) for words in (i.damage or ("none",))),
         *(("note", words) for words in i.notes),
+        *(("mark", f"{timecode(m.at_s, 3)} {m.label}") for m in i.marks[:_MARKS_SHOWN]),
+        *[("mark", f"and {len(i.marks) - _MARKS_SHOWN} more")][: len(i.marks) > _MARKS_SHOWN],
     ]
 
 

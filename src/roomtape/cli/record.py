@@ -76,6 +76,13 @@ def record(
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Write the report, signed with this Ed25519 private key (PEM).",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each event.")
     ] = False,
@@ -83,7 +90,8 @@ def record(
     """Join a room and record it until Ctrl-C, SIGTERM, SIGHUP or --duration.
 
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
-    to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on.
+    to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
+    key m marks a moment, in the report and in a WAV.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -93,8 +101,16 @@ def record(
         position=position.value_of(),
         cycle_time=cycle_time,
         report=report,
+        sign=sign,
     )
     config.validate()
+    if sign is not None:  # before anybody is met: the recording reads it itself
+        from ..storage.proof import signatures  # noqa: PLC0415 (quick --help)
+
+        with signatures():
+            from ..storage.proof.keys import load_private_key  # noqa: PLC0415
+
+        load_private_key(sign)
     if duration is not None and not 0 < duration < 1e9:
         raise ConfigurationError(f"--duration is {duration:g}; it must be more than 0 seconds")
     from ..recording.saving.request import MOST_THEN_S, seconds  # noqa: PLC0415 (quick --help)
@@ -180,6 +196,7 @@ async def _record(
 
     from ..engine import RtcEngine  # noqa: PLC0415
     from .running.keys import listening  # noqa: PLC0415
+    from .running.marking import Marker  # noqa: PLC0415
     from .running.saving import Saver  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
@@ -197,7 +214,7 @@ async def _record(
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        with listening({"s": saver.save}):
+        with listening({"s": saver.save, "m": Marker(engine, teller).mark}):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()

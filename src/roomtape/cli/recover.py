@@ -34,15 +34,36 @@ def recover(
             "to go.",
         ),
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Write what is known of the finished file beside it."),
+    ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Write it signed with this Ed25519 private key (PEM).",
+        ),
+    ] = None,
 ) -> None:
     """Turn what a crashed recording left into a finished file.
 
     A file that stands where the finished one goes is moved aside, to name.1.ext.
     """
     from ..storage import recover as recovery  # noqa: PLC0415 (quick --help)
+    from ..storage.disk import Disk  # noqa: PLC0415
+    from ..storage.proof.seal import sealed  # noqa: PLC0415
+    from ..storage.report_file import write_report_file  # noqa: PLC0415
 
+    key = None
+    if sign is not None:
+        from ..storage.proof.keys import load_private_key  # noqa: PLC0415
+
+        key = load_private_key(sign)
     with undone_when_told_to_end():
         recovered = recovery.recover(path, output)
+        if report or key is not None:
+            write_report_file(recovered.path, sealed(recovered.as_dict(), key), Disk())
     for line in _lines(recovered):
         # A name may hold bytes that are no text.
         print(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
@@ -79,4 +100,5 @@ def _lines(found: Recovered) -> list[str]:
         lines.append(f"kept: the file as it was left, at {found.aside}")
     if found.left is not None:
         lines.append(f"kept: {found.left} could not be removed; it is no longer needed")
+    lines.append(f"sha256: {found.sha256}")
     return lines

@@ -32,6 +32,7 @@ _REASONS = {
     LeftOut.TOO_MUCH: "when ten minutes waited already",
     LeftOut.BEFORE_START: "belongs before the start",
     LeftOut.CLOCK: "to follow a clock that runs fast",
+    LeftOut.CLEARED: "withdrawn before it was heard",
     LeftOut.FAILED: "because its source failed",
 }
 

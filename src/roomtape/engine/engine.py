@@ -28,7 +28,15 @@ from ..types import (
     RecordingReport,
 )
 from ..types.clock import SYSTEM_CLOCK, Clock
-from ..types.errors import ConfigurationError, FileError, OpenFileError, RoomtapeError, SuffixError
+from ..types.errors import (
+    ConfigurationError,
+    FileError,
+    MissingExtraError,
+    OpenFileError,
+    RoomtapeError,
+    StateError,
+    SuffixError,
+)
 from .callback import ChannelEventCallback
 from .codes import code_of
 from .stay import Stay
@@ -173,8 +181,9 @@ class RtcEngine:
 
         Returns:
             OK (START is delivered); INVALID_STATE after release; ROOM_NOT_JOINED; INVALID_PARAM
-            (and ERROR_SUFFIX if it is the suffix); FATAL if the file cannot be created
-            (OPEN_FILE_FAILED). :attr:`last_error` says why in words.
+            (and ERROR_SUFFIX if it is the suffix), also for a key to sign with that cannot be
+            used; FATAL if the file cannot be created (OPEN_FILE_FAILED). :attr:`last_error` says
+            why in words.
         """
         async with self._turn:
             return await self._start_recording(config)
@@ -226,6 +235,25 @@ class RtcEngine:
     def last_save_report(self) -> RecordingReport | None:
         """What the part that was saved last holds; None before the first."""
         return self._save_report
+
+    async def mark_audio_recording(self, label: str, at: float | None = None) -> ErrorCode:
+        """Give a moment of the running recording a name: see :meth:`~roomtape.AudioRecorder.mark`.
+        Waits for no other call of the engine.
+
+        Returns:
+            OK; INVALID_STATE if nothing is recorded, after a thousand marks, and after release;
+            ROOM_NOT_JOINED; INVALID_PARAM for a label or a moment that is none.
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            recorder.mark(label, at)
+        except StateError as error:
+            return self._refuse(ErrorCode.INVALID_STATE, str(error))
+        except ValueError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        return ErrorCode.OK
 
     @property
     def last_recording_report(self) -> RecordingReport | None:
@@ -339,6 +367,8 @@ class RtcEngine:
             stay.members.leave_recording(recorder)
             self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
             return self._refuse(ErrorCode.FATAL, str(error))
+        except (ConfigurationError, MissingExtraError) as error:  # the key to sign with
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         except BaseException:
             stay.members.leave_recording(recorder)
             await recorder.discard()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..types.errors import FleetError
 from .leases import Holder, Leases, Renewal, named
-from .messages import Stop
+from .recorder.messages import Stop
 from .taken import TakenRoom, TakenRooms, TakenState
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,10 @@ class Keeper:
         match renewal:
             case Renewal.REGAINED:
                 logger.warning("a lease had lapsed, and is ours again", extra=_facts(taken))
-                await self._leases.note(taken.lease, taken.holder)
+                taken.noted = await self._leases.note(taken.lease, taken.holder)
+            case Renewal.HELD if taken.holder.file and not taken.noted:
+                # Nobody answered when it was to be told that this is recorded.
+                taken.noted = await self._leases.note(taken.lease, taken.holder)
             case Renewal.LOST if taken.ours:
                 taken.ours = False
                 logger.warning("another worker has the lease", extra=_facts(taken))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from .messages import Beat, Ended
+from .recorder.messages import Beat, Ended
 
 
 class Metrics:

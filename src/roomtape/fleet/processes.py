@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from .messages import MOST_BYTES, Beat, Message, from_line, to_line
+from .recorder.messages import MOST_BYTES, Beat, Message, from_line, to_line
 
 logger = logging.getLogger(__name__)
 

@@ -46,6 +46,7 @@ class TakenRoom:
         holder: What the others are told of it.
         previous: Who recorded the same session of the room before.
         state: See :meth:`enter`.
+        noted: Whether the others know what is recorded.
         ours: Whether its lease is to be renewed: it was neither lost nor handed over.
     """
 
@@ -55,6 +56,7 @@ class TakenRoom:
     holder: Holder
     previous: Holder | None = None
     state: TakenState = TakenState.ORDERED
+    noted: bool = False
     ours: bool = True
 
     def enter(self, state: TakenState) -> bool:

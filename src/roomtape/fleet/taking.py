@@ -1,7 +1,8 @@
 """Which of the rooms that nobody records this worker takes, and when.
 
 There is no scheduler: every worker hears of every free room, and who has fewer rooms is quicker. A
-room that could not be recorded is left alone for a while, longer each time.
+room that could not be recorded is left alone for a while, longer each time, until there is a new
+session in it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Taker:
         """Rooms that nobody records."""
         now = time.monotonic()
         for room in found:
-            failures = self._failures.get(room.name)
+            failures = self._failures.get(_session(room))
             if (
                 room.name in self._taken
                 or not self._wants(room.name)
@@ -84,19 +85,20 @@ class Taker:
             self._candidates[room.name] = room
             self._offered.set()
 
-    def failed(self, room: str) -> None:
+    def failed(self, room: FoundRoom) -> None:
         """It could not be recorded; the first time it is tried again at once."""
-        count = self._failures[room].count + 1 if room in self._failures else 1
+        session = _session(room)
+        count = self._failures[session].count + 1 if session in self._failures else 1
         wait_s = _FIRST_COOLDOWN_S * 2 ** min(count - 2, 10) if count > 1 else 0.0
         until = time.monotonic() + min(wait_s, _MOST_COOLDOWN_S)
-        self._failures[room] = _Failures(count, until)
-        self._failures.move_to_end(room)
+        self._failures[session] = _Failures(count, until)
+        self._failures.move_to_end(session)
         while len(self._failures) > _MOST_FAILURES:
             self._failures.popitem(last=False)
 
-    def went_well(self, room: str) -> None:
+    def went_well(self, room: FoundRoom) -> None:
         """It was recorded: what failed before counts no more."""
-        self._failures.pop(room, None)
+        self._failures.pop(_session(room), None)
 
     async def run(self) -> None:
         """Take rooms until cancelled."""
@@ -126,3 +128,7 @@ class Taker:
             _, room = self._candidates.popitem(last=False)
             await self._take(room)
             self.hear(await self._leases.tell_load(self._load()))
+
+
+def _session(room: FoundRoom) -> str:
+    return room.sid or room.name

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from ..storage.disk import Disk
 from ..storage.pieces.readers import Reader
 from ..storage.sink import Finished, Sink, SinkFormat
-from ..types import NS_PER_S
+from ..types import NS_PER_S, Mark
 from ..types.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class DiskWriter:
         self._on_written = on_written
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._queued_samples = 0  # by the mixing thread alone
+        self._marks: Sequence[Mark] = ()
         self._busy_since_ns: int | None = None
         self._synced_ns = clock.now_ns()
         self._looked_ns = 0
@@ -113,8 +114,10 @@ class DiskWriter:
             self._queued_samples += self._format.samples_in(len(units), len(units[-1]))
             self._put(units)
 
-    def finish(self) -> Future[Finished]:
-        """Complete the file once everything is written; the result is :attr:`outcome`."""
+    def finish(self, marks: Sequence[Mark] = ()) -> Future[Finished]:
+        """Complete the file once everything is written, with these marks in it; the result is
+        :attr:`outcome`."""
+        self._marks = marks
         self._put(None)
         return self.outcome
 
@@ -143,7 +146,7 @@ class DiskWriter:
                 self._look_at_space()
             else:
                 self._busy_since_ns = self._clock.now_ns()
-                self.outcome.set_result(self._sink.finish())
+                self.outcome.set_result(self._sink.finish(self._marks))
         except OSError as error:
             self._fail(error)
         except Exception as error:  # a defect of ours must not look like a recording that goes on

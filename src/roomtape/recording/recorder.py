@@ -16,12 +16,9 @@ how it ends, in :mod:`.run`.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ..audio.encoder import make_encoder
 from ..audio.session import RecordingSession
@@ -35,9 +32,9 @@ from ..types import (
     AudioRecordingPosition,
     AudioRecordingQuality,
     AudioRecordingWarning,
+    Mark,
     RecordingReport,
 )
-from ..types.bounded import MOST_SOURCES
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
@@ -45,18 +42,12 @@ from .life import Life, RecorderState
 from .reservation import Reservation, in_words
 from .run import Run
 from .saving.request import checked_request
+from .signing import Signing
 from .sources.participant import Participant
-from .sources.playout import MOST_QUEUED_S, PlayoutSource
-from .sources.source import Source
-from .sources.tracks import TrackReaders, loop_here, on_loop
-
-if TYPE_CHECKING:
-    from aiortc import MediaStreamTrack
-
-logger = logging.getLogger(__name__)
+from .sources.participants import Participants
 
 
-class AudioRecorder:
+class AudioRecorder(Participants):
     """Records any number of sources into one file.
 
     :meth:`start` and :meth:`stop`, each once; between them, sources come and go. Everything belongs
@@ -82,12 +73,12 @@ class AudioRecorder:
         clock: Clock | None = None,
         disk: Disk | None = None,
     ) -> None:
-        self.config = config = config.checked()
+        config = config.checked()
+        super().__init__(clock or SYSTEM_CLOCK, EventFeed(config.path, on_event))
+        self.config = config
         self.path = config.path
         """The absolute path of the file."""
         self._life = Life(str(config.path))
-        self._events = EventFeed(config.path, on_event)
-        self._clock = clock or SYSTEM_CLOCK
         self._disk = disk or Disk()
         self._session = RecordingSession()
         position = AudioRecordingPosition(config.position)
@@ -101,10 +92,9 @@ class AudioRecorder:
             rate_hz=config.sample_rate,
             channels=(takes,),
         )
-        self._sources: list[Participant] = []
-        self._readers = TrackReaders()
         self._reservation: Reservation | None = None
         self._run: Run | None = None
+        self._signing = Signing(config.sign)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -131,6 +121,7 @@ class AudioRecorder:
 
         Raises:
             OpenFileError: The file cannot be created; nothing is left behind.
+            ConfigurationError: The key to sign with cannot be used.
             StateError: It was started before.
         """
         await self.prepare()
@@ -148,7 +139,7 @@ class AudioRecorder:
                 nothing is left that could fail later. :meth:`begin` does it otherwise.
 
         Raises:
-            OpenFileError, StateError: As for :meth:`start`.
+            OpenFileError, ConfigurationError, StateError: As for :meth:`start`.
         """
         if not self._life.enter(RecorderState.READY):
             raise StateError("this recorder was started before; make a new one for each recording")
@@ -161,7 +152,9 @@ class AudioRecorder:
             cycle_s=int(self.config.cycle_time),
             started_at=self._clock.utc(),
         )
-        self._reservation = Reservation(self.path, sink_format, self._disk)
+        self._reservation = Reservation(
+            self.path, sink_format, self._disk, first=self._signing.load
+        )
         try:
             await self._reservation.reserve()
             if take_name:
@@ -205,6 +198,7 @@ class AudioRecorder:
                 life=self._life,
                 events=self._events,
                 on_over=self._readers.stop,
+                signer=self._signing.key,
                 clock=self._clock,
                 disk=self._disk,
             )
@@ -337,97 +331,22 @@ class AudioRecorder:
         return self._run.now_ns / NS_PER_S if report is None else report.duration_s
 
     @property
-    def sources(self) -> tuple[Participant, ...]:
-        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
-        return tuple(self._sources)
-
-    # -- sources ------------------------------------------------------------------------------
-
-    def add_source(
-        self, name: str, *, local: bool = False, expects_silence: bool = False
-    ) -> Source:
-        """Let somebody in, before the start or at any time while it runs.
-
-        Args:
-            name: For the report; two sources may share one.
-            local: What the local user publishes (positions RECORDING and MIXED_PLAYBACK tell it
-                from the others).
-            expects_silence: It may send nothing, or digital silence, for long: somebody who
-                listens, a device that sends on speech. It is not warned of (NO_AUDIO,
-                SILENT_AUDIO), and the report does not call it stalled.
-
-        Raises:
-            StateError: The recording is over.
-        """
-        source = Source(name, local=local, clock=self._clock, expects_silence=expects_silence)
-        self._add(source)
-        return source
-
-    def add_playout(
-        self, name: str, *, local: bool = False, max_queued_s: float = MOST_QUEUED_S
-    ) -> PlayoutSource:
-        """Let a bot in, whose speech is pushed as fast as it is made, and heard at the pace of
-        speech.
-
-        Args:
-            name, local: See :meth:`add_source`.
-            max_queued_s: How much may wait to be heard; it is kept in memory (0.1 MB a second at
-                48000 Hz). A push beyond it is refused. 600 if left out, 86400 at most.
-
-        Raises:
-            StateError: The recording is over.
-            ValueError: ``max_queued_s`` is none of these.
-        """
-        source = PlayoutSource(name, local=local, clock=self._clock, max_queued_s=max_queued_s)
-        self._add(source)
-        return source
-
-    def add_track(
-        self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
-    ) -> Source:
-        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
-
-        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
-        tells, and the source that is returned is closed and in no report.
-
-        The track must have no other reader: give each reader its own proxy with aiortc's
-        ``MediaRelay``.
-
-        Args:
-            track: Any aiortc track.
-            name: For the report; the track's id if left out.
-            local: See :meth:`add_source`.
-
-        Raises:
-            StateError: The recording is over; or no event loop runs here, and the recording does
-                not either.
-        """
-        name = name or track.id
-        loop = loop_here() if self._run is None else self._run.loop
-        if track.kind != "audio":
-            words = f"{name}: a {track.kind} track is not recorded, only audio is"
-            code = AudioRecordingWarning.TRACK_IGNORED
-            logger.warning("%s", words)
-            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
-            ignored = Source(name, local=local, clock=self._clock)
-            ignored.close()
-            return ignored
-        source = self.add_source(name, local=local)
-        self._readers.add(track, source, loop)
-        return source
-
-    def _add(self, source: Participant) -> None:
-        if self.over:
-            raise StateError("the recording is over; it takes no more sources")
-        self._sources.append(source)
-        if self._run is not None:
-            self._let_in(source)
-            if len(self._sources) > 2 * MOST_SOURCES:
-                earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
-                self._sources[:-MOST_SOURCES] = earlier
+    def _runs_on(self) -> asyncio.AbstractEventLoop | None:
+        return None if self._run is None else self._run.loop
 
     def _let_in(self, source: Participant) -> None:
-        run = self._run
-        assert run is not None
-        if self._life.state is RecorderState.RECORDING:  # else it is ending, and hears nobody
-            source.enter(self._session, start_ns=run.start_ns)
+        # While it is ending, it hears nobody.
+        if self._run is not None and self.recording:
+            source.enter(self._session, start_ns=self._run.start_ns)
+
+    def mark(self, label: str, at: float | None = None) -> Mark:
+        """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or
+        ``at`` so many seconds from START, up to now (:attr:`duration_s`). Returns it.
+
+        Raises:
+            ValueError: The label or the moment is none.
+            StateError: Nothing is being recorded, or there are a thousand marks.
+        """
+        if self._run is None or self._life.state is not RecorderState.RECORDING:
+            raise StateError("nothing is being recorded that could be marked")
+        return self._run.marks.add(label, at, self._run.now_ns)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
+from ..storage.notes.cues import within
 from ..storage.sink import Finished
-from ..types import NS_PER_S, AudioRecordingConfiguration, RecordingReport, SourceReport
+from ..types import NS_PER_S, AudioRecordingConfiguration, Mark, RecordingReport, SourceReport
 from ..types.bounded import bounded
 from .disk_writer import DiskWriter
 
@@ -30,6 +32,7 @@ def make_report(
     warnings: list[str],
     error: str,
     suspended_ns: int,
+    marks: Sequence[Mark],
 ) -> RecordingReport:
     """Sum up a recording that is over.
 
@@ -42,6 +45,7 @@ def make_report(
         finished: The complete file; None if it could not be completed.
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
+        marks: On the recording's clock.
     """
     rate_hz = config.sample_rate
     there = finished or writer.abandoned
@@ -71,6 +75,8 @@ def make_report(
         ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
+        sha256=there.sha256 if there else "",
+        marks=within(marks, first, samples, rate_hz),
     )
 
 

@@ -58,11 +58,21 @@ class Reservation:
         path: The file.
         sink_format: What will be written to it.
         disk: Where it goes.
+        first: Done on the disk's thread before anything is reserved: what else must be there. What
+            it raises that is no OSError, :meth:`reserve` raises.
     """
 
-    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sink_format: SinkFormat,
+        disk: Disk,
+        *,
+        first: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._disk = disk
+        self._first = first
         self._state = _State.NEW
         self._sink: Sink | None = None
         self._turn = threading.Lock()  # one thing at a time is done to the sink
@@ -79,6 +89,7 @@ class Reservation:
         self._enter(_State.RESERVING)
 
         def create() -> None:
+            self._first()
             self._left_rings = unrecovered_rings(self._path)
             self._sink = create_sink(self._path, self.sink_format, self._disk)
 

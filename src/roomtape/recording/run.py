@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..storage.disk import Disk
+from ..storage.proof.hashing import sha256_of
+from ..storage.proof.seal import seal
 from ..storage.report_file import write_report_file
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..types import (
@@ -30,6 +33,7 @@ from .events import EventFeed
 from .health import Warnings
 from .life import Life, RecorderState
 from .loop_end import LoopEnd
+from .marks import Marks
 from .process_end import running
 from .pump import Line, Pump
 from .report import make_report
@@ -40,10 +44,16 @@ from .saving.span import Span
 from .scheduler import Scheduler
 from .sources.participant import Participant
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 logger = logging.getLogger(__name__)
 
 _HUNG_DISK_S = 60.0
+_MOST_HASH_S = 30.0
 _SLOWEST_BYTES_PER_S = 1 << 20
+
+T = TypeVar("T")
 
 
 class Run:
@@ -62,6 +72,7 @@ class Run:
         life: RECORDING follows on this.
         events: Who is told.
         on_over: Called once on the event loop's thread, just before the last event.
+        signer: Who signs the report; None for nobody.
         clock, disk: When, and where.
 
     Raises:
@@ -80,6 +91,7 @@ class Run:
         life: Life,
         events: EventFeed,
         on_over: Callable[[], None],
+        signer: Ed25519PrivateKey | None,
         clock: Clock,
         disk: Disk,
     ) -> None:
@@ -90,6 +102,7 @@ class Run:
         self._life = life
         self._events = events
         self._on_over = on_over
+        self._signer = signer
         self._clock = clock
         self._disk = disk
         self.loop = loop = asyncio.get_running_loop()
@@ -100,6 +113,8 @@ class Run:
         """When it began, on the clock."""
         self._started_at = clock.utc()
         self._ended_ns = 0  # from the start
+        self.marks = Marks(config.sample_rate)
+        """What was marked so far."""
         self.error = ""
         """Why it was broken off; empty if it was not."""
         self.report: RecordingReport | None = None
@@ -120,6 +135,7 @@ class Run:
             sink_format,
             open_reader=self._writer.reader,
             report=self._report_of_save,
+            marks=self.marks.all,
             on_end=partial(self._tell_in_order, self._tell_save),
             clock=clock,
             disk=disk,
@@ -208,14 +224,17 @@ class Run:
             warnings=self._events.warnings,
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
+            marks=self.marks.all(),
         )
-        if self._config.report and self._writer.outcome.done():  # not on a disk that hangs
-            self._write_report(report)
+        if self._writer.outcome.done():  # not on a disk that hangs
+            report = self._hashed(report)
+            if self._config.report:
+                report = self._put_down(report)
         self._closed.set()
         self._tell_in_order(self._tell_end, report, moved, aside)
 
     def _finish_file(self) -> Finished | None:
-        outcome = self._writer.finish()
+        outcome = self._writer.finish(self.marks.all())
         # A cyclic recording is copied to its file, and a memory card may take its time for that.
         copied = self._output.encoder.bytes_per_s * int(self._config.cycle_time)
         most_s = _HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
@@ -243,34 +262,77 @@ class Run:
                 warnings=self._events.warnings,
                 error="",
                 suspended_ns=self.pump.suspended_ns,
+                marks=self.marks.all(),
             )
 
-        return dataclasses.replace(
+        report = dataclasses.replace(
             self.pump.while_still(made),
             saved_from=str(self._config.path),
             missing_s=max(0, span.asked - finished.samples) / self._config.sample_rate,
         )
+        return self._sealed(report)
 
-    def _write_report(self, report: RecordingReport) -> None:
-        done: Future[None] = Future()
+    def _sealed(self, report: RecordingReport) -> RecordingReport:
+        return dataclasses.replace(report, proof=seal(report.as_dict(), self._signer))
 
-        def write() -> None:
+    def _hashed(self, report: RecordingReport) -> RecordingReport:
+        """With the SHA-256 of the file, where writing it has not told that: of a live WAV, whose
+        header comes first and is known last, and of what an error left."""
+        if report.sha256 or not report.bytes_written:
+            return report
+        wanted = threading.Event()
+        wanted.set()
+
+        def work() -> str:
+            fd = self._disk.open_existing(Path(report.file_path))
             try:
-                write_report_file(Path(report.file_path), report.as_dict(), self._disk)
-            except BaseException as error:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
+                return sha256_of(fd, self._disk, go_on=wanted.is_set)
+            finally:
+                self._disk.close(fd)
 
         try:
-            if self._clock.threads:  # a disk that hangs now keeps nobody from the last event
-                threading.Thread(target=write, name="roomtape-report", daemon=True).start()
-            else:
-                write()
-            done.result(_HUNG_DISK_S)
+            return dataclasses.replace(report, sha256=self._in_time(work, _MOST_HASH_S))
+        except Exception as error:
+            wanted.clear()
+            words = f"{self._ended_ns / NS_PER_S:.1f} s: the SHA-256 is missing: {in_words(error)}"
+            return dataclasses.replace(report, warnings=(*report.warnings, words))
+
+    def _put_down(self, report: RecordingReport) -> RecordingReport:
+        """Sealed, and written beside the file."""
+
+        def work() -> None:
+            write_report_file(Path(report.file_path), report.as_dict(), self._disk)
+
+        try:
+            report = self._sealed(report)
+            self._in_time(work, _HUNG_DISK_S)
         except Exception as error:
             path = self._config.path
             logger.warning("the report of %s cannot be written: %s", path, in_words(error))
+        return report
+
+    def _in_time(self, work: Callable[[], T], most_s: float) -> T:
+        """What ``work`` returns or raises; a disk that hangs in it keeps nobody from the last
+        event.
+
+        Raises:
+            TimeoutError: It takes too long, and goes on.
+        """
+        if not self._clock.threads:
+            return work()
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="roomtape-report", daemon=True).start()
+        try:
+            return done.result(most_s)
+        except TimeoutError:
+            raise TimeoutError(f"the disk has taken more than {most_s:.0f} s") from None
 
     # -- what is told, on the event loop's thread ------------------------------------------------
 

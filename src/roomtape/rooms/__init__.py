@@ -12,13 +12,23 @@ from .memory import MemoryRoom
 if TYPE_CHECKING:
     from .livekit import LiveKitRoom
     from .livekit_sdk import LiveKitSdkRoom
+    from .udp import RtpRoom
     from .webrtc import WebRtcRoom
 
-__all__ = ["LiveKitRoom", "LiveKitSdkRoom", "MemoryRoom", "Room", "RoomListener", "WebRtcRoom"]
+__all__ = [
+    "LiveKitRoom",
+    "LiveKitSdkRoom",
+    "MemoryRoom",
+    "Room",
+    "RoomListener",
+    "RtpRoom",
+    "WebRtcRoom",
+]
 
 _EXTRAS = {
     "LiveKitRoom": ("livekit", "livekit"),
     "LiveKitSdkRoom": ("livekit_sdk", "livekit-sdk"),
+    "RtpRoom": ("udp", "webrtc"),
     "WebRtcRoom": ("webrtc", "webrtc"),
 }
 """What needs packages that not everybody has: where it is, and the extra that brings them."""

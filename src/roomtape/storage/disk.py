@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -141,7 +140,8 @@ class Disk:
             os.close(fd)
 
     def free_bytes(self, path: Path) -> int:
-        return shutil.disk_usage(path).free
+        there = os.statvfs(path)
+        return there.f_bavail * there.f_frsize
 
 
 def _link(source: Path, target: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..types import AudioFormat
+from ..types import AudioFormat, Mark
 from .disk import Disk
 from .naming import create_part, put_in_place
+from .notes.cues import cue_chunks
+from .proof.hashing import Digest, hashing
 from .read_back import check_written
 from .sink import Finished, SinkFormat
-from .wav import HEADER_BYTES, wav_header
+from .wav import wav_header
 
 _AT_ONCE = 1 << 18  # larger pieces leave the cache between reading and writing
 
@@ -26,6 +28,8 @@ def write_finished(
     first_unit: int,
     disk: Disk,
     read_back: bool = False,
+    data_bytes: int | None = None,
+    marks: Sequence[Mark] = (),
 ) -> Finished:
     """Write ``units`` to a file that appears at ``path`` complete, or not at all.
 
@@ -38,6 +42,9 @@ def write_finished(
         first_unit: The first one's number in the recording.
         disk: Where the file goes.
         read_back: Read it from the disk before it appears, since what it is made from will go.
+        data_bytes: How long the samples of a WAV will be: its header comes first, so it must be
+            known for the SHA-256 to be computed on the way. None wants none.
+        marks: On the file's clock; they stand behind the samples of a WAV.
 
     Raises:
         OSError: Nothing has changed at ``path`` then, and the half-written file is gone.
@@ -56,9 +63,21 @@ def write_finished(
             count, last_bytes = count + 1, len(unit)
 
     asides: list[Path] = []
-    with new_file(path, disk, on_aside=asides.append) as fd:
-        end = _write_all(fd, cut(), HEADER_BYTES if wav else 0, disk)
-        header = wav_header(sink_format.rate_hz, end - HEADER_BYTES) if wav else b""
+    chunks = cue_chunks(marks) if wav else b""
+
+    def header_of(length: int) -> bytes:
+        return wav_header(sink_format.rate_hz, length, behind_bytes=len(chunks)) if wav else b""
+
+    expected = header_of(data_bytes or 0)
+    with (
+        hashing(data_bytes is not None) as digest,
+        new_file(path, disk, on_aside=asides.append) as fd,
+    ):
+        digest.add(expected)
+        end = _write_all(fd, cut(), len(expected), disk, digest)
+        header = header_of(end - len(expected))
+        if chunks:
+            end = _write_all(fd, [chunks], end, disk, digest)
         disk.write_at(fd, header, 0)
         if read_back:
             check_written(fd, header, end, crc, disk)
@@ -68,6 +87,7 @@ def write_finished(
         first_sample=first_unit * sink_format.unit_samples + skipped,
         file_bytes=end,
         aside=asides[0] if asides else None,
+        sha256=digest.hexdigest() if header == expected else "",
     )
 
 
@@ -99,16 +119,25 @@ def new_file(
     disk.sync_directory(path.parent)
 
 
-def _write_all(fd: int, pieces: Iterable[bytes | memoryview], offset: int, disk: Disk) -> int:
-    """Write ``pieces`` from ``offset`` on, a quarter of a megabyte at once; return their end."""
+def _write_all(
+    fd: int, pieces: Iterable[bytes | memoryview], offset: int, disk: Disk, digest: Digest
+) -> int:
+    """Write and hash ``pieces`` from ``offset`` on, a quarter of a megabyte at once; return their
+    end."""
+
+    def write() -> None:
+        data = b"".join(waiting)
+        digest.add(data)
+        disk.write_at(fd, data, offset)
+
     waiting: list[bytes | memoryview] = []
     waiting_bytes = 0
     for piece in pieces:
         waiting.append(piece)
         waiting_bytes += len(piece)
         if waiting_bytes >= _AT_ONCE:
-            disk.write_at(fd, b"".join(waiting), offset)
+            write()
             offset += waiting_bytes
             waiting, waiting_bytes = [], 0
-    disk.write_at(fd, b"".join(waiting), offset)
+    write()
     return offset + waiting_bytes

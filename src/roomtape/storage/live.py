@@ -13,17 +13,24 @@ header before the recording is called finished.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import logging
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..types import Mark
 from .adts import with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
+from .notes.cues import cue_chunks, within
 from .pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 1 << 20
 AHEAD_S = 20
@@ -45,6 +52,7 @@ class _LiveFile(ABC):
         self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
+        self._behind_bytes = 0  # what stands behind that
         try:
             lock(self._fd)
             self._begin()
@@ -72,16 +80,26 @@ class _LiveFile(ABC):
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def finish(self) -> Finished:
+    def finish(self, marks: Sequence[Mark] = ()) -> Finished:
         self._disk.truncate(self._fd, self._end)
         self.sync()
         self._close_header()
+        self._append(marks)
         named = self._named()
         if named is None:
             self._write_again()
+        sha256 = self._sha256()
         self._disk.close(self._taken_fd())
+        return self._finished(named, sha256)
+
+    def _finished(self, named: Path | None, sha256: str) -> Finished:
         return Finished(
-            named or self.path, self.samples, 0, self._end, moved=_moved(self.path, named)
+            named or self.path,
+            self.samples,
+            0,
+            self._end + self._behind_bytes,
+            moved=_moved(self.path, named),
+            sha256=sha256,
         )
 
     def abandon(self) -> Finished:
@@ -100,11 +118,10 @@ class _LiveFile(ABC):
                 self._write_again()
             except Exception:  # what was removed under a disk that fails is gone
                 self.samples = self._end = 0
+        sha256 = self._sha256()
         with contextlib.suppress(Exception):
             self._disk.close(self._taken_fd())
-        return Finished(
-            named or self.path, self.samples, 0, self._end, moved=_moved(self.path, named)
-        )
+        return self._finished(named, sha256)
 
     def discard(self) -> None:
         fd = self._taken_fd()
@@ -141,9 +158,10 @@ class _LiveFile(ABC):
         Raises:
             OSError: It cannot be written.
         """
+        end = self._end + self._behind_bytes
         with new_file(self.path, self._disk) as copy:
-            for start in range(0, self._end, _AT_ONCE):
-                count = min(_AT_ONCE, self._end - start)
+            for start in range(0, end, _AT_ONCE):
+                count = min(_AT_ONCE, end - start)
                 self._disk.write_at(copy, self._disk.read_at(self._fd, count, start), start)
 
     def _keep_whole(self, units: list[bytes]) -> None:
@@ -166,6 +184,10 @@ class _LiveFile(ABC):
     @abstractmethod
     def reader(self, first: int, stop: int) -> Reader: ...
 
+    def _sha256(self) -> str:
+        """Of the file as it is, where that is known without reading it."""
+        return ""
+
     @abstractmethod
     def _begin(self) -> None: ...
 
@@ -174,6 +196,10 @@ class _LiveFile(ABC):
 
     @abstractmethod
     def _close_header(self) -> None: ...
+
+    @abstractmethod
+    def _append(self, marks: Sequence[Mark]) -> None:
+        """Put marks behind the samples of a file that is complete."""
 
 
 def _moved(path: Path, named: Path | None) -> str:
@@ -197,8 +223,8 @@ class LiveWav(_LiveFile):
         self._declared = 0
         self._declare(self._ahead_bytes)
 
-    def _declare(self, data_bytes: int) -> None:
-        header = wav_header(self._format.rate_hz, data_bytes)
+    def _declare(self, data_bytes: int, behind_bytes: int = 0) -> None:
+        header = wav_header(self._format.rate_hz, data_bytes, behind_bytes=behind_bytes)
         self._disk.write_at(self._fd, header, 0)
         self._declared = data_bytes
 
@@ -220,6 +246,24 @@ class LiveWav(_LiveFile):
         self._declare(self._end - HEADER_BYTES)
         self._disk.sync(self._fd)
 
+    def _append(self, marks: Sequence[Mark]) -> None:
+        chunks = cue_chunks(within(marks, 0, self.samples, self._format.rate_hz))
+        if not chunks:
+            return
+        data_bytes = self._end - HEADER_BYTES
+        try:  # whatever ends this leaves a file that is complete without them
+            self._disk.write_at(self._fd, chunks, self._end)
+            self._disk.sync(self._fd)
+            self._declare(data_bytes, len(chunks))
+            self._disk.sync(self._fd)
+        except OSError as error:
+            logger.warning("the marks of %s are in its report only: %s", self.path, error)
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self._fd, self._end)
+                self._close_header()
+        else:
+            self._behind_bytes = len(chunks)
+
 
 class LiveAdts(_LiveFile):
     """A growing AAC file: one ADTS frame after the other."""
@@ -229,11 +273,21 @@ class LiveAdts(_LiveFile):
         # A disk that takes no byte at all is found now, not at the first frame.
         self._disk.allocate(self._fd, self._format.most_unit_bytes)
         self._disk.truncate(self._fd, 0)
+        # What is written stays as it is, so it is hashed on the way.
+        self._digest = hashlib.sha256()
+        self._hashed = 0
 
     def write(self, units: list[bytes]) -> None:
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
         super().write([with_mark(units[0]), *units[1:]] if begins else units)
+
+    def _sha256(self) -> str:
+        with contextlib.suppress(OSError):
+            # An end that could not be cut off belongs to the file, too.
+            if self._hashed == self._end == self._disk.size(self._fd):
+                return self._digest.hexdigest()
+        return ""
 
     def reader(self, first: int, stop: int) -> Reader:
         return AdtsReader(
@@ -243,6 +297,8 @@ class LiveAdts(_LiveFile):
     def _count(self, units: list[bytes]) -> None:
         for unit in units:
             self._index.add(len(unit))
+            self._digest.update(unit)
+            self._hashed += len(unit)
         super()._count(units)
 
     def _before_write(self, end: int) -> None:
@@ -250,3 +306,6 @@ class LiveAdts(_LiveFile):
 
     def _close_header(self) -> None:
         pass
+
+    def _append(self, marks: Sequence[Mark]) -> None:
+        del marks  # ADTS has no place for them: they are in the report

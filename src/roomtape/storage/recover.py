@@ -14,9 +14,10 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ..types import AudioFormat
 from ..types.errors import DamagedFileError, FileError, SuffixError
@@ -24,6 +25,7 @@ from .adts import silent_frame
 from .disk import Disk
 from .finishing import write_finished
 from .naming import RING_SUFFIX, lock, rings_beside
+from .proof.hashing import sha256_of
 from .recover_live import Repaired, repair_aac, repair_wav
 from .ring import read_slots, written_slots
 from .ring_head import RING_HEADER_BYTES, RingLayout, is_ring, layouts
@@ -54,6 +56,7 @@ class Recovered:
         unchanged: The live file needed nothing: it is as it was.
         aside: Where the live file is now that the finished one took the place of.
         left: The ring, where it could not be removed after all was done.
+        sha256: Of the finished file, in hex.
     """
 
     path: Path
@@ -67,11 +70,28 @@ class Recovered:
     unchanged: bool = False
     aside: Path | None = None
     left: Path | None = None
+    sha256: str = ""
 
     @property
     def missing_s(self) -> float:
         """How much of the file is silence for want of data."""
         return sum(each.end_s - each.start_s for each in self.missing)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report of the finished file, JSON-ready: what of a recording's report is known."""
+        return {
+            "file_path": str(self.path),
+            "format": self.format.value,
+            "sample_rate": self.sample_rate,
+            "duration_s": self.duration_s,
+            "started_at": self.started_at and self.started_at.isoformat(),
+            "skipped_s": self.start_s,
+            "sha256": self.sha256,
+            "recovered": {
+                "missing": [asdict(each) for each in self.missing],
+                "cut_bytes": self.cut_bytes,
+            },
+        }
 
 
 def recover(
@@ -104,10 +124,14 @@ def recover(
                 return _recover_ring(fd, source, layout, target, disk)
             if source.suffix.lower() == ".wav":
                 _check_suffix(target, AudioFormat.WAV)
-                return _told(fd, source, repair_wav(fd, source, target, disk), AudioFormat.WAV)
+                return _told(
+                    fd, source, repair_wav(fd, source, target, disk), AudioFormat.WAV, disk
+                )
             if source.suffix.lower() == ".aac":
                 _check_suffix(target, AudioFormat.AAC)
-                return _told(fd, source, repair_aac(fd, source, target, disk), AudioFormat.AAC)
+                return _told(
+                    fd, source, repair_aac(fd, source, target, disk), AudioFormat.AAC, disk
+                )
     except OSError as error:
         raise FileError(f"{source}: cannot be recovered: {_in_words(error, source)}") from None
     raise DamagedFileError(
@@ -200,6 +224,7 @@ def _recover_ring(
         first_unit=first_unit,
         disk=disk,
         read_back=True,
+        data_bytes=2 * (end_sample - first_sample),
     )
     left = None
     try:
@@ -217,6 +242,7 @@ def _recover_ring(
         started_at=layout.started_at and layout.started_at + timedelta(seconds=start_s),
         missing=_stretches(torn, sink_format.unit_samples, finished.first_sample, rate_hz),
         left=left,
+        sha256=finished.sha256,
     )
 
 
@@ -253,7 +279,9 @@ def _stretches(
     )
 
 
-def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) -> Recovered:
+def _told(
+    fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat, disk: Disk
+) -> Recovered:
     return Recovered(
         path=repaired.path,
         format=audio_format,
@@ -262,6 +290,7 @@ def _told(fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat) 
         cut_bytes=repaired.cut_bytes,
         unchanged=not repaired.replaced,
         aside=_aside(fd, source) if repaired.replaced and repaired.path == source else None,
+        sha256=repaired.sha256 or sha256_of(fd, disk),
     )
 
 

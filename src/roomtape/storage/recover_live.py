@@ -6,6 +6,7 @@ the disk, and takes the name; the old one is moved aside as any other that stand
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from .chunks import chunk_bytes
 from .disk import Disk
 from .finishing import new_file
 from .live import AHEAD_S
+from .notes.cues import cues_at_end
 from .read_back import check_written
-from .wav import HEADER_BYTES, OurHeader, our_header, wav_header
+from .wav import HEADER_BYTES, OurHeader, declared_bytes, our_header, wav_header
 
 _PIECE = 1 << 20
 _NOTHING = bytes(_PIECE)
@@ -28,14 +30,15 @@ _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI")
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A live file that was put right: where, at which rate, how long, what was cut off, and
-    whether the file that was there is not the one that is there now."""
+    """A live file that was put right: where, at which rate, how long, what was cut off, whether
+    the file that was there is not the one that is there now, and the SHA-256 of a new one."""
 
     path: Path
     rate_hz: int
     samples: int
     cut_bytes: int
     replaced: bool
+    sha256: str = ""
 
 
 def repair_wav(fd: int, source: Path, target: Path | None, disk: Disk) -> Repaired:
@@ -60,33 +63,37 @@ def repair_wav(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
     data_bytes = _closed_bytes(fd, head, header, size, disk)
     closed = data_bytes is not None
     if data_bytes is None:
+        # Where a bad disk has turned a size, marks are no samples all the same.
+        there -= cues_at_end(lambda at, count: disk.read_at(fd, count, at), size)
         _check_live(header, there, source)
         data_bytes = there // header.frame_bytes * header.frame_bytes
     if data_bytes == 0:
         raise DamagedFileError(f"{source}: there are no samples in it")
-    replaced = target is not None or not (closed and header.whole)
+    replaced, sha256 = target is not None or not (closed and header.whole), ""
     if replaced:
         new_head = wav_header(header.rate_hz, data_bytes, channels=header.channels)
-        _copy(fd, target or source, new_head, HEADER_BYTES + data_bytes, disk)
+        sha256 = _copy(fd, target or source, new_head, HEADER_BYTES + data_bytes, disk)
     return Repaired(
         target or source,
         header.rate_hz,
         data_bytes // header.frame_bytes,
         0 if closed else there - data_bytes,
         replaced,
+        sha256,
     )
 
 
 def _closed_bytes(fd: int, head: bytes, header: OurHeader, size: int, disk: Disk) -> int | None:
     """How many bytes of samples a file has that was finished; None for one that was not.
 
-    What stands behind the samples of a finished file is not ours: an editor put it there.
+    What stands behind the samples of a finished file is chunks of marks, or not ours: an editor put
+    it there.
     """
     there, declared = size - HEADER_BYTES, header.declared_bytes
     if declared is not None:
         return declared if declared <= there else None
-    # An editor that appends something corrects one of the sizes.
-    data_bytes = int.from_bytes(head[-4:], "little")
+    # Our own marks, or what an editor has appended, correct one of the sizes.
+    data_bytes = declared_bytes(head)
     end = HEADER_BYTES + data_bytes
     behind = size - end
     if behind <= 0:
@@ -143,10 +150,11 @@ def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
             "nothing was cut"
         )
     cut_bytes = 0 if tagged else size - end
-    replaced = target is not None or cut_bytes > 0
+    replaced, sha256 = target is not None or cut_bytes > 0, ""
     if replaced:
-        _copy(fd, target or source, b"", end, disk)
-    return Repaired(target or source, rate_hz, frames * ADTS_FRAME_SAMPLES, cut_bytes, replaced)
+        sha256 = _copy(fd, target or source, b"", end, disk)
+    samples = frames * ADTS_FRAME_SAMPLES
+    return Repaired(target or source, rate_hz, samples, cut_bytes, replaced, sha256)
 
 
 def _is_cut_frame(rest: bytes, rate_hz: int, rest_bytes: int) -> bool:
@@ -185,15 +193,19 @@ def _frame_follows(fd: int, end: int, size: int, disk: Disk) -> bool:
     return False
 
 
-def _copy(fd: int, target: Path, head: bytes, end: int, disk: Disk) -> None:
-    """A new file at ``target``: ``head`` in place of as many bytes, and the rest up to ``end``."""
+def _copy(fd: int, target: Path, head: bytes, end: int, disk: Disk) -> str:
+    """A new file at ``target``: ``head`` in place of as many bytes, and the rest up to ``end``.
+    Returns its SHA-256."""
+    digest = hashlib.sha256(head)
     with new_file(target, disk) as copy:
         crc = 0
         for offset in range(len(head), end, _PIECE):
             piece = disk.read_at(fd, min(_PIECE, end - offset), offset)
             crc = zlib.crc32(piece, crc)
+            digest.update(piece)
             if piece != _NOTHING[: len(piece)]:  # hours of silence take no disk, nor time to write
                 disk.write_at(copy, piece, offset)
         disk.truncate(copy, end)
         disk.write_at(copy, head, 0)
         check_written(copy, head, end, crc, disk)
+    return digest.hexdigest()

@@ -18,12 +18,14 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..types import Mark
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
+from .notes.cues import within
 from .pieces.readers import Reader, RingReader
 from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
 from .ring_head import RING_HEADER_BYTES, RingLayout
@@ -101,7 +103,7 @@ class Ring:
             self._readers.append(reader)
         return reader
 
-    def finish(self) -> Finished:
+    def finish(self, marks: Sequence[Mark] = ()) -> Finished:
         layout = self._layout
         first_sample = max(0, self.samples - layout.window_samples)
         first_unit = first_sample // layout.sink_format.unit_samples
@@ -112,6 +114,8 @@ class Ring:
             skip_samples=first_sample - first_unit * layout.sink_format.unit_samples,
             first_unit=first_unit,
             disk=self._disk,
+            data_bytes=2 * (self.samples - first_sample),
+            marks=within(marks, first_sample, layout.window_samples, layout.sink_format.rate_hz),
         )
         self.aside = finished.aside
         # The recording is safe; a ring that cannot be removed makes it no worse.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..types import AudioFormat
+from ..types import AudioFormat, Mark
 
 if TYPE_CHECKING:  # it knows rings, which know formats
     from .pieces.readers import Reader
@@ -50,6 +51,7 @@ class Finished:
         first_sample: Which sample of the recording its first one is (cyclic: not 0).
         file_bytes: Its size.
         moved: What somebody did to its name meanwhile, in words; empty if it is where it should be.
+        sha256: Of the whole file, in hex, where it was computed while it was written; else empty.
         aside: Where that is now which stood at its name; None if nothing did.
     """
 
@@ -58,6 +60,7 @@ class Finished:
     first_sample: int
     file_bytes: int
     moved: str = ""
+    sha256: str = ""
     aside: Path | None = None
 
 
@@ -103,8 +106,9 @@ class Sink(Protocol):
         """
         ...
 
-    def finish(self) -> Finished:
-        """Make the file complete, and put it in its place. A live file that was renamed meanwhile
+    def finish(self, marks: Sequence[Mark] = ()) -> Finished:
+        """Make the file complete, and put it in its place. The marks, on the recording's clock, go
+        into a WAV file. A live file that was renamed meanwhile
         is told of at its new name; one that was removed is written again."""
         ...
 

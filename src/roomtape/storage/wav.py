@@ -55,9 +55,10 @@ class OurHeader:
         return 2 * self.channels
 
 
-def wav_header(rate_hz: int, data_bytes: int, *, channels: int = 1) -> bytes:
-    """The header of 16-bit PCM with ``data_bytes`` of samples behind it."""
-    return _header(rate_hz, data_bytes, channels, _mark(rate_hz, channels))
+def wav_header(rate_hz: int, data_bytes: int, *, channels: int = 1, behind_bytes: int = 0) -> bytes:
+    """The header of 16-bit PCM with ``data_bytes`` of samples behind it, and so many bytes of other
+    chunks behind those."""
+    return _header(rate_hz, data_bytes, channels, _mark(rate_hz, channels), behind_bytes)
 
 
 def streamed_wav_header(rate_hz: int) -> bytes:
@@ -121,9 +122,11 @@ def _mark(rate_hz: int, channels: int) -> bytes:
     return said + struct.pack("<I", zlib.crc32(said))
 
 
-def _header(rate_hz: int, data_bytes: int, channels: int, junk: bytes) -> bytes:
+def _header(
+    rate_hz: int, data_bytes: int, channels: int, junk: bytes, behind_bytes: int = 0
+) -> bytes:
     block = 2 * channels
-    riff_bytes = HEADER_BYTES - 8 + data_bytes + data_bytes % 2
+    riff_bytes = HEADER_BYTES - 8 + data_bytes + data_bytes % 2 + behind_bytes
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate_hz, rate_hz * block, block, 16)
     if riff_bytes <= _RIFF_MOST:
         return (

@@ -23,7 +23,9 @@ from .report import (
     Interval,
     IntervalKind,
     LeftOut,
+    Mark,
     RecordingReport,
+    ReportProof,
     SampleCounts,
     SourceReport,
 )
@@ -45,9 +47,11 @@ __all__ = [
     "Interval",
     "IntervalKind",
     "LeftOut",
+    "Mark",
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
+    "ReportProof",
     "SampleCounts",
     "SourceReport",
 ]

@@ -72,6 +72,7 @@ def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
         samples=_merged(samples for each in sources for samples in each.samples),
         dropped_packets=sum(each.dropped_packets for each in sources),
         stays=stays,
+        loss_positions=all(each.loss_positions for each in sources),
     )
 
 

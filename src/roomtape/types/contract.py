@@ -142,6 +142,8 @@ class AudioRecordingConfiguration:
             seconds and put the file at ``file_path`` when the recording stops.
         report: Write the report beside the file, as ``call.aac.json``. An older file that is moved
             aside takes its report along (``call.1.aac``, ``call.1.aac.json``).
+        sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
+            is written then in any case. The key is read before the recording starts.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -154,6 +156,7 @@ class AudioRecordingConfiguration:
     position: AudioRecordingPosition | int = AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK
     cycle_time: AudioRecordingCycleTime | int = AudioRecordingCycleTime.LIVE
     report: bool = False
+    sign: str | os.PathLike[str] | None = None
 
     @property
     def path(self) -> Path:
@@ -206,22 +209,23 @@ class AudioRecordingConfiguration:
             cycle_time=AudioRecordingCycleTime(
                 _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
-            report=bool(self.report),
+            report=bool(self.report) or self.sign is not None,
+            sign=None if self.sign is None else _checked_path(self.sign, "sign"),
         )
 
 
-def _checked_path(given: object) -> str:
+def _checked_path(given: object, name: str = "file_path") -> str:
     """``given`` as the name of a file that the system can have."""
     try:
-        name = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
-        os.fsencode(name)
+        path = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
+        os.fsencode(path)
     except Exception as error:  # whatever somebody's own __fspath__ raises, too
         raise ConfigurationError(
-            f"file_path is {given!r}; it must name a file ({type(error).__name__}: {error})"
+            f"{name} is {given!r}; it must name a file ({type(error).__name__}: {error})"
         ) from None
-    if "\0" in name:
-        raise ConfigurationError("file_path contains a NUL character")
-    return name
+    if "\0" in path:
+        raise ConfigurationError(f"{name} contains a NUL character")
+    return path
 
 
 def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:

@@ -149,6 +149,40 @@ class SourceReport:
     loss_positions: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that somebody gave a name.
+
+    Attributes:
+        at_s: Seconds from sample 0 of the file (or of the recording, as long as it runs).
+        sample: The same in samples, exactly.
+        label: Its name, at most 200 characters.
+    """
+
+    at_s: float
+    sample: int
+    label: str
+
+
+@dataclass(frozen=True)
+class ReportProof:
+    """What shows that a report is as it was written.
+
+    The canonical form is that of RFC 8785, of the whole report but for this.
+
+    Attributes:
+        report_sha256: The SHA-256 of the canonical form, in hex.
+        algorithm: "Ed25519"; empty if it is not signed.
+        public_key: The signer's, 32 bytes in Base64.
+        signature: Of the canonical form, 64 bytes in Base64.
+    """
+
+    report_sha256: str
+    algorithm: str = ""
+    public_key: str = ""
+    signature: str = ""
+
+
 @dataclass(frozen=True)
 class RecordingReport:
     """What a recording holds, and what it lacks.
@@ -173,6 +207,10 @@ class RecordingReport:
         saved_from: The recording that this is a saved part of; empty if it is none. Its
             ``skipped_s`` is where in the recording it begins.
         missing_s: Of a saved part: how much of what was asked for there was not.
+        sha256: Of the file as it was when it was finished, in hex; empty where it could not be
+            read (the warnings say why).
+        proof: What seals, and maybe signs, a report that was written beside its file.
+        marks: The moments in the file that were given a name, in their order.
     """
 
     file_path: str
@@ -191,6 +229,9 @@ class RecordingReport:
     suspended_s: float = 0.0
     saved_from: str = ""
     missing_s: float = 0.0
+    sha256: str = ""
+    proof: ReportProof | None = None
+    marks: tuple[Mark, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

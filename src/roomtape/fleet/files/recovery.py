@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from ...storage.notes.journal import Entry, Journal
 from ...storage.report_file import read_report_file, replace_report_file, write_report_file
 from ...types.errors import DamagedFileError, FileError
 from ..leases import Leases, named
+from .names import is_recording
 
 logger = logging.getLogger(__name__)
 
+Living = Callable[[dict[str, Any]], bool]
 RECOVERED = "recovered"
 """What the report of a recording says ended it, if its recorder did not."""
 _MOST_AT_ONCE = 64
@@ -50,18 +52,19 @@ class Recovery:
         self._disk = disk or Disk()
         self._told: set[str] = set()  # entries that cannot be recovered, and of which it was said
 
-    async def sweep(self, alive: Collection[str], count: Callable[[int], None]) -> None:
+    async def sweep(self, living: Living, count: Callable[[int], None]) -> None:
         """Recover all that was left.
 
         Args:
-            alive: The other workers; what they record is theirs, even where a disk has no locks.
+            living: Whether what an entry tells of is being recorded, as far as is known without
+                locks, which not every disk has.
             count: Called with how many files were recovered.
 
         Raises:
             FleetError: Nobody answers who could say which recording went on. All are recovered, and
                 that is asked again next time.
         """
-        left, recovered = await asyncio.to_thread(self._recover_all, frozenset(alive))
+        left, recovered = await asyncio.to_thread(self._recover_all, living)
         count(recovered)
         try:
             for entry in left:
@@ -98,11 +101,11 @@ class Recovery:
         last = max(of_room, key=lambda facts: str(facts.get("started_at")))
         return {name: last.get(name) for name in ("file", "worker", "lease")}
 
-    def _recover_all(self, alive: frozenset[str]) -> tuple[list[Entry], int]:
+    def _recover_all(self, living: Living) -> tuple[list[Entry], int]:
         left: list[Entry] = []
         recovered = 0
         for entry in self._journal.left():
-            if entry.facts.get("worker") in alive:
+            if living(entry.facts):
                 entry.close()
                 continue
             try:
@@ -119,8 +122,8 @@ class Recovery:
         return left, recovered
 
     def _recover(self, entry: Entry) -> bool:
-        path = Path(str(entry.facts.get("file")))
-        if not path.is_absolute() or not path.is_relative_to(self._journal.directory.parent):
+        path = recording_of(entry.facts, self._journal.directory.parent)
+        if path is None:
             raise FileError(f"entry {entry.name} of the journal names no file of this directory")
         if read_report_file(path, self._disk) is not None:
             return False  # recovered before, or its recorder came as far as that
@@ -143,7 +146,9 @@ class Recovery:
     async def _link(self, entry: Entry) -> None:
         """Name in the report which recording went on; then the entry has done its work."""
         facts = entry.facts
-        path = Path(str(facts.get("file")))
+        path = recording_of(facts, self._journal.directory.parent)
+        if path is None:
+            return
         report = await asyncio.to_thread(read_report_file, path, self._disk)
         if report is None:  # there is no file, or not yet
             if entry.age_s > _YOUNG_S:
@@ -167,6 +172,14 @@ class Recovery:
             entry.remove()
 
 
+def recording_of(facts: dict[str, Any], directory: Path) -> Path | None:
+    """The recording that an entry of the journal is of; None if it names none of ``directory``."""
+    parts = Path(str(facts.get("path"))).parts
+    if len(parts) != 2 or parts[0].startswith((".", "/")) or not is_recording(parts[1]):
+        return None
+    return directory.joinpath(*parts)
+
+
 def _report(
     entry: Entry, path: Path, found: recovery.Recovered | None, error: str
 ) -> dict[str, Any]:
@@ -177,6 +190,7 @@ def _report(
         "sample_rate": found.sample_rate if found else facts.get("sample_rate"),
         "channels": 1,
         "duration_s": found.duration_s if found else 0.0,
+        "sha256": found.sha256 if found else "",
         "started_at": facts.get("started_at"),
         "bytes_written": path.stat().st_size,
         "warnings": [],

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ..leases import Leases
 from ..metrics import Metrics
 from ..options import WorkerOptions
 from .names import JOURNAL
-from .recovery import Recovery
+from .recovery import Living, Recovery, recording_of
 from .retention import remove_old
 
 logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ class Upkeep:
         options: The worker's.
         leases: Who recorded a room after whom.
         metrics: Where it counts.
-        others: The other workers that are alive.
+        living: See :meth:`~.recovery.Recovery.sweep`.
     """
 
     def __init__(
@@ -43,11 +42,11 @@ class Upkeep:
         options: WorkerOptions,
         leases: Leases,
         metrics: Metrics,
-        others: Callable[[], Collection[str]],
+        living: Living,
     ) -> None:
         self._options = options
         self._metrics = metrics
-        self._others = others
+        self._living = living
         self._journal = Journal(options.directory / JOURNAL)
         self._recovery = Recovery(self._journal, leases, link_s=3 * options.lease_s)
         self.free_bytes = 0
@@ -91,7 +90,7 @@ class Upkeep:
     async def _recover(self) -> None:
         while True:
             try:
-                await self._recovery.sweep(self._others(), self._metrics.recovered.inc)
+                await self._recovery.sweep(self._living, self._metrics.recovered.inc)
             except FleetError:
                 pass  # which recording went on is asked next time
             except OSError as error:
@@ -106,7 +105,11 @@ class Upkeep:
                 self._options.directory,
                 keep_s=self._options.keep_days * 86400,
                 now_s=time.time(),
-                in_use={Path(str(each.get("file"))) for each in facts},
+                in_use={
+                    recording
+                    for each in facts
+                    if (recording := recording_of(each, self._options.directory)) is not None
+                },
             )
             removed = await asyncio.to_thread(remove)
             if removed.files:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ...rooms import Room
-from ..messages import MOST_BYTES, Beat, Message, Record, Stop, from_line, to_line
+from .messages import MOST_BYTES, Beat, Message, Record, Stop, from_line, to_line
 from .room_recording import RoomRecording, Setting
 
 logger = logging.getLogger(__name__)

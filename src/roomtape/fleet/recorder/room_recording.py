@@ -31,8 +31,8 @@ from ...types import (
 )
 from ...types.clock import SYSTEM_CLOCK, Clock
 from ..files.names import JOURNAL, entry_name, recording_path
-from ..messages import Began, Ended, Record, Stop
 from .life import MAY_FOLLOW, RoomState
+from .messages import EVERYBODY_LEFT, Began, Ended, Record, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class RoomRecording(ChannelEventCallback):
                 and not self._why
                 and not await self._until(lambda: bool(self._present))
             ):
-                self._end("everybody had left")
+                self._end(EVERYBODY_LEFT)
 
     async def _until(self, true: Callable[[], bool]) -> bool:
         """Wait until it is so, or this is to end, for as long as a room may be empty."""
@@ -201,6 +201,7 @@ class RoomRecording(ChannelEventCallback):
         facts = {
             **self._fleet(),
             "file": str(path),
+            "path": str(path.relative_to(setting.directory)),  # the disk may be found elsewhere
             "started_at": setting.clock.utc().isoformat(),
             "sample_rate": setting.sample_rate,
         }

@@ -5,16 +5,17 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 from ...storage.disk import Disk
+from ...storage.notes.cues import within
 from ...storage.pieces.readers import Reader
 from ...storage.pieces.saved_file import SavedFile
 from ...storage.report_file import write_report_file
 from ...storage.sink import Finished, SinkFormat
-from ...types import RecordingReport
+from ...types import Mark, RecordingReport
 from ...types.clock import Clock
 from ...types.errors import FileError, OpenFileError
 from ..reservation import in_words
@@ -53,6 +54,7 @@ class Save:
         reader: Where it comes from. It belongs to the save from now on.
         sink_format: Format and rate.
         report: Says what is in it. Asked once, when the file is in its place.
+        marks: Those of the recording so far. Asked once, when all samples are there.
         on_end: Told once, before :attr:`outcome` is there.
         clock, disk: When, and where.
     """
@@ -65,6 +67,7 @@ class Save:
         sink_format: SinkFormat,
         *,
         report: Callable[[Finished, Span], RecordingReport],
+        marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
         clock: Clock,
         disk: Disk,
@@ -74,6 +77,7 @@ class Save:
         self._reader = reader
         self._format = sink_format
         self._report = report
+        self._marks = marks
         self._on_end = on_end
         self._clock = clock
         self._disk = disk
@@ -183,10 +187,11 @@ class Save:
         if not file.samples:
             self._fail("the recording ended before anything of it was there")
             return
-        file.finish()
         first = self._reader.position - file.samples
+        marks = within(self._marks(), first, file.samples, self._format.rate_hz)
+        file.finish(marks, go_on=self._goes_on)
         self._made = self._report(
-            Finished(self.path, file.samples, first, file.file_bytes), self.span
+            Finished(self.path, file.samples, first, file.file_bytes, sha256=file.sha256), self.span
         )
         if not self._enter(SaveState.SAVED):
             return  # given up at the last moment; it is taken back
@@ -196,6 +201,11 @@ class Save:
         except OSError as error:
             logger.warning("the report of %s cannot be written: %s", self.path, in_words(error))
         self._tell()
+
+    def _goes_on(self) -> bool:
+        """Whether anybody still waits for it, which the disk is not at fault for."""
+        self._busy_since_ns = self._clock.now_ns()
+        return self._state is SaveState.COPYING
 
     def _fail(self, reason: str, *, opened: bool = True) -> None:
         if self._enter(SaveState.FAILED):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...storage.disk import Disk
 from ...storage.pieces.readers import Reader
 from ...storage.sink import Finished, SinkFormat
-from ...types import NS_PER_S, RecordingReport
+from ...types import NS_PER_S, Mark, RecordingReport
 from ...types.clock import Clock
 from ...types.errors import OpenFileError, StateError
 from ..reservation import in_words
@@ -31,7 +31,7 @@ class Saves:
     Args:
         sink_format: Of the recording.
         open_reader: Reads its samples ``[first, stop)``.
-        report: See :class:`Save`.
+        report, marks: See :class:`Save`.
         on_end: Told of each save, once, on its thread.
         clock, disk: When, and where.
     """
@@ -42,6 +42,7 @@ class Saves:
         *,
         open_reader: Callable[[int, int], Reader],
         report: Callable[[Finished, Span], RecordingReport],
+        marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
         clock: Clock,
         disk: Disk,
@@ -49,6 +50,7 @@ class Saves:
         self._format = sink_format
         self._open_reader = open_reader
         self._report = report
+        self._marks = marks
         self._on_end = on_end
         self._clock = clock
         self._disk = disk
@@ -90,6 +92,7 @@ class Saves:
                 reader,
                 self._format,
                 report=self._report,
+                marks=self._marks,
                 on_end=self._forget,
                 clock=self._clock,
                 disk=self._disk,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from statistics import median
 from typing import NamedTuple
 
 from ...types import NS_PER_S
@@ -88,7 +87,7 @@ class UnitCheck:
 
     def _judged(self, seen: list[_Seen]) -> float | None:
         ratios = [(later.pts - each.pts) / each.samples for each, later in pairwise(seen)]
-        middle = median(ratios)
+        middle = sorted(ratios)[len(ratios) // 2]
         # Stamps that are rounded to their units hop between two of them.
         slack = _ODD * abs(middle) + 1.5 / min(each.samples for each in seen)
         agreeing = sum(abs(ratio - middle) <= slack for ratio in ratios)

@@ -20,14 +20,16 @@ tests/rooms/test_aiortc_internals.py says clearly what a new one lacks.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aioice import Connection
 from aiortc import (
+    MediaStreamTrack,
     RTCDtlsTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
@@ -36,6 +38,7 @@ from aiortc import (
 )
 from aiortc.jitterbuffer import JitterBuffer as AiortcJitterBuffer
 from aiortc.rtcdtlstransport import RtpRouter
+from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.rtp import (
     RTCP_RTPFB_NACK,
     RtcpByePacket,
@@ -50,6 +53,7 @@ from .bounds import Excess, MediaBounds, TokenBucket
 logger = logging.getLogger(__name__)
 
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+CODECS = "_RTCRtpReceiver__codecs"
 CONNECT = "_RTCPeerConnection__connect"
 REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
 RUN_RTCP = "_run_rtcp"
@@ -109,6 +113,36 @@ def tap_packets(
 def codecs_of(transceiver: RTCRtpTransceiver) -> dict[int, str]:
     """What was negotiated: the payload types, and their codecs' names in small letters."""
     return {int(codec.payloadType or 0): codec.name.lower() for codec in transceiver._codecs}
+
+
+def receiver_of(track: MediaStreamTrack) -> RTCRtpReceiver | None:
+    """Whose track it is; None if it is no receiver's own. (A track does not know: whoever refers to
+    it is looked up, which takes milliseconds.)"""
+    if not isinstance(track, RemoteStreamTrack):
+        return None
+    for each in gc.get_referrers(track):
+        # Its attributes may be kept in a dictionary, or not.
+        owners = gc.get_referrers(each) if isinstance(each, dict) else [each]
+        for owner in owners:
+            if isinstance(owner, RTCRtpReceiver) and owner.track is track:
+                return owner
+    return None
+
+
+class CodecsOfReceiver(Mapping[int, str]):
+    """What a receiver was told to expect, whenever that is: as :func:`codecs_of`."""
+
+    def __init__(self, receiver: RTCRtpReceiver) -> None:
+        self._codecs: dict[int, Any] = getattr(receiver, CODECS)
+
+    def __getitem__(self, payload_type: int) -> str:
+        return str(self._codecs[payload_type].name).lower()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._codecs)
+
+    def __len__(self) -> int:
+        return len(self._codecs)
 
 
 def ice_of(connection: RTCPeerConnection) -> Connection:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...types import AudioFormat
+from ...types import AudioFormat, Mark
 from ..adts import ADTS_FRAME_SAMPLES
 from ..disk import Disk
 from ..naming import create_part, put_in_place, remove_ours, take_back
+from ..notes.cues import cue_chunks
+from ..proof.hashing import sha256_of
 from ..sink import SinkFormat
 from ..wav import HEADER_BYTES, wav_header
 from .readers import Pieces
@@ -39,6 +42,8 @@ class SavedFile:
         self._placed = False
         self._aside: Path | None = None
         self.samples = 0
+        self.sha256 = ""
+        """In hex, once it is finished; empty where it could not be read."""
         self._fd, self._part = create_part(path, disk)
         self.file_bytes = HEADER_BYTES if self._wav else 0
 
@@ -53,16 +58,26 @@ class SavedFile:
         self.file_bytes += len(data)
         self.samples += len(data) // 2 if self._wav else len(pieces) * ADTS_FRAME_SAMPLES
 
-    def finish(self) -> None:
+    def finish(self, marks: Sequence[Mark] = (), *, go_on: Callable[[], bool]) -> None:
         """Complete it, have it on the disk, and give it its name.
+
+        Args:
+            marks: On the file's clock; they stand behind the samples of a WAV.
+            go_on: Asked now and then whether anybody still waits for it.
 
         Raises:
             OSError: It cannot be done.
         """
         if self._wav:
-            header = wav_header(self._rate_hz, self.file_bytes - HEADER_BYTES)
+            chunks, data_bytes = cue_chunks(marks), self.file_bytes - HEADER_BYTES
+            header = wav_header(self._rate_hz, data_bytes, behind_bytes=len(chunks))
             self._disk.write_at(self._fd, header, 0)
+            self._disk.write_at(self._fd, chunks, self.file_bytes)
+            self.file_bytes += len(chunks)
         self._disk.sync(self._fd)
+        with contextlib.suppress(OSError):  # without a hash, it is whole all the same
+            # All of it was written a moment ago, so that this reads memory, and not the disk.
+            self.sha256 = sha256_of(self._fd, self._disk, go_on=go_on)
         self._aside = put_in_place(self._part, self._path, self._disk)
         self._placed = True
         self._disk.sync_directory(self._path.parent)

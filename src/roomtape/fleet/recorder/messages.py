@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+EVERYBODY_LEFT = "everybody had left"
+"""What ends a recording as it should be."""
 MOST_BYTES = 1 << 20
 """A line; no message comes near it."""
 
@@ -19,7 +21,7 @@ class Record:
         room, sid: Which one.
         lease: The fence of its lease.
         identity: As whom to join.
-        previous: The recording that this one goes on from, as :func:`~.leases.named` tells it.
+        previous: The recording that this one goes on from: its file, worker and lease.
     """
 
     room: str

@@ -1,0 +1,1 @@
+"""Commands about recordings that are finished."""

@@ -1,0 +1,153 @@
+"""Whoever is in a recording: the part of a recorder that lets them in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...types import AudioRecordingWarning
+from ...types.bounded import MOST_SOURCES
+from ...types.clock import Clock
+from ...types.errors import StateError
+from ..events import EventFeed
+from .participant import Participant
+from .playout import MOST_QUEUED_S, PlayoutSource
+from .source import Source
+from .tracks import TrackReaders, loop_here, on_loop
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+
+logger = logging.getLogger(__name__)
+
+
+class Participants(ABC):
+    """Knows everybody; a recorder is one.
+
+    Args:
+        clock: Of the recording.
+        events: Who is told.
+    """
+
+    def __init__(self, clock: Clock, events: EventFeed) -> None:
+        self._clock = clock
+        self._events = events
+        self._sources: list[Participant] = []
+        self._readers = TrackReaders()
+
+    @property
+    @abstractmethod
+    def recording(self) -> bool:
+        """Whether it runs."""
+
+    @property
+    @abstractmethod
+    def over(self) -> bool:
+        """Whether nobody can come in any more."""
+
+    @property
+    @abstractmethod
+    def duration_s(self) -> float:
+        """For how long it has been recording."""
+
+    @property
+    @abstractmethod
+    def _runs_on(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop on which it began; None before."""
+
+    @abstractmethod
+    def _let_in(self, source: Participant) -> None:
+        """Have it heard, if the recording runs."""
+
+    @property
+    def sources(self) -> tuple[Participant, ...]:
+        """Everybody who is or was in the recording; of hundreds who left, the last ones."""
+        return tuple(self._sources)
+
+    # -- sources ------------------------------------------------------------------------------
+
+    def add_source(
+        self, name: str, *, local: bool = False, expects_silence: bool = False
+    ) -> Source:
+        """Let somebody in, before the start or at any time while it runs.
+
+        Args:
+            name: For the report; two sources may share one.
+            local: What the local user publishes (positions RECORDING and MIXED_PLAYBACK tell it
+                from the others).
+            expects_silence: It may send nothing, or digital silence, for long: somebody who
+                listens, a device that sends on speech. It is not warned of (NO_AUDIO,
+                SILENT_AUDIO), and the report does not call it stalled.
+
+        Raises:
+            StateError: The recording is over.
+        """
+        source = Source(name, local=local, clock=self._clock, expects_silence=expects_silence)
+        self._add(source)
+        return source
+
+    def add_playout(
+        self, name: str, *, local: bool = False, max_queued_s: float = MOST_QUEUED_S
+    ) -> PlayoutSource:
+        """Let a bot in, whose speech is pushed as fast as it is made, and heard at the pace of
+        speech.
+
+        Args:
+            name, local: See :meth:`add_source`.
+            max_queued_s: How much may wait to be heard; it is kept in memory (0.1 MB a second at
+                48000 Hz). A push beyond it is refused. 600 if left out, 86400 at most.
+
+        Raises:
+            StateError: The recording is over.
+            ValueError: ``max_queued_s`` is none of these.
+        """
+        source = PlayoutSource(name, local=local, clock=self._clock, max_queued_s=max_queued_s)
+        self._add(source)
+        return source
+
+    def add_track(
+        self, track: MediaStreamTrack, *, name: str | None = None, local: bool = False
+    ) -> Source:
+        """Record an aiortc audio track until it ends. From any thread, once the recording runs.
+
+        A track that is no audio (``on("track")`` gives those too) is left alone: TRACK_IGNORED
+        tells, and the source that is returned is closed and in no report.
+
+        The track must have no other reader: give each reader its own proxy with aiortc's
+        ``MediaRelay``. A receiver's own track is recorded from its packets, before aiortc's jitter
+        buffer loses any of them.
+
+        Args:
+            track: Any aiortc track.
+            name: For the report; the track's id if left out.
+            local: See :meth:`add_source`.
+
+        Raises:
+            StateError: The recording is over; or no event loop runs here, and the recording does
+                not either.
+        """
+        name = name or track.id
+        loop = self._runs_on or loop_here()
+        if track.kind != "audio":
+            words = f"{name}: a {track.kind} track is not recorded, only audio is"
+            code = AudioRecordingWarning.TRACK_IGNORED
+            logger.warning("%s", words)
+            on_loop(loop, partial(self._events.warn, self.duration_s, code, words))
+            ignored = Source(name, local=local, clock=self._clock)
+            ignored.close()
+            return ignored
+        source = self.add_source(name, local=local)
+        self._readers.add(track, source, loop)
+        return source
+
+    def _add(self, source: Participant) -> None:
+        if self.over:
+            raise StateError("the recording is over; it takes no more sources")
+        self._sources.append(source)
+        self._let_in(source)
+        if self.recording and len(self._sources) > 2 * MOST_SOURCES:
+            earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]
+            self._sources[:-MOST_SOURCES] = earlier
