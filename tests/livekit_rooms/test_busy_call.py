@@ -236,5 +236,6 @@ def test_a_restarted_server_is_a_stall_for_everybody_who_comes_back(
 
 def test_nothing_else_is_missing(busy: Recorded) -> None:
     for stay in busy.report.sources:
-        assert stay.late_s <= busy.lag.late_s
+        # The server begins a mute with a frame of silence, where there was a frame already.
+        assert stay.late_s <= 0.021 + busy.lag.late_s
     assert [code.name for code, _ in busy.told.recording] == ["START", "FINISH"]

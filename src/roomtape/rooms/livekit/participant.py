@@ -47,10 +47,6 @@ class RemoteTrack:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(BEGINS_WITHIN_S, self._begun)
 
-    @property
-    def muted(self) -> bool:
-        return self._muted
-
     def open(self, incoming: Incoming) -> RemoteAudio:
         """What takes its packets from now on, in place of what did before."""
         if self._audio is not None:

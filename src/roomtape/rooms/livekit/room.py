@@ -28,8 +28,8 @@ from .roster import Roster
 logger = logging.getLogger(__name__)
 
 COME_BACK_WITHIN_S = 60.0
-"""How long it is tried to join again while nothing is heard. A service needs about half a minute to
-notice that one of its nodes died."""
+"""How long it is tried to join again while nothing is heard. After the death of a node that takes a
+moment, after a restart a second; a service that is being renewed may take half a minute."""
 DELAYS_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 """The last one goes on ..."""
 SETTLED_S = 10.0
@@ -103,10 +103,6 @@ class LiveKitRoom(Room):
         self._closing: asyncio.Task[None] | None = None
         self._retired: set[asyncio.Task[None]] = set()
         self._dropped = 0
-
-    @property
-    def state(self) -> State:
-        return self._state
 
     @property
     def dropped(self) -> int:

@@ -96,7 +96,8 @@ class LiveKitSdkRoom(Room):
             "track_unsubscribed": self._unsubscribed,
             "track_muted": self._muted,
             "track_unmuted": self._unmuted,
-            "disconnected": self._disconnected,
+            # The SDK may leave out "disconnected" where the program disconnects.
+            "connection_state_changed": self._state_changed,
         }
 
     def _came(self, participant: rtc.RemoteParticipant) -> None:
@@ -152,9 +153,9 @@ class LiveKitSdkRoom(Room):
     def _unmuted(self, participant: Any, publication: Any) -> None:
         self._tell_muted(participant.identity, publication.sid, False)
 
-    def _disconnected(self, reason: Any) -> None:
-        del reason
-        self._close("the program's room was disconnected")
+    def _state_changed(self, state: Any) -> None:
+        if state == rtc.ConnectionState.CONN_DISCONNECTED:
+            self._close("the program's room was disconnected")
 
     # -- inside -------------------------------------------------------------------------------
 
