@@ -15,7 +15,9 @@ NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 # What waits for the real clock, or harms the machine for a while, runs side by side: it mostly sleeps.
 # All else uses a processor from its first moment to its last, and takes what the others leave of it.
 OUTSIDE := realtime or root or browser
-SIDE_BY_SIDE := 5
+SIDE_BY_SIDE := 4
+# A server of another make and its clients take a processor each call.
+LIVEKIT := tests/livekit_rooms tests/fleet
 PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
 
 # Each worker would compile all tests anew, and each program that they start all of the package.
@@ -28,12 +30,14 @@ demo: $(READY)
 
 test: lint
 	@mkdir -p $(TEST_OUT); failed=0; \
-	echo "Tests, 1 of 3 (what waits for no clock) and, beside them, 2 of 3 (what runs in real time):"; \
+	echo "Tests, 1 of 4 (what waits for no clock) begin, and beside them 2 of 4: what runs in real time"; \
 	$(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' >$(TEST_OUT)/1.txt 2>&1 & first=$$!; \
 	trap 'kill $$first 2>/dev/null' INT TERM; \
-	$(BIN)/pytest -n $(SIDE_BY_SIDE) -m '($(OUTSIDE)) and not alone' || failed=1; \
-	echo "Tests, 1 of 3: what waits for no clock"; wait $$first || failed=1; cat $(TEST_OUT)/1.txt; \
-	echo "Tests, 3 of 3: what takes the machine for itself"; $(BIN)/pytest -m alone || failed=1; \
+	$(BIN)/pytest -n $(SIDE_BY_SIDE) -m '($(OUTSIDE)) and not alone' $(addprefix --ignore=,$(LIVEKIT)) || failed=1; \
+	echo "Tests, 3 of 4: calls over LiveKit, in real time"; \
+	$(BIN)/pytest -n $(PROCESSORS) -m '($(OUTSIDE)) and not alone' $(LIVEKIT) || failed=1; \
+	echo "Tests, 1 of 4: what waits for no clock"; wait $$first || failed=1; cat $(TEST_OUT)/1.txt; \
+	echo "Tests, 4 of 4: what takes the machine for itself"; $(BIN)/pytest -m alone || failed=1; \
 	exit $$failed
 
 check: lint
@@ -53,7 +57,7 @@ bench: $(BENCH_VENV)/ready
 
 soak: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m soak
-	PYTHONPATH=tests $(BIN)/python -m soak.fuzz --minutes 10 --keep soak-out $(TEST_OUT)
+	PYTHONPATH=tests $(BIN)/python -m soak.fuzz --minutes 10 --keep soak-out
 
 agents: $(AGENTS_VENV)/ready
 
