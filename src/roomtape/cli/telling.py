@@ -94,12 +94,12 @@ class Teller(ChannelEventCallback):
         print(f"{report.file_path}: {timecode(report.duration_s)}, {report.bytes_written} bytes")
         for source in report.sources:
             print(f"  {source_line(source)}")
+            if source.left_out_s >= _WORTH_TELLING_S:
+                print(f"    {left_out_line(source)}")
         if report.projects:
             count = len(report.stems)
             stems = f"{count} stem{'s' * (count != 1)}"
             print(f"  {stems}, opened by {' or '.join(report.projects)}")
-            if source.left_out_s >= _WORTH_TELLING_S:
-                print(f"    {left_out_line(source)}")
 
     def saved(self, report: RecordingReport) -> None:
         """A part is in a file of its own."""

@@ -73,6 +73,7 @@ def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
         dropped_packets=sum(each.dropped_packets for each in sources),
         stays=stays,
         loss_positions=all(each.loss_positions for each in sources),
+        stem="",  # the report has all of them
     )
 
 
