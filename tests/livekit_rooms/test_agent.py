@@ -16,7 +16,8 @@ from support.livekit_call import Talkers, talkers
 from support.livekit_server import KEY, SECRET, LiveKitServer, until
 from support.readers import read_all
 
-pytestmark = pytest.mark.network
+# LiveKit's SDK squeezes and conceals what comes late, and its agents miss calls on a busy machine.
+pytestmark = [pytest.mark.network, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-agents/bin/python"
@@ -32,6 +33,8 @@ async def agent(server: LiveKitServer, folder: Path) -> AsyncIterator[None]:
     if not (ROOT / ".venv-agents/ready").exists():
         pytest.skip("there is no livekit-agents on this machine: make agents")
     key = {"LIVEKIT_URL": server.url, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
+    registered = "worker registered"
+    before = server.log.count(registered)  # by the agent of a test that is tried again
     # It takes no calls on a busy machine, but for a developer.
     process = await asyncio.create_subprocess_exec(
         *(PYTHON, EXAMPLE, "dev", "--no-reload"),
@@ -40,7 +43,7 @@ async def agent(server: LiveKitServer, folder: Path) -> AsyncIterator[None]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await until(lambda: "worker registered" in server.log, within_s=PATIENCE_S)
+        await until(lambda: server.log.count(registered) > before, within_s=PATIENCE_S)
         yield
     finally:
         process.terminate()
@@ -48,11 +51,11 @@ async def agent(server: LiveKitServer, folder: Path) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def answered_call(server: LiveKitServer, whole: Path) -> AsyncIterator[Talkers]:
+async def answered_call(server: LiveKitServer, whole: Path, attempt: int) -> AsyncIterator[Talkers]:
     """A call that the agent has taken. The server offers it a room once, when that begins; on a
     busy machine it may do so in vain."""
     for number in range(CALLS):
-        async with talkers(server, f"call-{number}", "alice") as caller:
+        async with talkers(server, f"call-{attempt}-{number}", "alice") as caller:
             with suppress(TimeoutError):
                 await until(whole.exists, within_s=ANSWERS_WITHIN_S)
             if whole.exists():  # noqa: ASYNC240 (a moment)
@@ -62,10 +65,10 @@ async def answered_call(server: LiveKitServer, whole: Path) -> AsyncIterator[Tal
 
 
 async def test_an_agent_keeps_both_sides_of_a_call_and_its_last_minute_on_demand(
-    server: LiveKitServer, tmp_path: Path
+    server: LiveKitServer, tmp_path: Path, attempt: int
 ) -> None:
     whole, minute = tmp_path / "call.aac", tmp_path / "last-minute.aac"
-    async with agent(server, tmp_path), answered_call(server, whole) as caller:
+    async with agent(server, tmp_path), answered_call(server, whole, attempt) as caller:
         await asyncio.sleep(1.0)
         caller.say("alice", "alice", 5.0)
         await caller.has_said("alice", "alice")
