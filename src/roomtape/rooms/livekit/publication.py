@@ -16,12 +16,12 @@ from aiortc import (
 )
 
 from ..rtp.aioice_internals import Door
-from ..rtp.aiortc_internals import abandon, guard, ice_of, tell_loss
+from ..rtp.aiortc_internals import guard, ice_of, tell_loss
 from ..rtp.bounds import Excess, MediaBounds
+from ..rtp.closing import close_connection
 from ..rtp.send import PacketTrack
 from .candidates import Candidates
 from .description import ServerOffer
-from .subscriber import CLOSE_TIMEOUT_S
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +91,7 @@ class Publication:
         """End it. Never raises."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self._connection.remove_all_listeners()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._connection.close()
-        except Exception as error:
-            logger.warning("a connection was not closed as it should be: %r", error)
-            self._door.abandon()
-            abandon(self._connection)
+        await close_connection(self._connection, self._door)
 
     def _changed(self) -> None:
         if self._connection.connectionState == "connected" and self._watcher is None:

@@ -19,7 +19,6 @@ from aiortc.rtp import RtpPacket
 
 from ..rtp.aioice_internals import Door
 from ..rtp.aiortc_internals import (
-    abandon,
     forget_stream,
     guard_transceiver,
     guard_transport,
@@ -30,6 +29,7 @@ from ..rtp.aiortc_internals import (
     transport_of,
 )
 from ..rtp.bounds import Excess, MediaBounds
+from ..rtp.closing import close_connection
 from ..rtp.receive import Incoming, RemoteAudio
 from .candidates import Candidates
 from .description import OfferError, Section, ServerOffer
@@ -44,7 +44,6 @@ BOUNDS = MediaBounds(
     resends_a_second=1.0,
 )
 """Of what a server may send: 256 tracks of 50 packets a second, and a fifth of it again."""
-CLOSE_TIMEOUT_S = 3.0
 
 
 class Subscriber:
@@ -129,19 +128,11 @@ class Subscriber:
         """End it. Never raises."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self._connection.remove_all_listeners()
         streams, self._streams = self._streams, {}
         self._receivers.clear()
         for stream in streams.values():
             stream.close()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._connection.close()
-        except Exception as error:
-            logger.warning("a connection was not closed as it should be: %r", error)
-            if self._door is not None:
-                self._door.abandon()
-            abandon(self._connection)
+        await close_connection(self._connection, self._door)
 
     def _guard(self) -> None:
         """Bound what is new since the last offer."""

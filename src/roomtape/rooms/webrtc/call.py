@@ -20,15 +20,14 @@ from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.sdp import candidate_from_sdp
 
 from ..rtp.aioice_internals import Door
-from ..rtp.aiortc_internals import abandon, codecs_of, guard, ice_of, tell_loss
+from ..rtp.aiortc_internals import codecs_of, guard, ice_of, tell_loss
 from ..rtp.bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
+from ..rtp.closing import close_connection
 from ..rtp.receive import Incoming
 from ..rtp.send import PacketTrack
 from .description import CODECS, Description, DescriptionError, Section, spoken
 
 logger = logging.getLogger(__name__)
-
-CLOSE_TIMEOUT_S = 3.0
 
 
 class Call:
@@ -164,14 +163,7 @@ class Call:
         """End the call. Never raises."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self._connection.remove_all_listeners()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._connection.close()
-        except Exception as error:
-            logger.warning("a connection was not closed as it should be: %r", error)
-            self._door.abandon()
-            abandon(self._connection)
+        await close_connection(self._connection, self._door)
 
     def _read(self, sdp: str, *, tracks: int) -> Description:
         description = Description(sdp, tracks=tracks)
