@@ -262,6 +262,8 @@ def _checked_channels(given: object) -> int:
 
 
 def _whole(given: object) -> int | None:
+    if type(given) is int:  # nearly always, and to ask for a protocol is dear
+        return given
     if isinstance(given, float | np.floating) and given.is_integer():
         return int(given)
     if isinstance(given, SupportsIndex) and not isinstance(given, bool):
