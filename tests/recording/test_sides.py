@@ -132,7 +132,7 @@ async def test_a_kill_after_any_step_leaves_both_sides_up_to_there(
             continue
         assert (found.sample_rate, found.missing) == (RATE, ())
         assert found.sha256 in ("", hashlib.sha256(found.path.read_bytes()).hexdigest())
-        pcm, _ = read_ffmpeg(found.path)
+        pcm, _ = read_all(found.path)
         assert pcm.shape == (round(found.duration_s * RATE), 2)
         got_s.append(found.start_s + found.duration_s)
         if suffix == "wav":

@@ -163,8 +163,8 @@ async def test_whoever_comes_late_begins_with_silence_that_nobody_writes(tmp_pat
         await call.talk(1)
         report = await call.end()
         (stem,) = stems_of(report)
-        mix, _ = read_ffmpeg(tmp_path / f"call.{suffix}")
-        pcm, _ = read_ffmpeg(stem)
+        mix, _ = read_all(tmp_path / f"call.{suffix}")
+        pcm, _ = read_all(stem)
         assert len(pcm) == len(mix) >= 901 * 16000
         assert not pcm[: 900 * 16000 - 2048].any()
         assert pcm[-16000:].any()
@@ -292,7 +292,7 @@ async def test_a_kill_after_any_step_leaves_stems_that_are_recovered(suffix: str
             places.append((step + 1, tmp_path / f"killed-{step}"))
             shutil.copytree(tmp_path / "stems", places[-1][1])
     report = await call.end()
-    whole = [read_ffmpeg(path)[0] for path in stems_of(report)]
+    whole = [read_all(path)[0] for path in stems_of(report)]
     for steps, place in places:
         left = listing(place)
         # A stem is written a second at once, and half a second behind the clock.
@@ -303,7 +303,7 @@ async def test_a_kill_after_any_step_leaves_stems_that_are_recovered(suffix: str
             except DamagedFileError:
                 assert path.stat().st_size in (0, 80)
                 continue
-            pcm, _ = read_ffmpeg(recovered.path)
+            pcm, _ = read_all(recovered.path)
             good = len(pcm) - (1024 if suffix == "aac" else 0)
             assert np.array_equal(pcm[:good], said[:good])
             if path.name.startswith("001"):

@@ -232,6 +232,20 @@ async def test_recorders_that_start_and_stop_at_one_path_at_once_lose_nothing(tm
     assert all(each.stat().st_size == 80 + 64000 for each in files)
 
 
+async def test_a_file_that_is_moved_aside_as_soon_as_it_is_placed_is_recorded_on(tmp_path: Path):
+    class MovedAside(Disk):
+        def open_to_follow(self, path: Path) -> int:
+            path.rename(tmp_path / "b.wav")
+            return super().open_to_follow(path)
+
+    clock = ScriptedClock()
+    configuration = AudioRecordingConfiguration(tmp_path / "a.wav")
+    async with AudioRecorder(configuration, clock=clock, disk=MovedAside()):
+        await clock.advance(1)
+    assert [each.name for each in listing(tmp_path)] == ["b.wav"]
+    assert (tmp_path / "b.wav").stat().st_size == 80 + 64000
+
+
 def test_a_file_that_vanishes_while_it_is_moved_aside_is_no_error(tmp_path: Path):
     (tmp_path / "a.wav").touch()
 

@@ -129,7 +129,9 @@ class Whereabouts:
         self._path = path
         # On Linux, what is opened by this name is followed by the kernel. (What ``fd`` was opened
         # by is the name of a part, which is gone.)
-        self._followed = disk.open_to_follow(path)
+        self._followed = -1
+        with contextlib.suppress(FileNotFoundError):  # somebody moved it aside in this very moment
+            self._followed = disk.open_to_follow(path)
         if self._followed >= 0 and not os.path.samestat(os.fstat(fd), os.fstat(self._followed)):
             self.close()
 
