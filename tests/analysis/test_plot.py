@@ -30,6 +30,7 @@ def test_a_file_of_any_length_gives_a_picture(seconds: float, tmp_path: Path):
     assert is_a_picture(tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_each_of_two_channels_has_its_own_waveform_and_spectrum(tmp_path: Path):
     sides = np.stack([speech("alice", 3), silence(3)], axis=1)
     plot_file(write_wav(tmp_path / "a.wav", sides), tmp_path / "sides.png")

@@ -182,6 +182,7 @@ def speech(draw: st.DrawFn) -> Part:
     return Part(frames, joined_s=0.0, left_s=left_s)
 
 
+@pytest.mark.slow
 @examples(80)
 @given(
     st.lists(speech(), min_size=1, max_size=3), st.floats(0.05, 1.2), st.sampled_from([RATE, 44100])

@@ -183,6 +183,7 @@ def _stereo(pcm: Pcm) -> Pcm:
     return pcm if pcm.ndim == 2 else np.stack([pcm, pcm // 3], axis=1)
 
 
+@pytest.mark.slow
 @examples(60)
 @given(st.lists(a_stream(), min_size=1, max_size=3), st.sampled_from([0.05, 0.2, 0.4]), st.data())
 def test_whatever_comes_python_and_the_accelerator_agree(

@@ -100,6 +100,7 @@ def test_a_frame_that_is_lost_now_and_then_is_lost_then_and_not_all_the_time(
     assert max(lost) == pytest.approx(0.02)
 
 
+@pytest.mark.slow
 def test_a_day_of_losses_is_told_evenly_and_what_is_left_out_is_counted() -> None:
     ledger = Ledger()
     count = 43200

@@ -73,6 +73,7 @@ def place_s(frame: Frame) -> float:
     return START_S + (frame.pts - 5000) / RATE
 
 
+@pytest.mark.slow
 @examples(40)
 @given(harm=harms)
 def test_what_survives_loss_is_at_its_exact_place(harm: Harm) -> None:
@@ -91,6 +92,7 @@ def test_what_survives_loss_is_at_its_exact_place(harm: Harm) -> None:
     assert report.reanchored == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uniform", "half-normal"])
 @examples(25)
 @given(harm=harms)

@@ -15,6 +15,7 @@ RATE = 8000
 SECONDS = 600
 
 
+@pytest.mark.slow
 def test_fifty_who_join_leave_and_rejoin_at_random_are_all_in_their_places() -> None:
     rng = np.random.default_rng(50)
     parts: dict[str, Part] = {}
@@ -61,6 +62,7 @@ def test_fifty_who_join_leave_and_rejoin_at_random_are_all_in_their_places() -> 
     assert np.abs(found[np.isfinite(found)]).max() <= 0.02
 
 
+@pytest.mark.slow
 def test_a_participant_who_left_leaves_no_audio_in_memory() -> None:
     session_size: list[int] = []
 

@@ -49,6 +49,7 @@ def test_words_stay_in_place_when_the_path_gets_240_ms_longer() -> None:
     assert np.abs(found).max() <= 0.02
 
 
+@pytest.mark.slow
 def test_words_stay_together_when_the_path_gets_240_ms_shorter_and_come_back_into_place() -> None:
     # What came before was 240 ms late, and nobody could know. Now it is known: without a pause
     # to take it from, the lateness is made up at 0.08 %, inaudibly.

@@ -70,6 +70,7 @@ def test_words_between_pauses_stay_in_place_and_whole(ppm: int) -> None:
     assert report.drift_ppm == pytest.approx(ppm, abs=15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ppm", [200, -200])
 def test_a_source_without_timestamps_is_followed_too(ppm: int) -> None:
     seconds = 600

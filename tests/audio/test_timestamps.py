@@ -153,6 +153,7 @@ def test_one_garbage_timestamp_harms_no_more_than_its_surroundings(index: int, p
     assert reanchored <= (1 if index < 20 or index == 999 else 0)
 
 
+@pytest.mark.slow
 @examples(40)
 @given(
     jumps=st.lists(

@@ -76,6 +76,7 @@ async def marked(path: Path, labels: int) -> None:
         await clock.advance(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 async def test_inspect_shows_marks_in_words_and_on_the_picture(
     suffix: str, tmp_path: Path, run_here: Cli

@@ -118,6 +118,7 @@ def test_past_a_number_the_shortest_intervals_are_left_out_and_counted() -> None
         assert [each for each in before.intervals if each in there] == [*after.intervals]
 
 
+@pytest.mark.slow
 def test_the_largest_report_is_about_a_megabyte() -> None:
     dice = random.Random(2)
     sources = bounded([stay(number, dice, intervals=100) for number in range(3000)])
@@ -149,6 +150,7 @@ async def test_a_recording_in_which_1500_came_and_went_has_a_readable_report(
     assert (tmp_path / "a.wav.json").stat().st_size < 400_000
 
 
+@pytest.mark.slow
 async def test_a_recording_does_not_grow_with_those_who_come_and_go(tmp_path: Path) -> None:
     """Five a second, for six minutes; who stayed and spoke has an entry, whenever it came."""
     clock = ScriptedClock()

@@ -148,6 +148,7 @@ async def test_a_thousand_of_the_longest_are_kept_and_no_more(tmp_path: Path):
     assert recover(path).unchanged
 
 
+@pytest.mark.slow
 async def test_a_disk_that_fails_at_the_marks_costs_nothing_but_them(tmp_path: Path):
     """Wherever in the end of a live WAV: it is finished, or an ERROR, and readable in each case."""
     counting = FaultyDisk()

@@ -113,6 +113,7 @@ async def test_a_cyclic_recording_keeps_both_sides_of_the_last_seconds(tmp_path:
         assert len(pcm) == round(report.duration_s * RATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cycle_time", [0, 10], ids=["live", "cyclic"])
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 async def test_a_kill_after_any_step_leaves_both_sides_up_to_there(

@@ -154,6 +154,7 @@ async def test_aac_stems_line_up_and_are_as_long_as_the_mix(rate: int, tmp_path:
     assert loud > 0.5 * said
 
 
+@pytest.mark.slow
 async def test_whoever_comes_late_begins_with_silence_that_nobody_writes(tmp_path: Path):
     for suffix in ("wav", "aac"):
         call = Call(tmp_path / f"call.{suffix}", sample_rate=16000)
@@ -274,6 +275,7 @@ async def test_a_stem_that_cannot_be_written_ends_alone(tmp_path: Path):
     assert np.array_equal(pcm, bob[: len(pcm)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 async def test_a_kill_after_any_step_leaves_stems_that_are_recovered(suffix: str, tmp_path: Path):
     """What is on disk after a step is what a kill in that moment would leave."""

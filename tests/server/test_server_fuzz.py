@@ -23,6 +23,7 @@ def here() -> Iterator[FuzzedServer]:
         runner.run(made.stop())
 
 
+@pytest.mark.slow
 @settings(
     max_examples=120,
     deadline=None,

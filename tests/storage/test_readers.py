@@ -163,6 +163,7 @@ def test_however_reading_and_writing_alternate_a_live_aac_reads_back(
     reader.close()
 
 
+@pytest.mark.slow
 def test_readers_on_other_threads_never_see_a_sample_that_is_not_theirs(ring: Ring):
     write(ring, 0, SLOTS)
     wrong: list[str] = []

@@ -36,6 +36,7 @@ def spin(seconds: float) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_waiting_for_a_processor_is_measured() -> None:
     mine = os.sched_getaffinity(0)
     processor = min(mine)
@@ -50,6 +51,7 @@ def test_waiting_for_a_processor_is_measured() -> None:
     assert lag.late_s == lag.worst_s
 
 
+@pytest.mark.slow
 def test_what_a_child_waits_for_is_measured_too() -> None:
     processor = min(os.sched_getaffinity(0))
     with others_on(processor, 4), measured_lag() as lag:
