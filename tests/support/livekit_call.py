@@ -78,8 +78,8 @@ async def talkers(
         yield Talkers(process)
 
 
-def livekit_room(server: LiveKitServer) -> LiveKitRoom:
-    return LiveKitRoom(server.url, api_key=KEY, api_secret=SECRET)
+def livekit_room(server: LiveKitServer, *, trust_clocks: bool = False) -> LiveKitRoom:
+    return LiveKitRoom(server.url, api_key=KEY, api_secret=SECRET, trust_clocks=trust_clocks)
 
 
 def recording_client(server: LiveKitServer, channel: str) -> RecordingClient:

@@ -22,6 +22,7 @@ class LiveKitRelay:
         loss: The share of RTP packets from the server that is dropped while it is ``lossy``.
 
     Attributes:
+        longer_s: By so much longer is the way to the server of whoever comes from now on.
         passed: How many packets of audio came while it was not lossy.
         sent: How many the server has sent while it was ...
         lost: ... and how many of them did not come the first time.
@@ -37,6 +38,8 @@ class LiveKitRelay:
         self._seen: set[tuple[bytes, bytes]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.lossy = False
+        self.longer_s = 0.0
+        self._longer_s: dict[Any, float] = {}
         self.sent = self.lost = self.passed = 0
 
     async def open(self) -> None:
@@ -52,11 +55,17 @@ class LiveKitRelay:
 
     def _from_client(self, data: bytes, address: Any) -> None:
         if address in self._clients:
-            self._clients[address].sendto(data)
+            longer_s = self._longer_s[address]
+            if longer_s:
+                loop = asyncio.get_running_loop()
+                loop.call_later(longer_s, self._clients[address].sendto, data)
+            else:
+                self._clients[address].sendto(data)
         elif address in self._opening:
             self._opening[address].append(data)
         else:
             self._opening[address] = [data]
+            self._longer_s[address] = self.longer_s
             task = asyncio.get_running_loop().create_task(self._connect(address))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -152,16 +152,17 @@ class Recorded:
 class RecordingClient:
     """An engine that records a room, and what it tells."""
 
-    def __init__(self, url: str, channel: str, *, room: Room | None = None) -> None:
+    def __init__(self, url: str, channel: str, *, room: Room | None = None, uid: str = "") -> None:
         self.told = Told()
         self.engine = RtcEngine(room or WebRtcRoom(url))
         self.engine.set_event_callback(self.told)
         self._channel = channel
+        self._uid = uid or f"{channel}-recorder"
         self._marks_s: list[float] = []
 
     async def __aenter__(self) -> Self:
         """Join."""
-        await self._ok(self.engine.join_channel(None, self._channel, f"{self._channel}-recorder"))
+        await self._ok(self.engine.join_channel(None, self._channel, self._uid))
         return self
 
     async def __aexit__(

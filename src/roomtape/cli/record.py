@@ -75,6 +75,14 @@ def record(
             "turn:USER:PASSWORD@turn.example.org:3478; can be given several times.",
         ),
     ] = None,
+    trust_clocks: Annotated[
+        bool,
+        typer.Option(
+            "--trust-clocks",
+            help="LiveKit: the clocks of all who speak agree (NTP; no browsers), so place by them "
+            "what comes over slower networks than the rest.",
+        ),
+    ] = False,
     save_last: Annotated[
         float, typer.Option(metavar="S", help="The key s, and SIGUSR1, save so much before ...")
     ] = 30.0,
@@ -140,18 +148,22 @@ def record(
     from ..media.local_audio import FileAudio  # noqa: PLC0415
 
     local = FileAudio(speak) if speak is not None else None
-    joined, own_name = _room_at(url, token, ice_server or [])
+    joined, own_name = _room_at(url, token, ice_server or [], trust_clocks=trust_clocks)
     name = own_name if name is None else name
     return asyncio.run(
         _record(joined, channel, name, token, config, local, duration, saving, as_json)
     )
 
 
-def _room_at(url: str, token: str | None, ice_servers: list[str]) -> tuple[Room, str]:
+def _room_at(
+    url: str, token: str | None, ice_servers: list[str], *, trust_clocks: bool
+) -> tuple[Room, str]:
     """The room's client, and the name under which it is joined if none is given."""
     if not url.startswith(tuple(f"{scheme}:" for scheme in _LIVEKIT_SCHEMES)):
         from ..rooms import WebRtcRoom  # noqa: PLC0415 (quick --help)
 
+        if trust_clocks:
+            raise ConfigurationError("--trust-clocks is for LiveKit rooms")
         return WebRtcRoom(url, ice_servers=_ice_servers(ice_servers)), DEFAULT_NAME
     if ice_servers:
         raise ConfigurationError(
@@ -163,7 +175,7 @@ def _room_at(url: str, token: str | None, ice_servers: list[str]) -> tuple[Room,
     except ModuleNotFoundError as error:
         raise RoomtapeError(str(error)) from None
     own_name = identity_of(token) if token else None
-    return LiveKitRoom(url), own_name or DEFAULT_NAME
+    return LiveKitRoom(url, trust_clocks=trust_clocks), own_name or DEFAULT_NAME
 
 
 def _ice_servers(uris: list[str]) -> list[RTCIceServer]:

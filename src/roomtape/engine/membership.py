@@ -124,7 +124,11 @@ class Membership:
         try:
             source = member.sources[lane]
             source.push(
-                frame.pcm, frame.sample_rate, frame.pts, gap_is_silence=frame.gap_is_silence
+                frame.pcm,
+                frame.sample_rate,
+                frame.pts,
+                captured_ns=frame.captured_ns,
+                gap_is_silence=frame.gap_is_silence,
             )
             if frame.origin is not FrameOrigin.SENT or frame.left_out or frame.dropped_packets:
                 source.count_origin(

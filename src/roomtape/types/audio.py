@@ -48,6 +48,8 @@ class AudioFrame:
             because this process did not take them in time.
         lost_somewhere: Samples that were lost since the frame before this one, of a transport that
             conceals loss and does not say where it was; None where ``pts`` says it.
+        captured_ns: When it would have come by the shortest way in the room, by
+            ``time.monotonic_ns()``; None where it came by that, or nobody knows.
     """
 
     pcm: Pcm
@@ -58,3 +60,4 @@ class AudioFrame:
     left_out: int = 0
     dropped_packets: int = 0
     lost_somewhere: int | None = None
+    captured_ns: int | None = None

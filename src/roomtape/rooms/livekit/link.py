@@ -14,6 +14,7 @@ from ...server.addresses import is_loopback
 from ..rtp.bounds import Excess
 from ..rtp.receive import Incoming, RemoteAudio
 from ..rtp.send import PacketTrack
+from ..rtp.sender_clocks import SenderClocks
 from . import wire
 from .access import Access
 from .description import OfferError
@@ -56,12 +57,16 @@ class Link:
         access: The server.
         events: Whom to tell, from :meth:`begin` on.
         excess: Where is counted what the server sends beyond its bounds.
+        clocks: As for :class:`~.subscriber.Subscriber`.
     """
 
-    def __init__(self, access: Access, events: LinkEvents, excess: Excess) -> None:
+    def __init__(
+        self, access: Access, events: LinkEvents, excess: Excess, clocks: SenderClocks | None = None
+    ) -> None:
         self._access = access
         self._events = events
         self._excess = excess
+        self._clocks = clocks
         self._loop = asyncio.get_running_loop()
         self._signalling = Signalling(
             access, on_message=self._put, on_lost=self._lost, excess=excess
@@ -108,6 +113,7 @@ class Link:
             on_track=self._events.on_track,
             on_state=self._changed,
             excess=self._excess,
+            clocks=self._clocks,
         )
         return joined
 

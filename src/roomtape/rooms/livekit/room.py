@@ -20,6 +20,7 @@ from ..guarded import GuardedListener
 from ..rtp.bounds import Excess
 from ..rtp.receive import Incoming, RemoteAudio
 from ..rtp.send import PacketTrack, Publisher
+from ..rtp.sender_clocks import SenderClocks
 from . import wire
 from .access import Access
 from .link import Link, LinkEvents
@@ -67,6 +68,8 @@ class LiveKitRoom(Room):
             ``LIVEKIT_API_SECRET``.
         hidden: Be in the room without being seen, as a recorder: clients show that the room is
             recorded. Only where tokens are made here; a hidden participant publishes nothing.
+        trust_clocks: The wall clocks of all who speak agree (NTP; no browsers): place what they say
+            by these, so that who has the slower network stands no later than the others.
 
     Raises:
         ConfigurationError: The URL is missing, or not one.
@@ -80,6 +83,7 @@ class LiveKitRoom(Room):
         api_key: str | None = None,
         api_secret: str | None = None,
         hidden: bool = False,
+        trust_clocks: bool = False,
     ) -> None:
         self._access = Access(
             url, token=token, api_key=api_key, api_secret=api_secret, hidden=hidden
@@ -89,6 +93,7 @@ class LiveKitRoom(Room):
         self._link: Link | None = None
         self._roster: Roster | None = None
         self._excess = Excess(self._access.place)
+        self._clocks = SenderClocks() if trust_clocks else None
         self._publisher = Publisher(self._published_muted)
         self._track: PacketTrack | None = None
         self._publishing = False
@@ -179,7 +184,7 @@ class LiveKitRoom(Room):
             on_token=self._renew,
             on_over=self._broke_off,
         )
-        link = Link(self._access, events, self._excess)
+        link = Link(self._access, events, self._excess, self._clocks)
         try:
             joined = await link.open(token)
         except BaseException:

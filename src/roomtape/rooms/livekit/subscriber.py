@@ -15,7 +15,7 @@ from aiortc import (
     RTCRtpReceiver,
     RTCSessionDescription,
 )
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RtcpSrPacket, RtpPacket
 
 from ..rtp.aioice_internals import Door
 from ..rtp.aiortc_internals import (
@@ -31,6 +31,7 @@ from ..rtp.aiortc_internals import (
 from ..rtp.bounds import Excess, MediaBounds
 from ..rtp.closing import close_connection
 from ..rtp.receive import Incoming, RemoteAudio
+from ..rtp.sender_clocks import SenderClocks
 from .candidates import Candidates
 from .description import OfferError, Section, ServerOffer
 
@@ -58,6 +59,7 @@ class Subscriber:
             packets, until it is asked for another one, or the track is no longer sent.
         on_state: Called when :attr:`connected` or :attr:`over` changed.
         excess: Where is counted what the server sends beyond its bounds.
+        clocks: Is told of the sender reports; None if nobody asks it.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Subscriber:
         on_track: Callable[[str, Incoming], RemoteAudio | None],
         on_state: Callable[[], None],
         excess: Excess,
+        clocks: SenderClocks | None = None,
     ) -> None:
         self._loopback = loopback
         self._on_track = on_track
         self._on_state = on_state
         self._excess = excess
+        self._clocks = clocks
         self._connection = RTCPeerConnection(
             RTCConfiguration(iceServers=list(relays), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
@@ -129,6 +133,9 @@ class Subscriber:
         if self._watcher is not None:
             self._watcher.cancel()
         streams, self._streams = self._streams, {}
+        if self._clocks is not None:
+            for ssrc in self._tracks:
+                self._clocks.forget(ssrc)
         self._receivers.clear()
         for stream in streams.values():
             stream.close()
@@ -152,7 +159,7 @@ class Subscriber:
             if transceiver.receiver not in self._guarded:
                 self._guarded.add(transceiver.receiver)
                 guard_transceiver(transceiver, BOUNDS, self._excess)
-                tap_packets(transceiver.receiver, self._take, _ignore)
+                tap_packets(transceiver.receiver, self._take, _ignore, self._reported)
 
     def _assign(self, sections: Sequence[Section]) -> None:
         """Say which packets are whose from now on."""
@@ -168,6 +175,8 @@ class Subscriber:
             if ssrc not in sent or sent[ssrc][0] != self._tracks[ssrc]:
                 del self._tracks[ssrc]
                 forget_stream(self._receivers.pop(ssrc), ssrc)
+                if self._clocks is not None:
+                    self._clocks.forget(ssrc)
                 stream = self._streams.pop(ssrc, None)
                 if stream is not None:
                     stream.close()
@@ -179,7 +188,9 @@ class Subscriber:
             self._tracks[ssrc] = track
             # Its offers do not say so of every codec, but it answers NACKs for all of them.
             take_dropped = self._door.take_dropped
-            incoming = Incoming(receiver, section.codecs, True, self._excess, take_dropped)
+            incoming = Incoming(
+                receiver, section.codecs, True, self._excess, take_dropped, self._clocks
+            )
             stream = self._on_track(track, incoming)
             if stream is not None:
                 self._streams[ssrc] = stream
@@ -188,6 +199,11 @@ class Subscriber:
         stream = self._streams.get(packet.ssrc)
         if stream is not None:
             stream.take(packet)
+
+    def _reported(self, report: RtcpSrPacket) -> None:
+        if self._clocks is not None and report.ssrc in self._tracks:
+            told = report.sender_info
+            self._clocks.report(report.ssrc, told.ntp_timestamp, told.rtp_timestamp)
 
     def _changed(self) -> None:
         if self.connected and self._watcher is None and self._door is not None:

@@ -81,13 +81,17 @@ class _PacketTap(AiortcJitterBuffer):
 
 
 def tap_packets(
-    receiver: RTCRtpReceiver, on_packet: PacketListener, on_goodbye: Callable[[], None]
+    receiver: RTCRtpReceiver,
+    on_packet: PacketListener,
+    on_goodbye: Callable[[], None],
+    on_report: Callable[[RtcpSrPacket], None] | None = None,
 ) -> None:
     """Have ``on_packet`` called with each RTP packet of ``receiver``, at once.
 
     aiortc goes on to count packets and to send receiver reports; its decoder thread idles, and
     its track hands out nothing but its end. Packets have passed the SRTP replay check.
-    ``on_goodbye`` is called when a stream of it says that it ends; another may begin.
+    ``on_goodbye`` is called when a stream of it says that it ends; another may begin. ``on_report``
+    is called with each sender report.
 
     Raises:
         RuntimeError: This version of aiortc is built differently.
@@ -104,8 +108,10 @@ def tap_packets(
         # aiortc would end the track, and with it all that the peer sends after this.
         if isinstance(packet, RtcpByePacket):
             on_goodbye()
-        else:
-            await handle(packet)
+            return
+        if on_report is not None and isinstance(packet, RtcpSrPacket):
+            on_report(packet)
+        await handle(packet)
 
     setattr(receiver, HANDLE_RTCP, handle_rtcp)
 

@@ -6,7 +6,7 @@ import av
 import numpy as np
 
 from ...types import Pcm
-from .opus import Decoder, UndecodableError, opus_decoder
+from .opus import RATE_HZ, Decoder, UndecodableError, opus_decoder
 
 _CLOCK_HZ = 8000
 """Of all codecs here, also that of G.722, whose samples come at 16 kHz (RFC 3551, 4.5.2)."""
@@ -16,6 +16,11 @@ _FFMPEG = {"pcmu": ("pcm_mulaw", 8000), "pcma": ("pcm_alaw", 8000), "g722": ("g7
 def decoder_for(codec: str) -> Decoder:
     """A decoder for one stream of ``opus``, ``pcmu``, ``pcma`` or ``g722``."""
     return opus_decoder() if codec == "opus" else _TelephoneDecoder(codec)
+
+
+def clock_hz_of(codec: str) -> int:
+    """What the RTP timestamps of such a stream count in a second."""
+    return RATE_HZ if codec == "opus" else _CLOCK_HZ
 
 
 class _TelephoneDecoder:

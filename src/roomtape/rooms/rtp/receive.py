@@ -21,9 +21,10 @@ from aiortc.rtp import RtpPacket
 from ...types import NS_PER_S, AudioFrame, FrameOrigin, Pcm
 from .aiortc_internals import ask_again, tap_packets
 from .bounds import Excess, TokenBucket
-from .codecs import decoder_for
+from .codecs import clock_hz_of, decoder_for
 from .jitter_buffer import JitterBuffer, Ordered
 from .opus import Decoder, UndecodableError
+from .sender_clocks import SenderClocks
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Incoming:
         nack: The sender answers NACKs.
         excess: Where is counted what comes beyond the bounds.
         take_dropped: How many packets the kernel dropped since it was asked last.
+        clocks: What the senders say of theirs, to be trusted; None if they are not.
     """
 
     receiver: RTCRtpReceiver
@@ -53,6 +55,7 @@ class Incoming:
     nack: bool
     excess: Excess
     take_dropped: Callable[[], int] = int  # none
+    clocks: SenderClocks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class RemoteAudio:
         self._decoder: Decoder | None = None
         self._next_pts: int | None = None
         self._left_out = 0
+        self._delay_ns = 0
         self._undecodable = 0
         self._closed = False
         self._asking: set[asyncio.Task[None]] = set()
@@ -147,6 +151,10 @@ class RemoteAudio:
                 self._leave_out(self._decoder.samples(packet.payload))
             return
         self._heard_ns = now_ns
+        clocks = self._incoming.clocks
+        if clocks is not None:
+            clock_hz = clock_hz_of(codec)
+            self._delay_ns = clocks.delay_ns(packet.ssrc, packet.timestamp, clock_hz, now_ns)
         waited = self._order.deadline_ns
         payload = _Payload(codec, packet.payload)
         self._pass_all(self._order.push(packet.sequence_number, packet.timestamp, payload, now_ns))
@@ -248,6 +256,7 @@ class RemoteAudio:
     ) -> None:
         assert self._decoder is not None
         left_out, self._left_out = self._left_out, 0
+        captured_ns = time.monotonic_ns() - self._delay_ns if self._delay_ns else None
         self._on_frame(
             AudioFrame(
                 pcm,
@@ -257,5 +266,6 @@ class RemoteAudio:
                 origin=origin,
                 left_out=left_out,
                 dropped_packets=self._incoming.take_dropped(),
+                captured_ns=captured_ns,
             )
         )
