@@ -10,6 +10,9 @@ TEST_OUT := test-out
 # livekit-agents pins another version of LiveKit's SDK than the one that the tests use.
 AGENTS_VENV := .venv-agents
 AGENTS_PINS := tests/livekit_rooms/agents-constraints.txt
+# pipecat-ai pins another version of soxr.
+PIPECAT_VENV := .venv-pipecat
+PIPECAT_PINS := tests/integrations/pipecat-constraints.txt
 NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 
 # What waits for the real clock, or harms the machine for a while, runs side by side: it mostly sleeps.
@@ -23,7 +26,7 @@ PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
 # Each worker would compile all tests anew, and each program that they start all of the package.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check lint format bench soak agents clean
+.PHONY: demo test check lint format bench soak agents pipecat clean
 
 demo: $(READY)
 	$(BIN)/roomtape demo --out demo-out
@@ -61,8 +64,10 @@ soak: $(READY)
 
 agents: $(AGENTS_VENV)/ready
 
+pipecat: $(PIPECAT_VENV)/ready
+
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) $(AGENTS_VENV) demo-out bench-out soak-out $(TEST_OUT)
+	rm -rf $(VENV) $(BENCH_VENV) $(AGENTS_VENV) $(PIPECAT_VENV) demo-out bench-out soak-out $(TEST_OUT)
 
 $(READY): pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit("Python %d.%d is too old: Roomtape needs 3.11 or newer (make PYTHON=python3.12 ...)" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -81,4 +86,10 @@ $(AGENTS_VENV)/ready: pyproject.toml $(AGENTS_PINS) $(NATIVE)
 	@echo "Setting up $(AGENTS_VENV): once, two minutes ..."
 	$(PYTHON) -m venv $(AGENTS_VENV)
 	$(AGENTS_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint $(AGENTS_PINS) --editable '.[livekit-sdk]' livekit-agents
+	@touch $@
+
+$(PIPECAT_VENV)/ready: pyproject.toml $(PIPECAT_PINS) $(NATIVE)
+	@echo "Setting up $(PIPECAT_VENV): once, a minute ..."
+	$(PYTHON) -m venv $(PIPECAT_VENV)
+	$(PIPECAT_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint $(PIPECAT_PINS) --editable '.[pipecat]' fastapi uvicorn websockets
 	@touch $@

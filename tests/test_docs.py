@@ -99,8 +99,9 @@ def test_links_lead_somewhere():
 
 ELSEWHERE = {"docs/testing.md"}
 """What it shows is a test, not a program."""
-OWN_TESTS = {"docs/livekit.md", "docs/scaling.md"}
-"""They need a LiveKit server: their programs are in examples/, and tested there."""
+OWN_TESTS = {"docs/livekit.md", "docs/scaling.md", "docs/integrations/pipecat.md"}
+"""They need a LiveKit server, or a framework in an environment of its own: their programs are in
+examples/, and tested there."""
 
 
 class _Connection:

@@ -6,13 +6,16 @@ import asyncio
 import base64
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +34,24 @@ from support.signals import offset_of, speech
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integrations"
 
 
+PIPECAT = Path(__file__).parents[2] / ".venv-pipecat"
+
+
 @asynccontextmanager
-async def server(name: str, calls: Path) -> AsyncIterator[str]:
+async def server(name: str, calls: Path, python: Path | None = None) -> AsyncIterator[str]:
     """``uvicorn NAME:app`` on a free port, and its URL."""
-    for needed in ("fastapi", "uvicorn", "websockets"):
+    for needed in () if python else ("fastapi", "uvicorn", "websockets"):
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed: pip install -e '.[dev]'")
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0"]
+    command = [
+        str(python or sys.executable),
+        "-m",
+        "uvicorn",
+        "--app-dir",
+        str(EXAMPLES),
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(  # noqa: ASYNC220 (it starts within milliseconds)
         [*command, f"{name}:app"],
         stderr=subprocess.PIPE,
@@ -180,3 +194,84 @@ async def test_a_page_sends_its_microphone(tmp_path: Path, lag: Lag) -> None:
     pcm, rate_hz = read_all(tmp_path / "microphone.wav")
     piece = pcm[rate_hz : 3 * rate_hz]
     assert offset_of(piece, np.concatenate([voice, voice]), rate_hz)[1] > 0.8
+
+
+def played_at(chunks: list[tuple[float, Pcm]], sample: int, interrupted_at: float) -> float:
+    """When a listener plays a sample who plays chunks as they come, and one after the other; what
+    waits when it interrupts is dropped."""
+    free_at = 0.0
+    for came_at, chunk in chunks:
+        if came_at >= interrupted_at:
+            free_at = min(free_at, interrupted_at)
+            interrupted_at = math.inf
+        begins_at = max(came_at, free_at)
+        if sample < len(chunk):
+            return begins_at + sample / 24000
+        free_at = begins_at + len(chunk) / 24000
+        sample -= len(chunk)
+    raise AssertionError("it never came")
+
+
+@pytest.mark.realtime
+async def test_a_pipecat_bot_that_is_interrupted(tmp_path: Path, lag: Lag) -> None:
+    if not (PIPECAT / "ready").exists():
+        pytest.skip("there is no Pipecat on this machine: make pipecat")
+    said, answers = speech("alice", 6.0, 16000), list[tuple[float, Pcm]]()
+    async with (
+        server("pipecat_bot", tmp_path, PIPECAT / "bin/python") as url,
+        aiohttp.ClientSession() as http,
+    ):
+        async with http.ws_connect(f"{url}/call") as ws:
+
+            async def hear() -> None:
+                async for message in ws:
+                    if message.type is aiohttp.WSMsgType.BINARY:
+                        answers.append((time.time(), np.frombuffer(message.data, "<i2")))
+
+            hearing = asyncio.create_task(hear())
+            while not answers:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            alice_at = time.time()
+            async for low, frame in spoken(said, 320, 16000):
+                await ws.send_bytes(frame.astype("<i2").tobytes())
+                if low == 320 * 150:
+                    await ws.send_str("stop")
+                    stopped_at = time.time()
+            over_at = time.time()
+        await hearing
+        report = await finished(tmp_path / "pipecat.wav")
+    caller, bot = sorted(report["sources"], key=lambda source: source["local"])
+    assert (caller["name"], bot["name"]) == ("user", "bot")
+    assert caller["received_s"] == pytest.approx(6.0, abs=0.05)
+    assert caller["lost_s"] <= lag.late_s
+    pcm, rate_hz = read_all(tmp_path / "pipecat.wav")
+    started_at = datetime.fromisoformat(report["started_at"]).timestamp()
+    # The listener plays one after the other, and when it interrupts, nothing more of what it has.
+    heard = np.concatenate([chunk for _, chunk in answers])
+    begins = {"alice": alice_at}
+    for voice, seconds in (("carol", 2.5), ("dave", 2.0)):
+        first = round(offset_of(speech(voice, seconds, 24000), heard, 24000)[0] * 24000)
+        begins[voice] = played_at(answers, first, stopped_at)
+    for voice, heard_at in begins.items():
+        at_s, likeness = offset_of(speech(voice, 2.0, rate_hz), pcm, rate_hz)
+        assert likeness > 0.25, voice
+        assert abs(started_at + at_s - heard_at) < 0.02 + lag.worst_s, voice
+    # What was not heard when it was interrupted is not in the file.
+    heard_s = stopped_at - begins["carol"] + over_at - begins["dave"]
+    assert bot["received_s"] == pytest.approx(heard_s, abs=0.1 + lag.worst_s)
+
+
+@pytest.mark.realtime
+async def test_a_pipecat_call_goes_on_where_nothing_can_be_written(tmp_path: Path) -> None:
+    if not (PIPECAT / "ready").exists():
+        pytest.skip("there is no Pipecat on this machine: make pipecat")
+    nowhere = tmp_path / "nowhere"
+    async with (
+        server("pipecat_bot", nowhere, PIPECAT / "bin/python") as url,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/call") as ws,
+    ):
+        await ws.send_bytes(bytes(640))
+        for _ in range(5):
+            assert (await ws.receive_bytes(timeout=60)).strip(b"\0")
+    assert not nowhere.exists()

@@ -1,0 +1,158 @@
+"""Calls of Pipecat bots: a processor that records both sides of a pipeline.
+
+It stands behind ``transport.output()``, where audio passes when the transport has taken it. What
+users say is recorded as it comes. What the bot says is heard at the pace of speech, however fast
+the transport takes it; an interruption withdraws what was not heard.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+try:
+    from pipecat.frames.frames import (
+        CancelFrame,
+        EndFrame,
+        Frame,
+        InputAudioRawFrame,
+        InterruptionFrame,
+        OutputAudioRawFrame,
+        StartFrame,
+        UserAudioRawFrame,
+    )
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+except ModuleNotFoundError as error:
+    from ..types.errors import MissingExtraError
+
+    raise MissingExtraError("recording a Pipecat pipeline", error, "pipecat") from None
+
+from ..recording.recorder import AudioRecorder
+from ..recording.sources.playout import PlayoutSource
+from ..recording.sources.source import Source
+from ..types import AudioRecordingConfiguration, RecordingEvent, RecordingReport
+from ..types.errors import RoomtapeError
+
+logger = logging.getLogger(__name__)
+
+_MOST_USERS = 1000
+
+
+class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not installed for mypy
+    """Put it into a pipeline once, last or right behind ``transport.output()``.
+
+    It records from the pipeline's start to its end (``EndFrame``, ``CancelFrame``, or its
+    clean-up), however that comes. Nothing that goes wrong with the recording harms the call: an
+    error goes upstream as an ``ErrorFrame``, and is in the log.
+
+    Args:
+        configuration: What to record, or the path of the file: then with its report beside it.
+        user, bot: Their names in the report. The bot is the local side. Users whom a transport
+            tells apart (``UserAudioRawFrame.user_id``) are called as there.
+        on_event: As for :class:`roomtape.AudioRecorder`.
+    """
+
+    def __init__(
+        self,
+        configuration: AudioRecordingConfiguration | str | Path,
+        *,
+        user: str = "user",
+        bot: str = "bot",
+        on_event: Callable[[RecordingEvent], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(configuration, AudioRecordingConfiguration):
+            configuration = AudioRecordingConfiguration(configuration, report=True)
+        self.recorder = AudioRecorder(configuration, on_event=on_event)
+        """For what else a recording can do: save, mark, further sources."""
+        self._user_name = user
+        self._bot_name = bot
+        self._users: dict[str, Source] = {}
+        self._bot: PlayoutSource | None = None  # while it records
+        self._refused = 0
+        self._interrupted = -1  # the number of the frame that did it last
+
+    @property
+    def report(self) -> RecordingReport | None:
+        """What was recorded; None before the end."""
+        return self.recorder.report
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Record it, and pass it on."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            await self._start()
+        elif self._bot is not None:
+            try:
+                self._take(frame, self._bot, direction)
+            except ValueError as error:  # no audio that can be taken
+                self._refuse(error)
+        if isinstance(frame, EndFrame):
+            await self._stop(at_once=False)
+        elif isinstance(frame, CancelFrame):
+            await self._stop(at_once=True)
+        await self.push_frame(frame, direction)
+
+    async def cleanup(self) -> None:
+        """The pipeline is over, and ended in no other way."""
+        await self._stop(at_once=True)
+        await super().cleanup()
+
+    async def _start(self) -> None:
+        if self._bot is not None or self.recorder.over:
+            return
+        try:
+            await self.recorder.start()
+            self._bot = self.recorder.add_playout(self._bot_name, local=True)
+        except RoomtapeError as error:
+            await self._tell(error)
+
+    async def _stop(self, *, at_once: bool) -> None:
+        """What was handed to the listener is heard to its end, unless it was broken off."""
+        bot, self._bot = self._bot, None
+        if bot is None:
+            return
+        try:
+            if at_once:
+                bot.clear()
+            else:
+                await bot.wait()
+            await self.recorder.stop()
+        except RoomtapeError as error:
+            await self._tell(error)
+
+    def _take(self, frame: Frame, bot: PlayoutSource, direction: FrameDirection) -> None:
+        if isinstance(frame, InputAudioRawFrame):
+            source = self._source_of(frame)
+            if source is not None:
+                source.push(frame.audio, frame.sample_rate, channels=frame.num_channels)
+        elif isinstance(frame, OutputAudioRawFrame):
+            # The transport passes on what it had in hand when it was interrupted; who listens has
+            # dropped that. Frames are numbered in the order in which they are made.
+            dropped = frame.id < self._interrupted and frame.interruptible
+            if direction is FrameDirection.DOWNSTREAM and not dropped:
+                bot.push(frame.audio, frame.sample_rate, channels=frame.num_channels)
+        elif isinstance(frame, InterruptionFrame):
+            self._interrupted = frame.id
+            bot.clear()
+
+    def _source_of(self, frame: InputAudioRawFrame) -> Source | None:
+        name = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
+        name = name or frame.transport_source or self._user_name
+        if name not in self._users:
+            if len(self._users) >= _MOST_USERS:
+                return None
+            self._users[name] = self.recorder.add_source(name)
+        return self._users[name]
+
+    def _refuse(self, error: ValueError) -> None:
+        self._refused += 1
+        if self._refused == 1:
+            logger.warning("a frame is left out, and so may others be: %s", error)
+
+    async def _tell(self, error: RoomtapeError) -> None:
+        logger.error("the call is not recorded: %s", error)
+        await self.push_error(f"the call is not recorded: {error}", exception=error)
