@@ -1,0 +1,143 @@
+"""A SIP phone (baresip) calls; an exchange (SIPp) answers for a recorder that has no SIP itself."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from roomtape import AudioRecordingConfiguration, ErrorCode, RtcEngine
+from roomtape.rooms import RtpRoom
+from support.damage import write_wav
+from support.lag import Lag
+from support.processes import stop
+from support.readers import read_all
+from support.signals import offset_of, speech
+
+pytestmark = pytest.mark.network
+
+EXCHANGE_PORT = 5068
+SPOKEN_S = 5
+ANSWER = """<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="answer">
+  <recv request="INVITE"/>
+  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:];tag=[pid]-[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:[local_ip]:[local_port];transport=[transport]>
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=- 1 1 IN IP4 127.0.0.1
+s=-
+c=IN IP4 127.0.0.1
+t=0 0
+m=audio {port} RTP/AVP {payload_type}
+a=rtpmap:{payload_type} {codec}
+a=recvonly
+]]></send>
+  <recv request="ACK"/>
+  <recv request="BYE"/>
+  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+</scenario>
+"""
+PHONE = """
+sip_listen 127.0.0.1:0
+audio_source aufile,{voice}
+audio_player aubridge,nobody
+audio_alert aubridge,nobody
+ausrc_srate {rate}
+ausrc_channels {channels}
+auplay_channels {channels}
+module_path /usr/lib/baresip/modules
+module {module}.so
+module aufile.so
+module aubridge.so
+module_app account.so
+module_app menu.so
+"""
+
+
+class Codec(NamedTuple):
+    name: str
+    payload_type: int
+    module: str
+    rate: int
+    channels: int
+
+
+CODECS = [
+    Codec("PCMU/8000", 0, "g711", 8000, 1),
+    Codec("PCMA/8000", 8, "g711", 8000, 1),
+    Codec("opus/48000/2", 96, "opus", 48000, 2),
+]
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name.partition("/")[0])
+async def test_a_phone_that_calls_is_recorded(tmp_path: Path, codec: Codec, lag: Lag) -> None:
+    for program, package in (("baresip", "baresip-core"), ("sipp", "sip-tester")):
+        if shutil.which(program) is None:
+            pytest.skip(f"there is no {program} on this machine: apt install {package}")
+    said = speech("alice", SPOKEN_S + 1.0, codec.rate)
+    both = said if codec.channels == 1 else said[:, None].repeat(2, axis=1)
+    voice = write_wav(tmp_path / "voice.wav", both, codec.rate)
+    phone = tmp_path / "phone"
+    phone.mkdir()
+    (phone / "config").write_text(PHONE.format(voice=voice, **codec._asdict()))
+    (phone / "accounts").write_text(f"<sip:alice@127.0.0.1>;regint=0;audio_codecs={codec.name}\n")
+    (phone / "contacts").touch()
+    room = RtpRoom("127.0.0.1", 0)
+    async with RtcEngine(room) as engine:
+        assert await engine.join_channel(None, "calls", "recorder") is ErrorCode.OK
+        rate = max(16000, codec.rate)
+        config = AudioRecordingConfiguration(tmp_path / "call.wav", sample_rate=rate)
+        assert await engine.start_audio_recording_with_config(config) is ErrorCode.OK
+        answer = tmp_path / "answer.xml"
+        numbers = {"port": room.address[1], "payload_type": codec.payload_type}
+        answer.write_text(ANSWER.format(codec=codec.name, **numbers))
+        sipp = ["sipp", "-sf", str(answer), "-i", "127.0.0.1", "-p", str(EXCHANGE_PORT), "-m", "1"]
+        dial = ["-e", f"/dial sip:recorder@127.0.0.1:{EXCHANGE_PORT}", "-t", str(SPOKEN_S)]
+        quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        with subprocess.Popen(  # noqa: ASYNC220 (it starts within milliseconds)
+            [*sipp, "-nostdin"], stderr=subprocess.STDOUT, **quietly
+        ) as exchange:
+            try:
+                called = await asyncio.create_subprocess_exec(
+                    "baresip", "-f", str(phone), *dial, **quietly
+                )
+                assert await called.wait() == 0
+                assert await asyncio.to_thread(exchange.wait, 60) == 0, "no call, or no goodbye"
+            finally:
+                await asyncio.to_thread(stop, exchange)
+        assert await engine.stop_audio_recording() is ErrorCode.OK
+        assert engine.last_recording_report is not None
+        (alice,) = engine.last_recording_report.sources
+    assert alice.received_s == pytest.approx(SPOKEN_S, abs=0.3 + lag.worst_s)
+    assert alice.lost_s <= lag.late_s
+    pcm, rate = read_all(tmp_path / "call.wav")
+    words = speech("alice", SPOKEN_S - 0.5, rate)
+    first, last = words[: 2 * rate], words[-2 * rate :]
+    first_s, likeness = offset_of(first, pcm, rate)
+    assert likeness > 0.8
+    last_s, likeness = offset_of(last, pcm, rate)
+    assert likeness > 0.8
+    apart_s = (len(words) - len(last)) / rate
+    assert last_s - first_s == pytest.approx(apart_s, abs=0.02 + lag.worst_s)
