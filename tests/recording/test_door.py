@@ -19,7 +19,7 @@ from roomtape.types import (
 )
 from support.one_source import RATE, recording
 from support.scripted import spans
-from support.signals import noise
+from support.signals import noise, offset_of
 
 
 class LiveKitFrame:
@@ -248,6 +248,47 @@ async def test_what_says_when_it_was_heard_stands_there(tmp_path: Path, chunk_s:
     near = [pcm[at + first + shift : at + len(said) + shift] for shift in (-1, 0, 1)]
     assert any(np.array_equal(each, tail) for each in near)
     assert report.late_s <= (0 if chunk_s < 0.5 else 0.5)
+
+
+@pytest.mark.parametrize("chunk_s", [0.008, 0.02, 0.1])
+async def test_a_clock_that_is_read_late_loses_nothing(tmp_path: Path, chunk_s: float):
+    """As PortAudio's is: off by up to 17 ms, for chunks of 8 ms."""
+    here = await recording(tmp_path)
+    said = noise(3, 7.0, RATE)
+    size = round(chunk_s * RATE)
+    rng = np.random.default_rng(1)
+    for low in range(0, len(said), size):
+        piece, heard_s = said[low : low + size], 1.0 + low / RATE
+        await here.until(heard_s + len(piece) / RATE + 0.02)
+        off_s = rng.uniform(-0.017, 0.017) if low else 0.0
+        here.source.push(piece, RATE, captured_ns=round((heard_s + off_s) * 1e9))
+    await here.until(9.0)
+    pcm, report = await here.finish()
+    assert report.lost_s == report.late_s == report.duplicate_s == 0
+    first_s, _ = offset_of(said[:RATE], pcm, RATE)
+    assert first_s == pytest.approx(1.0, abs=0.002)
+    first = round(first_s * RATE)
+    assert np.array_equal(pcm[first : first + len(said)], said)
+
+
+@pytest.mark.parametrize("off_ppm", [-150, 150])
+async def test_a_capture_clock_that_runs_off_is_followed(tmp_path: Path, off_ppm: int):
+    here = await recording(tmp_path)
+    said, size = noise(3, 300.0, RATE), RATE // 10
+    for low in range(0, len(said), size):
+        heard_s = 1.0 + low / RATE * (1 + off_ppm / 1e6)
+        await here.until(heard_s + 0.12)
+        here.source.push(said[low : low + size], RATE, captured_ns=round(heard_s * 1e9))
+    await here.until(305.0)
+    pcm, report = await here.finish()
+    assert report.lost_s == report.late_s == report.duplicate_s == 0
+    for at_s in (0, 100, 200, 298):
+        expected_s = 1.0 + at_s * (1 + off_ppm / 1e6)
+        words = said[at_s * RATE : (at_s + 1) * RATE]
+        low = round((expected_s - 0.1) * RATE)
+        found_s, likeness = offset_of(words, pcm[low : low + round(1.2 * RATE)], RATE)
+        assert likeness > 0.5, at_s
+        assert found_s == pytest.approx(0.1, abs=0.02), at_s
 
 
 async def test_a_pause_in_the_capture_is_a_pause(tmp_path: Path):

@@ -21,7 +21,7 @@ from ...media.door import (
 from ...types import NS_PER_S, FrameOrigin, LeftOut
 from ...types.clock import Clock
 from .participant import Participant
-from .stamps import Stamps, UnitCheck, in_words
+from .stamps import Captures, Stamps, UnitCheck, in_words
 
 _MOST_QUEUED_NS = 600 * NS_PER_S
 _MOST_CHUNK_NS = NS_PER_S // 2
@@ -46,6 +46,7 @@ class Source(Participant):
         self._inbox: Inbox | None = None  # the track's
         self._door = Door()
         self._stamps = Stamps()
+        self._captures = Captures()
         self._units = UnitCheck()
 
     def push(
@@ -127,9 +128,10 @@ class Source(Participant):
             )
         if captured_ns is not None:
             captured_ns -= self._start_ns
-            if stamp is None:
-                stamp, per_s = captured_ns, NS_PER_S
         pcm, rate_hz, _ = taken
+        if stamp is None and captured_ns is not None:
+            stamp, captured_ns = self._captures.position(captured_ns, rate_hz, len(pcm))
+            per_s = rate_hz
         if stamp is not None and per_s != rate_hz:
             stamp, small = self._stamps.position(stamp, per_s, rate_hz, len(pcm))
             gap_is_silence = gap_is_silence or small

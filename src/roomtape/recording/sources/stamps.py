@@ -11,6 +11,11 @@ _SLACK_S = 0.02
 _SLACK_UNITS = 2.5
 """A stamp that is rounded, in the sender as well as on its way here, is off by so much."""
 
+_READ_LATE_S = 0.06
+"""Three times the worst that was seen of PortAudio on PulseAudio."""
+_READINGS = 64
+"""So many make a mean."""
+
 _LOOKED_AT = 12
 """Frames, and so a quarter of a second of what most senders send ..."""
 _AGREEING = 10
@@ -51,6 +56,42 @@ class Stamps:
             small = off <= half
         self._next = position + samples
         return position, small
+
+
+class Captures:
+    """One source's, where it says when each chunk was heard. Clocks are read late, by more than a
+    short chunk is long, and that is no loss: what differs by less than 0.06 s from where the chunk
+    before ended continues it. What the readings tell in the mean is kept, so that a device whose
+    clock runs off is followed."""
+
+    def __init__(self) -> None:
+        self._rate_hz = 0
+        self._next = 0  # the position behind the chunk before
+        self._off = 0.0  # how much later than by these positions it is heard, in the mean
+
+    def position(self, captured_ns: int, rate_hz: int, samples: int) -> tuple[int, int]:
+        """Where a chunk begins.
+
+        Args:
+            captured_ns: When its first sample was heard, as that was read from a clock.
+            rate_hz: Of the positions.
+            samples: How long the chunk is.
+
+        Returns:
+            The position, in samples; and when the first sample was heard, without the jitter of
+            the readings.
+        """
+        exact = (2 * captured_ns * rate_hz + NS_PER_S) // (2 * NS_PER_S)
+        late = exact - self._next - self._off
+        if self._rate_hz != rate_hz or abs(late) > _READ_LATE_S * rate_hz:
+            if self._rate_hz != rate_hz:
+                self._off = 0.0
+            position = exact - round(self._off)
+        else:
+            position = self._next
+            self._off += late / _READINGS
+        self._rate_hz, self._next = rate_hz, position + samples
+        return position, round((position + self._off) * NS_PER_S / rate_hz)
 
 
 class _Seen(NamedTuple):
