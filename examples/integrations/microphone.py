@@ -6,7 +6,6 @@ python microphone.py call.wav
 
 import asyncio
 import sys
-import time
 
 import sounddevice
 
@@ -17,11 +16,8 @@ async def record(path: str) -> None:
     async with AudioRecorder(AudioRecordingConfiguration(path, report=True)) as recorder:
         me = recorder.add_source("me", local=True)
 
-        def heard(pcm, frames, times, status) -> None:  # on a thread of PortAudio's
-            if status:
-                print(status, file=sys.stderr)  # samples were lost: the report has them, too
-            age_s = times.currentTime - times.inputBufferAdcTime  # of the first sample
-            me.push(pcm, stream.samplerate, captured_ns=time.monotonic_ns() - round(age_s * 1e9))
+        def heard(pcm, *_) -> None:  # on a thread of PortAudio's
+            me.push(pcm, stream.samplerate)
 
         with sounddevice.InputStream(dtype="int16", channels=1, callback=heard) as stream:
             print(f"Recording at {stream.samplerate:g} Hz. Enter ends it.")
