@@ -25,6 +25,8 @@ from roomtape import (
 from support.program import run_python
 
 NAMES = [
+    "Act",
+    "ActKind",
     "AudioFrame",
     "AudioRecorder",
     "AudioRecordingCode",
@@ -203,6 +205,7 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "channels",
         "stems",
         "sign",
+        "exclude",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -230,6 +233,7 @@ def test_the_fields_of_the_reports():
         "marks",
         "stems",
         "projects",
+        "acts",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",
@@ -257,4 +261,5 @@ def test_the_fields_of_the_reports():
         "stays",
         "loss_positions",
         "stem",
+        "silenced_s",
     ]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .recording.sources.source import Source
     from .storage.proof.verify import Verdict, Verification, verify_recording
     from .types import (
+        Act,
+        ActKind,
         AudioFrame,
         AudioRecordingCode,
         AudioRecordingConfiguration,
@@ -66,6 +68,8 @@ _HOMES = {
     "recording.sources.playout": ("PlayoutSource",),
     "recording.sources.source": ("Source",),
     "types": (
+        "Act",
+        "ActKind",
         "AudioFrame",
         "AudioRecordingCode",
         "AudioRecordingConfiguration",
@@ -115,6 +119,8 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Act",
+    "ActKind",
     "AudioFrame",
     "AudioRecorder",
     "AudioRecordingCode",

@@ -25,7 +25,7 @@ from support.serving import serving
 
 
 @pytest.mark.network
-def test_the_key_m_marks_the_moment(tmp_path: Path):
+def test_the_key_m_marks_the_moment_and_p_pauses(tmp_path: Path):
     path = tmp_path / "a.wav"
     private, public = write_keys(tmp_path)
     ours, theirs = pty.openpty()
@@ -33,7 +33,7 @@ def test_the_key_m_marks_the_moment(tmp_path: Path):
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{url}/marks"),
-                *("-o", str(path), "--json", "--sign", str(private)),
+                *("-o", str(path), "--json", "--sign", str(private), "--exclude", "bob"),
             ],
             stdin=theirs,
             stdout=subprocess.PIPE,
@@ -47,7 +47,7 @@ def test_the_key_m_marks_the_moment(tmp_path: Path):
             while not events or events[-1]["event"] != "start":
                 events.append(json.loads(process.stdout.readline()))
             for _ in range(3):
-                os.write(ours, b"mx")  # any other key is none
+                os.write(ours, b"mxp")  # any other key is none
                 time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=120)
@@ -59,6 +59,15 @@ def test_the_key_m_marks_the_moment(tmp_path: Path):
     told = [(each["label"], each["at_s"]) for each in events if each["event"] == "mark"]
     assert [label for label, _ in told] == ["mark 1", "mark 2", "mark 3"]
     report = events[-1]["report"]
+    pauses = [each["event"] for each in events if each["event"] in ("paused", "resumed")]
+    assert pauses == ["paused", "resumed", "paused"]
+    excluded, *acts = report["acts"]
+    assert (excluded["kind"], excluded["who"]) == ("excluded", "bob")
+    assert [(act["kind"], act["by"]) for act in acts] == [
+        ("paused", "key p"),
+        ("resumed", "key p"),
+        ("paused", "key p"),
+    ]
     assert [(each["label"], each["at_s"]) for each in report["marks"]] == told
     assert read_cues_libsndfile(path) == [
         (each["sample"], each["label"]) for each in report["marks"]

@@ -90,6 +90,14 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         world.run(engine.stop_audio_recording(), cancelled_after)
 
+    @rule(index=st.integers(0, 1), who=st.sampled_from(["bob", None]))
+    def decide(self, index, who):
+        engine, _, world, _ = self.engines[index]
+        for call in (engine.exclude_participant(who), engine.include_participant(who)):
+            assert isinstance(world.run(call), ErrorCode)
+        for call in (engine.pause_audio_recording(), engine.resume_audio_recording()):
+            assert isinstance(world.run(call), ErrorCode)
+
     @rule(index=st.integers(0, 1), at=st.sampled_from([None, 0, 1e9, "x"]))
     def mark(self, index, at):
         engine, _, world, _ = self.engines[index]

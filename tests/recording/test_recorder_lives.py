@@ -73,14 +73,19 @@ class Recorders(Machine):
         index=st.integers(0, 1),
         name=st.sampled_from(NAMES),
         cycle_time=st.sampled_from([0, 10]),
+        channels=st.sampled_from([1, 2]),
         report=st.booleans(),
         habit=habits,
         fault=faults,
     )
-    def make(self, index, name, cycle_time, report, habit, fault):
+    def make(self, index, name, cycle_time, channels, report, habit, fault):
         world, told = self.world(index), Told(habit)
         config = AudioRecordingConfiguration(
-            self.directory / name, sample_rate=RATE, cycle_time=cycle_time, report=report
+            self.directory / name,
+            sample_rate=RATE,
+            cycle_time=cycle_time,
+            channels=channels,
+            report=report,
         )
 
         def heard(event: RecordingEvent) -> object:
@@ -148,6 +153,11 @@ class Recorders(Machine):
                 )
 
             world.run(both(), cancelled_after)
+
+    @rule(which=recorders, what=st.sampled_from(["exclude", "include", "pause", "resume"]))
+    def decide(self, which, what):
+        recorder, _ = which
+        getattr(recorder, what)(*["alice"][: what.endswith("clude")])
 
     @rule(which=recorders, at=st.sampled_from([None, None, 0, 0.5, 1e9, "x"]))
     def mark(self, which, at):

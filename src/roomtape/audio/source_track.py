@@ -64,6 +64,10 @@ class SourceTrack:
         """When it left, or failed; nothing comes after it."""
         self.error = ""
         """Why it failed; empty if it did not."""
+        self.silenced = False
+        """Silence comes in place of what it says. From the thread that decides it ..."""
+        self.silenced_ns = 0
+        """... and so much came so; from the thread that pushes."""
         self.timestamps_off = ""
         """What is wrong with the timestamps that come, in words; empty while nothing is. From the
         thread that pushes."""
@@ -296,6 +300,7 @@ class SourceTrack:
             intervals=ledger.intervals(start_ns=start_ns, end_ns=end_ns) + intervals,
             unlisted_s=ledger.unlisted_ns / NS_PER_S,
             error=self.error,
+            silenced_s=self.silenced_ns / NS_PER_S,
             arrived_s=_seconds((each.rate_hz, each.arrived) for each in samples),
             after_end_s=_seconds((each.rate_hz, each.after_end) for each in samples),
             left_out=left_out,

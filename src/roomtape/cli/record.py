@@ -87,6 +87,14 @@ def record(
         float, typer.Option(metavar="S", help="The key s, and SIGUSR1, save so much before ...")
     ] = 30.0,
     save_then: Annotated[float, typer.Option(metavar="S", help="... and so much after it.")] = 0.0,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Never record this participant: silence stands in its place; can be given "
+            "several times.",
+        ),
+    ] = None,
     stems: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +119,7 @@ def record(
 
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
-    key m marks a moment, in the report and in a WAV.
+    key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -124,6 +132,7 @@ def record(
         sign=sign,
         channels=channels,
         stems=stems,
+        exclude=exclude or [],
     )
     config.validate()
     if sign is not None:  # before anybody is met: the recording reads it itself
@@ -223,6 +232,7 @@ async def _record(
     from ..engine import RtcEngine  # noqa: PLC0415
     from .running.keys import listening  # noqa: PLC0415
     from .running.marking import Marker  # noqa: PLC0415
+    from .running.pausing import Pauser  # noqa: PLC0415
     from .running.saving import Saver  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
@@ -240,7 +250,8 @@ async def _record(
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        with listening({"s": saver.save, "m": Marker(engine, teller).mark}):
+        marker, pauser = Marker(engine, teller), Pauser(engine, teller)
+        with listening({"s": saver.save, "m": marker.mark, "p": pauser.pause}):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from ..recording.recorder import AudioRecorder
 from ..types import (
@@ -16,7 +17,8 @@ from .codes import code_of
 
 
 class RunningRecording(ABC):
-    """Saves parts of the recording that runs, and marks moments in it; an engine is one."""
+    """Saves parts of the recording that runs, marks moments in it, and keeps voices out; an engine
+    is one."""
 
     def __init__(self) -> None:
         self._save_report: RecordingReport | None = None
@@ -85,6 +87,39 @@ class RunningRecording(ABC):
             recorder.mark(label, at)
         except StateError as error:
             return self._refuse(ErrorCode.INVALID_STATE, str(error))
+        except ValueError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        return ErrorCode.OK
+
+    async def exclude_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """Keep a participant's voice out of the running recording, from the next frame on: see
+        :meth:`~roomtape.AudioRecorder.exclude`. It may come later. Waits for no other call.
+
+        Returns:
+            OK; INVALID_STATE if nothing is recorded, and after release; ROOM_NOT_JOINED;
+            INVALID_PARAM for a name that is none.
+        """
+        return self._decide(lambda recorder: recorder.exclude(uid, by=by))
+
+    async def include_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """Record it again. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.include(uid, by=by))
+
+    async def pause_audio_recording(self, *, by: str = "") -> ErrorCode:
+        """Record silence until :meth:`resume_audio_recording`: see
+        :meth:`~roomtape.AudioRecorder.pause`. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.pause(by=by))
+
+    async def resume_audio_recording(self, *, by: str = "") -> ErrorCode:
+        """Hear everybody again. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.resume(by=by))
+
+    def _decide(self, decide: Callable[[AudioRecorder], None]) -> ErrorCode:
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            decide(recorder)
         except ValueError as error:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         return ErrorCode.OK

@@ -135,7 +135,8 @@ class HealthCheck:
         self, source: SourceTrack, now_ns: int
     ) -> list[tuple[AudioRecordingWarning, int, str]]:
         found: list[tuple[AudioRecordingWarning, int, str]] = []
-        quiet_is_odd = not source.expects_silence and not source.ledger.muted
+        told = source.expects_silence or source.silenced or source.ledger.muted
+        quiet_is_odd = not told
         if quiet_is_odd and source.queued_ns < _AHEAD_NS:
             quiet_since = max(source.last_frame_ns, source.unmuted_ns)
             if now_ns - quiet_since >= _QUIET_NS:

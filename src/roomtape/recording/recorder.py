@@ -97,6 +97,8 @@ class AudioRecorder(Participants):
         self._reservation: Reservation | None = None
         self._run: Run | None = None
         self._signing = Signing(config.sign)
+        for name in config.exclude:
+            self.exclude(name, by="configuration")
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -205,6 +207,7 @@ class AudioRecorder(Participants):
                 life=self._life,
                 events=self._events,
                 on_over=self._readers.stop,
+                acts=self._discretion.acts,
                 signer=self._signing.key,
                 clock=self._clock,
                 disk=self._disk,

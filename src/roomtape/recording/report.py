@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,14 @@ from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
 from ..storage.notes.cues import within
 from ..storage.sink import Finished
-from ..types import NS_PER_S, AudioRecordingConfiguration, Mark, RecordingReport, SourceReport
+from ..types import (
+    NS_PER_S,
+    Act,
+    AudioRecordingConfiguration,
+    Mark,
+    RecordingReport,
+    SourceReport,
+)
 from ..types.bounded import bounded
 from .disk_writer import DiskWriter
 
@@ -35,6 +42,7 @@ def make_report(
     error: str,
     suspended_ns: int,
     marks: Sequence[Mark],
+    acts: Callable[[int, int], tuple[Act, ...]],
     stems: Mapping[SourceTrack, str] = MappingProxyType({}),
     projects: Sequence[Path] = (),
 ) -> RecordingReport:
@@ -50,6 +58,7 @@ def make_report(
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
         marks: On the recording's clock.
+        acts: What was decided of who is heard, by a time and counted from another.
         stems: Where the stem of each source is that has one.
         projects: What opens them all.
     """
@@ -88,6 +97,7 @@ def make_report(
         marks=within(marks, first, samples, rate_hz),
         stems=tuple(stems.values()),
         projects=tuple(map(str, projects)),
+        acts=acts(start_ns, end_ns),
     )
 
 

@@ -23,6 +23,7 @@ from ..storage.sink import Finished, Sink, SinkFormat
 from ..storage.stems.files import StemFiles
 from ..types import (
     NS_PER_S,
+    Act,
     AudioRecordingCode,
     AudioRecordingConfiguration,
     AudioRecordingWarning,
@@ -73,6 +74,7 @@ class Run:
         life: RECORDING follows on this.
         events: Who is told.
         on_over: Called once on the event loop's thread, just before the last event.
+        acts: What was decided of who is heard; see :meth:`~.sources.discretion.Discretion.acts`.
         signer: Who signs the report; None for nobody.
         clock, disk: When, and where.
 
@@ -92,6 +94,7 @@ class Run:
         life: Life,
         events: EventFeed,
         on_over: Callable[[], None],
+        acts: Callable[[int, int], tuple[Act, ...]],
         signer: Ed25519PrivateKey | None,
         clock: Clock,
         disk: Disk,
@@ -103,6 +106,7 @@ class Run:
         self._life = life
         self._events = events
         self._on_over = on_over
+        self._acts = acts
         self._signer = signer
         self._clock = clock
         self._disk = disk
@@ -119,8 +123,7 @@ class Run:
         self.error = ""
         """Why it was broken off; empty if it was not."""
         self.report: RecordingReport | None = None
-        self.ended: Future[None] = Future()
-        """Set when everything is closed and told."""
+        self.ended: Future[None] = Future()  # set when everything is closed and told
         self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
         self._closed = threading.Event()  # only the telling is left
         self._stems: StemFiles | None = None
@@ -135,7 +138,7 @@ class Run:
             stems=self._stems,
             on_failure=lambda error: _later(loop, self.end, in_words(error)),
             on_idle=self._look_at_loop,
-            on_written=self._written,
+            on_written=lambda: self.saves.written(),  # noqa: PLW0108 (there are none yet)
         )
         self.saves = Saves(
             sink_format,
@@ -190,9 +193,6 @@ class Run:
         if self.loop.is_closed():
             self.end()
 
-    def _written(self) -> None:
-        self.saves.written()
-
     def end_with_program(self) -> None:
         """See :class:`~.process_end.Running`."""
         self.end()
@@ -233,6 +233,7 @@ class Run:
             error=self.error,
             suspended_ns=self.pump.suspended_ns,
             marks=self.marks.all(),
+            acts=self._acts,
             stems={
                 track: str(file.path) for track, file in self.pump.stem_files.items() if file.there
             },
@@ -282,6 +283,7 @@ class Run:
                 error="",
                 suspended_ns=self.pump.suspended_ns,
                 marks=self.marks.all(),
+                acts=self._acts,
             )
 
         report = dataclasses.replace(
@@ -326,8 +328,8 @@ class Run:
             report = self._sealed(report)
             self._in_time(work, _HUNG_DISK_S)
         except Exception as error:
-            path = self._config.path
-            logger.warning("the report of %s cannot be written: %s", path, in_words(error))
+            words = "the report of %s cannot be written: %s"
+            logger.warning(words, self._config.path, in_words(error))
         return report
 
     def _in_time(self, work: Callable[[], T], most_s: float) -> T:
@@ -374,11 +376,9 @@ class Run:
         self.ended.set_result(None)
 
     def _tell_save(self, save: Save) -> None:
-        path = str(save.path)
-        if save.state is SaveState.SAVED:
-            self._events.tell(AudioRecordingCode.SAVED, path=path)
-        else:
-            self._events.tell(AudioRecordingCode.SAVE_FAILED, save.error, path=path)
+        saved = save.state is SaveState.SAVED
+        code = AudioRecordingCode.SAVED if saved else AudioRecordingCode.SAVE_FAILED
+        self._events.tell(code, save.error, path=str(save.path))
 
     def _tell_in_order(self, tell: Callable[..., None], *args: object) -> None:
         if self._clock.threads:

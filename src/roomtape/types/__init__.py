@@ -21,6 +21,8 @@ from .contract import (
     RecordingEvent,
 )
 from .report import (
+    Act,
+    ActKind,
     Interval,
     IntervalKind,
     LeftOut,
@@ -35,6 +37,8 @@ __all__ = [
     "CHANNELS",
     "NS_PER_S",
     "SAMPLE_RATES_HZ",
+    "Act",
+    "ActKind",
     "AudioFormat",
     "AudioFrame",
     "AudioRecordingCode",

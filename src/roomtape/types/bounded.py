@@ -74,6 +74,7 @@ def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
         stays=stays,
         loss_positions=all(each.loss_positions for each in sources),
         stem="",  # the report has all of them
+        silenced_s=_sum(each.silenced_s for each in sources),
     )
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import operator
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from .errors import ConfigurationError, SuffixError
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have: those of the contract, and no others."""
+_MOST_NAMES = 1000
+_MOST_NAME_CHARACTERS = 200
 _ANY_SOURCE = " (what is recorded may have any)"
 
 CHANNELS = (1, 2)
@@ -152,6 +155,8 @@ class AudioRecordingConfiguration:
             format; it is made if it is not there. Only for live recordings.
         sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
             is written then in any case. The key is read before the recording starts.
+        exclude: Participants who are not to be heard, whenever they come: see
+            :meth:`roomtape.AudioRecorder.exclude`.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -167,6 +172,7 @@ class AudioRecordingConfiguration:
     channels: int = 1
     stems: str | os.PathLike[str] | None = None
     sign: str | os.PathLike[str] | None = None
+    exclude: Sequence[str] = ()
 
     @property
     def path(self) -> Path:
@@ -235,6 +241,7 @@ class AudioRecordingConfiguration:
             channels=_one_of("channels", self.channels, CHANNELS),
             stems=stems,
             sign=None if self.sign is None else _checked_path(self.sign, "sign"),
+            exclude=_checked_names(self.exclude),
         )
 
 
@@ -250,6 +257,19 @@ def _checked_path(given: object, name: str = "file_path") -> str:
     if "\0" in path:
         raise ConfigurationError(f"{name} contains a NUL character")
     return path
+
+
+def _checked_names(given: object) -> tuple[str, ...]:
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        names = tuple(given)
+        if len(names) <= _MOST_NAMES and all(
+            isinstance(each, str) and len(each) <= _MOST_NAME_CHARACTERS for each in names
+        ):
+            return names
+    raise ConfigurationError(
+        f"exclude is {given!r:.60}; it must be a list of names, at most {_MOST_NAMES} of at most "
+        f"{_MOST_NAME_CHARACTERS} characters"
+    )
 
 
 def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:

@@ -120,6 +120,8 @@ class SourceReport:
         stays: How many stays this entry is about: 1, but for the last entry of a report that would
             have too many. That one has the sums of so many, of whom least came.
         samples: The same in samples, one entry for each sample rate, exact.
+        silenced_s: Of what came, so much is silence in the recording, since it was excluded or the
+            recording was paused. (It counts as received.)
         loss_positions: Whether it is known where something was lost. Where it is not (LiveKit's
             SDK, which conceals it), ``lost_s`` is a total, and the intervals have none of it.
     """
@@ -149,6 +151,33 @@ class SourceReport:
     stays: int = 1
     loss_positions: bool = True
     stem: str = ""
+    silenced_s: float = 0.0
+
+
+class ActKind(enum.StrEnum):
+    """What somebody decided of a recording."""
+
+    EXCLUDED = "excluded"
+    INCLUDED = "included"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that somebody decided of who is heard.
+
+    Attributes:
+        kind: What.
+        at_s: Seconds from sample 0 of the file; negative where that was before it.
+        who: The participant; empty for all.
+        by: Who decided it, as the program says; empty where it does not.
+    """
+
+    kind: ActKind
+    at_s: float
+    who: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +244,7 @@ class RecordingReport:
         marks: The moments in the file that were given a name, in their order.
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
+        acts: Who was excluded and included again, and when all of it was paused: the latest 1000.
     """
 
     file_path: str
@@ -238,6 +268,7 @@ class RecordingReport:
     marks: tuple[Mark, ...] = ()
     stems: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
+    acts: tuple[Act, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

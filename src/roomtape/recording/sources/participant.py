@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from threading import Lock
+
+import numpy as np
 
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
+from ...types import NS_PER_S, Pcm
 from ...types.clock import Clock
 
 
@@ -22,12 +26,37 @@ class Participant(ABC):
         self._start_ns = 0
         self._muted = False
         self._closed = False
+        self._gate = Lock()
+        """Over a push, so that nothing of it comes in behind a decision that it does not."""
+        self._silenced = False
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""
         self._muted = muted
         if self._track is not None:
             self._track.set_muted(muted, self._clock.now_ns() - self._start_ns)
+
+    def set_silenced(self, silenced: bool) -> None:
+        """For the recorder: from now on, silence comes in place of what it says; or no longer. When
+        this has returned, nothing that was pushed since is on its way."""
+        with self._gate:
+            changed, self._silenced = silenced is not self._silenced, silenced
+            if changed and silenced:
+                self._withdraw()
+        track = self._track
+        if track is not None:
+            track.silenced = silenced
+            if changed:
+                track.unmuted_ns = self._clock.now_ns() - self._start_ns
+
+    def _withdraw(self) -> None:  # noqa: B027 (most have nothing that waits)
+        """What waits to be heard later is not heard either."""
+
+    def _instead(self, pcm: Pcm, rate_hz: int) -> Pcm:
+        """Silence of the same length, which the report counts."""
+        if self._track is not None:
+            self._track.silenced_ns += len(pcm) * NS_PER_S // rate_hz
+        return np.zeros_like(pcm)
 
     def close(self) -> None:
         """The participant has left. What was pushed is still recorded."""
@@ -57,6 +86,7 @@ class Participant(ABC):
         self._track = self._let_in(session, self._clock.now_ns() - start_ns)
         if self._track is None:
             return
+        self._track.silenced = self._silenced
         if self._muted:
             self.set_muted(True)
         if self._closed:
@@ -67,6 +97,7 @@ class Participant(ABC):
         another thread may have held."""
         self._closed = True
         self._track = None
+        self._gate = Lock()
 
     @abstractmethod
     def _let_in(self, session: RecordingSession, joined_ns: int) -> SourceTrack | None:

@@ -6,13 +6,15 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING
 
-from ...types import AudioRecordingWarning
+from ...types import NS_PER_S, ActKind, AudioRecordingWarning
 from ...types.bounded import MOST_SOURCES
 from ...types.clock import Clock
 from ...types.errors import StateError
 from ..events import EventFeed
+from .discretion import Discretion
 from .participant import Participant
 from .playout import MOST_QUEUED_S, PlayoutSource
 from .source import Source
@@ -37,6 +39,8 @@ class Participants(ABC):
         self._events = events
         self._sources: list[Participant] = []
         self._readers = TrackReaders()
+        self._discretion = Discretion()
+        self._deciding = RLock()
 
     @property
     @abstractmethod
@@ -143,10 +147,55 @@ class Participants(ABC):
         self._readers.add(track, source, loop)
         return source
 
+    # -- who is kept out ----------------------------------------------------------------------
+
+    def exclude(self, name: str, *, by: str = "") -> None:
+        """Keep a participant's voice out, from the next frame on: silence stands in its place,
+        in everything that is recorded, until :meth:`include`. Before the start, before it comes, or
+        while it is there; all of that name, and all tracks of it. From any thread; any number of
+        times. When this has returned, nothing that is pushed reaches the recording, nor does what
+        waits in a playout source.
+
+        Args:
+            name: Of the participant, as in the report.
+            by: Who wants it so, for the report.
+
+        Raises:
+            ValueError: A name is no text of at most 200 characters.
+        """
+        self._decide(ActKind.EXCLUDED, name, by)
+
+    def include(self, name: str, *, by: str = "") -> None:
+        """Record whom :meth:`exclude` kept out, from the next frame on. Arguments and errors are
+        the same."""
+        self._decide(ActKind.INCLUDED, name, by)
+
+    def pause(self, *, by: str = "") -> None:
+        """Keep everybody out, as :meth:`exclude` does one, until :meth:`resume`. The time goes on:
+        the pause is silence in the file."""
+        self._decide(ActKind.PAUSED, "", by)
+
+    def resume(self, *, by: str = "") -> None:
+        """Go on after :meth:`pause`. Who is excluded stays out."""
+        self._decide(ActKind.RESUMED, "", by)
+
+    @property
+    def paused(self) -> bool:
+        """Whether :meth:`pause` came last."""
+        return self._discretion.paused
+
+    def _decide(self, kind: ActKind, who: str, by: str) -> None:
+        with self._deciding:
+            self._discretion.decide(kind, who, by, round(self.duration_s * NS_PER_S))
+            for source in tuple(self._sources):
+                source.set_silenced(self._discretion.silences(source.name))
+
     def _add(self, source: Participant) -> None:
         if self.over:
             raise StateError("the recording is over; it takes no more sources")
-        self._sources.append(source)
+        with self._deciding:
+            source.set_silenced(self._discretion.silences(source.name))
+            self._sources.append(source)
         self._let_in(source)
         if self.recording and len(self._sources) > 2 * MOST_SOURCES:
             earlier = [each for each in self._sources[:-MOST_SOURCES] if not each.closed]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
+
 from ...audio.downmix import mixed_down
 from ...audio.playout.queue import PlayoutQueue
 from ...audio.playout.track import PlayoutTrack
@@ -14,6 +16,7 @@ from ...types.clock import Clock
 from .participant import Participant
 
 MOST_QUEUED_S = 600.0
+_WITHDRAWN_HZ = 8000
 
 
 class PlayoutSource(Participant):
@@ -57,9 +60,14 @@ class PlayoutSource(Participant):
             taken = self._door.take(data, sample_rate, channels)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
-        if self._closed or not len(taken.pcm):
-            return
-        if not self._queue.push(mixed_down(taken.pcm), taken.sample_rate):
+        with self._gate:
+            if self._closed or not len(taken.pcm):
+                return
+            pcm = mixed_down(taken.pcm)
+            if self._silenced:
+                pcm = self._instead(pcm, taken.sample_rate)
+            pushed = self._queue.push(pcm, taken.sample_rate)
+        if not pushed:
             raise ValueError(
                 f"{self.name}: {self.pending_s:.1f} s of speech wait already, and at most "
                 f"{self._max_queued_s:g} s may: wait(), clear(), or a larger max_queued_s"
@@ -98,6 +106,11 @@ class PlayoutSource(Participant):
             finally:
                 asleep.cancel()
                 self._waiting.discard(cleared)
+
+    def _withdraw(self) -> None:
+        # It goes on to be said, and is silence in the recording.
+        samples = self._queue.clear() * _WITHDRAWN_HZ // NS_PER_S
+        self._queue.push(np.zeros(samples, np.int16), _WITHDRAWN_HZ)
 
     def close(self) -> None:
         """Nothing more will be pushed. What waits is still heard, and can still be withdrawn."""

@@ -88,27 +88,31 @@ class Source(Participant):
             ValueError: It cannot be taken as audio, the rate is not one of audio, a timestamp is
                 none, or ten minutes of pushed audio wait already. The recording goes on.
         """
-        arrived_ns = self._clock.now_ns() - self._start_ns
-        inbox = self._inbox
-        plain = pts is not None and captured_ns is captured_at is pts_rate is channels is None
-        if (
-            plain
-            and self._units.ratio is None
-            and inbox is not None
-            and inbox.offer(data, sample_rate, pts, arrived_ns, gap_is_silence)
-        ):
-            self._look(pts, data, sample_rate, arrived_ns)
-            return
-        try:
-            taken = self._door.take(data, sample_rate, channels)
-            stamp = taken.pts if pts is None else checked_pts(pts)
-            per_s = taken.sample_rate if pts_rate is None else checked_pts_rate(pts_rate)
-            captured_ns = checked_captured(captured_ns, captured_at, self._clock)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
-        if self._track is not None and not self._closed and len(taken.pcm):
-            silence = bool(gap_is_silence)
-            self._hand_over(self._track, taken, stamp, per_s, arrived_ns, captured_ns, silence)
+        with self._gate:
+            arrived_ns = self._clock.now_ns() - self._start_ns
+            inbox = self._inbox
+            plain = pts is not None and captured_ns is captured_at is pts_rate is channels is None
+            if (
+                plain
+                and not self._silenced
+                and self._units.ratio is None
+                and inbox is not None
+                and inbox.offer(data, sample_rate, pts, arrived_ns, gap_is_silence)
+            ):
+                self._look(pts, data, sample_rate, arrived_ns)
+                return
+            try:
+                taken = self._door.take(data, sample_rate, channels)
+                stamp = taken.pts if pts is None else checked_pts(pts)
+                per_s = taken.sample_rate if pts_rate is None else checked_pts_rate(pts_rate)
+                captured_ns = checked_captured(captured_ns, captured_at, self._clock)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: {error}") from None
+            if self._track is not None and not self._closed and len(taken.pcm):
+                silence = bool(gap_is_silence)
+                if self._silenced:
+                    taken = taken._replace(pcm=self._instead(taken.pcm, taken.sample_rate))
+                self._hand_over(self._track, taken, stamp, per_s, arrived_ns, captured_ns, silence)
 
     def _hand_over(
         self,

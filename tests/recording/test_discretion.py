@@ -1,0 +1,252 @@
+"""Voices that are kept out, and recordings that are paused."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roomtape import (
+    ActKind,
+    AudioRecorder,
+    AudioRecordingConfiguration,
+    ConfigurationError,
+    DamagedFileError,
+    RecordingReport,
+)
+from roomtape.storage.recover import recover
+from roomtape.types import Pcm
+from roomtape.types.clock import ScriptedClock
+from support.examples import examples
+from support.readers import read_all
+
+RATE = 16000
+STEP = RATE // 10
+SECRET = 12345
+"""What nobody else says, in runs of constant samples: any of it is found again."""
+PUBLIC = 20
+
+
+class Room:
+    """A recording on a scripted clock, in which each says its own constant."""
+
+    def __init__(self, path: Path, **config: Any) -> None:
+        self.clock = ScriptedClock()
+        self.warnings: list[str] = []
+        self.recorder = AudioRecorder(
+            AudioRecordingConfiguration(path, sample_rate=RATE, **config),
+            clock=self.clock,
+            on_event=lambda event: self.warnings.append(event.code.name),
+        )
+        self.sources: dict[str, Any] = {}
+        self.said = 0
+
+    def join(self, name: str) -> None:
+        self.sources[name] = self.recorder.add_source(name)
+
+    async def go_on(self, steps: int, **values: int) -> None:
+        """Everybody speaks for so many tenths of a second."""
+        for _ in range(steps):
+            for name, source in self.sources.items():
+                value = values.get(name, PUBLIC)
+                source.push(np.full(STEP, value, np.int16), RATE, self.said)
+            self.said += STEP
+            await self.clock.advance(0.1)
+
+    async def stop(self) -> tuple[Pcm, RecordingReport]:
+        report = await self.recorder.stop()
+        return read_all(report.file_path)[0], report
+
+
+def holds_secret(pcm: Pcm) -> bool:
+    return bool(np.any(np.abs(pcm.astype(int)) > SECRET // 2))
+
+
+async def test_who_is_excluded_is_silence_and_the_others_go_on(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav")
+    await room.recorder.start()
+    room.join("alice")
+    room.join("bob")
+    await room.go_on(10, bob=SECRET)
+    room.recorder.exclude("bob", by="the supervisor")
+    await room.go_on(150, bob=SECRET)
+    room.recorder.include("bob")
+    await room.go_on(10, bob=1000)
+    pcm, report = await room.stop()
+    assert np.all(pcm[:RATE] == PUBLIC + SECRET)
+    assert np.all(pcm[RATE : 16 * RATE] == PUBLIC)
+    assert np.all(pcm[16 * RATE :] == PUBLIC + 1000)
+    alice, bob = report.sources
+    assert (alice.silenced_s, bob.silenced_s) == (0.0, 15.0)
+    for each in report.sources:
+        assert each.received_s == each.arrived_s == 17.0
+        assert each.lost_s == each.late_s == each.left_out_s == 0
+    assert [(act.kind, act.at_s, act.who, act.by) for act in report.acts] == [
+        (ActKind.EXCLUDED, 1.0, "bob", "the supervisor"),
+        (ActKind.INCLUDED, 16.0, "bob", ""),
+    ]
+    assert "SILENT_AUDIO" not in room.warnings
+    assert "NO_AUDIO" not in room.warnings
+
+
+async def test_a_pause_is_silence_and_who_is_excluded_stays_out(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav", exclude=["bob"])
+    await room.recorder.start()
+    room.join("alice")
+    await room.go_on(10)
+    room.recorder.pause(by="key p")
+    room.recorder.pause(by="key p")
+    assert room.recorder.paused
+    room.join("bob")
+    await room.go_on(10, alice=SECRET, bob=SECRET)
+    room.recorder.resume()
+    room.recorder.resume()
+    assert not room.recorder.paused
+    await room.go_on(10, bob=SECRET)
+    pcm, report = await room.stop()
+    assert np.all(pcm[:RATE] == PUBLIC)
+    assert not pcm[RATE : 2 * RATE].any()
+    assert np.all(pcm[2 * RATE :] == PUBLIC)
+    kinds = [(act.kind.value, act.who, act.by) for act in report.acts]
+    assert kinds == [
+        ("excluded", "bob", "configuration"),
+        ("paused", "", "key p"),
+        ("resumed", "", ""),
+    ]
+    assert {each.name: each.silenced_s for each in report.sources} == {"alice": 1.0, "bob": 2.0}
+
+
+async def test_every_track_of_somebody_is_kept_out_and_no_other_name(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav", exclude=["bob"])
+    await room.recorder.start()
+    names = ["bob", "bob (2)", "bob (12)", "bob (x)", "bobby", "Bob", "bob (2) ("]
+    for name in names:
+        room.join(name)
+    await room.go_on(10)
+    _, report = await room.stop()
+    silenced = {each.name for each in report.sources if each.silenced_s}
+    assert silenced == {"bob", "bob (2)", "bob (12)"}
+
+
+async def test_what_a_bot_was_still_to_say_is_not_heard(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav")
+    await room.recorder.start()
+    bot = room.recorder.add_playout("bot", local=True)
+    bot.push(np.full(5 * RATE, SECRET, np.int16), RATE)
+    await room.clock.advance(1.0)
+    room.recorder.exclude("bot")
+    assert bot.pending_s == pytest.approx(4.0, abs=0.001)  # the others hear it all the same
+    bot.push(np.full(RATE, SECRET, np.int16), RATE)
+    await room.clock.advance(6.0)
+    pcm, _ = await room.stop()
+    assert np.all(pcm[: RATE - 1] == SECRET)
+    assert not holds_secret(pcm[RATE + 1 :])
+
+
+async def test_a_cyclic_recording_tells_what_was_so_before_it(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav", cycle_time=10)
+    await room.recorder.start()
+    room.join("bob")
+    room.recorder.exclude("bob")
+    await room.go_on(200, bob=SECRET)
+    pcm, report = await room.stop()
+    assert not pcm.any()
+    assert [(act.kind, act.at_s) for act in report.acts] == [(ActKind.EXCLUDED, -10.0)]
+
+
+def test_names_that_are_none_are_refused(tmp_path: Path) -> None:
+    recorder = AudioRecorder(AudioRecordingConfiguration(tmp_path / "a.wav"))
+    for wrong in (None, 7, "x" * 201):
+        with pytest.raises(ValueError, match="a name is a text"):
+            recorder.exclude(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="exclude is"):
+            AudioRecordingConfiguration(tmp_path / "a.wav", exclude=[wrong]).validate()  # type: ignore[list-item]
+    with pytest.raises(ConfigurationError, match="exclude is 'bob'"):
+        AudioRecordingConfiguration(tmp_path / "a.wav", exclude="bob").validate()
+
+
+async def test_a_push_on_another_thread_is_in_before_or_not_at_all(tmp_path: Path) -> None:
+    async with AudioRecorder(
+        AudioRecordingConfiguration(tmp_path / "a.wav", sample_rate=RATE)
+    ) as recorder:
+        bob = recorder.add_source("bob")
+        value, going = 1, True
+
+        def speak() -> None:
+            while going:
+                bob.push(np.full(160, value, np.int16), RATE, bob_pts())
+
+        pts = iter(range(0, 1 << 40, 160))
+
+        def bob_pts() -> int:
+            return next(pts)
+
+        speaking = asyncio.create_task(asyncio.to_thread(speak))
+        await asyncio.sleep(0.05)
+        recorder.exclude("bob")
+        value = SECRET  # said after the call has returned
+        await asyncio.sleep(0.05)
+        going = False
+        await speaking
+        await asyncio.sleep(0.1)
+    pcm, _ = read_all(tmp_path / "a.wav")
+    assert not holds_secret(pcm)
+
+
+@pytest.mark.parametrize("seed", range(examples(30).max_examples))
+async def test_nothing_that_is_excluded_is_anywhere(tmp_path: Path, seed: int) -> None:
+    """Random decisions, saves, and kills at random moments: all that is on disk is searched."""
+    chance = random.Random(seed)
+    options: dict[str, Any] = {"cycle_time": chance.choice([0, 10])}
+    if not options["cycle_time"] and chance.random() < 0.5:
+        options["stems"] = tmp_path / "stems"
+    if chance.random() < 0.3:
+        options["channels"] = 2
+    room = Room(tmp_path / "a.wav", **options)
+    if chance.random() < 0.5:
+        room.recorder.exclude("carol")
+    await room.recorder.start()
+    saves = []
+    for name in ("alice", "bob", "carol"):
+        room.join(name)
+    out = {"carol"} if room.recorder._discretion.silences("carol") else set[str]()
+    paused = False
+    for number in range(30):
+        match chance.choice(["exclude", "include", "pause", "resume", "save", "crash", "speak"]):
+            case "exclude":
+                name = chance.choice([*room.sources])
+                room.recorder.exclude(name)
+                out.add(name)
+            case "include" if out:
+                name = chance.choice(sorted(out))
+                room.recorder.include(name)
+                out.remove(name)
+            case "pause":
+                room.recorder.pause()
+                paused = True
+            case "resume":
+                room.recorder.resume()
+                paused = False
+            case "save" if number:
+                save = room.recorder.save(tmp_path / f"part-{number}.wav", last_s=2)
+                saves.append(asyncio.ensure_future(save))
+            case "crash":  # what a kill at this moment would leave
+                shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-{number}")
+        secretly = dict.fromkeys([*room.sources] if paused else out, SECRET)
+        await room.go_on(chance.randrange(1, 8), **secretly)
+    await room.recorder.stop()
+    await asyncio.gather(*saves)
+    places = [tmp_path, *tmp_path.parent.glob(f"{tmp_path.name}-*")]
+    for place in places:
+        for ring in [*place.glob("*.ring")]:
+            with suppress(DamagedFileError):  # killed before anything was written
+                recover(ring, place / "recovered.wav")
+        for path in place.rglob("*"):
+            if path.is_file():
+                assert bytes(np.full(4, SECRET, "<i2")) not in path.read_bytes(), path
