@@ -253,7 +253,7 @@ async def test_a_name_that_cannot_be_taken_leaves_the_running_recording_untouche
     async with joined_call(disk=disk) as call:
         await start(call, tmp_path / "a.wav")
         await call.clock.advance(1)
-        disk.denied = "link"
+        disk.denied = "rename_new"
         assert await start(call, tmp_path / "b.wav") is FATAL
         assert call.ear.recording[1:] == [(OPEN_FILE_FAILED, f"{tmp_path}/b.wav")]
         disk.denied = ""

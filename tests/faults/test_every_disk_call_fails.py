@@ -81,7 +81,7 @@ def check(outcome: Outcome, target: Path, whole: Path, disk: FaultyDisk) -> None
         assert outcome.codes == []
         # A disk on which nothing can be removed or renamed any more cannot be tidied up either.
         untidy = disk.fault.lasting == "all" or (
-            disk.fault.lasting == "kind" and disk.hit in ("unlink", "link")
+            disk.fault.lasting == "kind" and disk.hit in ("unlink", "rename_new")
         )
         if not untidy:
             assert list(target.parent.iterdir()) == [target], "something was left behind"

@@ -21,8 +21,7 @@ OLDER = b"an older recording"
 CALLS = [
     ("open", 0),
     ("write", 0),
-    ("link", 0),
-    ("unlink", 0),
+    ("rename_new", 0),
     ("allocate", 10),
     ("write", 10),
     ("fsync", 10),
@@ -81,7 +80,7 @@ async def test_a_start_that_is_cancelled_on_a_disk_that_hangs_leaves_nothing(
 async def test_who_took_the_name_meanwhile_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    disk, path = HangingDisk("unlink"), tmp_path / "a.wav"
+    disk, path = HangingDisk("fsync"), tmp_path / "a.wav"
     disk.hang()  # just after the name was taken
     hung = AudioRecorder(AudioRecordingConfiguration(path), disk=disk)
     with monkeypatch.context() as patch:

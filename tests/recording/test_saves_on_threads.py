@@ -41,7 +41,7 @@ async def hear(recorder: AudioRecorder, seconds: float) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("call", ["open", "write", "fsync", "link"])
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "rename_new"])
 async def test_a_disk_that_hangs_fails_the_save_alone_and_nothing_is_left(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -142,7 +142,7 @@ async def test_of_two_that_begin_at_once_one_does(tmp_path: Path):
 
 @pytest.mark.realtime
 async def test_a_discard_while_it_begins_calls_the_start_off(tmp_path: Path):
-    disk, path = HangingDisk("link"), tmp_path / "a.wav"
+    disk, path = HangingDisk("rename_new"), tmp_path / "a.wav"
     path.write_bytes(b"older")
     recorder = new_recorder(path, disk=disk)
     await recorder.prepare()

@@ -71,7 +71,7 @@ async def test_data_is_synced_before_the_header_that_claims_it_is_all(tmp_path: 
     ]
     # The name is synced when it is taken, and data about once a second.
     # The second "open" follows the name, the third one is the directory.
-    assert kinds[:7] == ["open", "header", "link", "unlink", "open", "open", "fsync"]
+    assert kinds[:6] == ["open", "header", "rename_new", "open", "open", "fsync"]
     # At the end it is read once more, for its hash.
     closing = ["write", "truncate", "fsync", "header", "fsync", "close"]
     assert kinds[-10:] == [*closing, "open", "read", "read", "close"]
@@ -92,11 +92,11 @@ async def test_a_ring_is_safe_before_the_start_and_until_the_finished_file_is(tm
     await record_scripted(tmp_path / "a.aac", disk=disk, cycle_time=10)
     kinds = [name for name, _, _ in disk.notes]
     # Before START: the ring with its space, its head, and its name in the directory.
-    named = ["open", "link", "unlink"]  # locked before it has its name
-    assert kinds[:8] == [*named, "allocate", "write", "fsync", "open", "fsync"]
+    named = ["open", "rename_new"]  # locked before it has its name
+    assert kinds[:7] == [*named, "allocate", "write", "fsync", "open", "fsync"]
     # Copy, sync, take the name, sync the directory; only then remove the ring (its own "close"
     # comes some time after, on another thread).
-    finishing = ["read", "write", "fsync", "close", "link", "unlink", "open", "fsync", "unlink"]
+    finishing = ["read", "write", "fsync", "close", "rename_new", "open", "fsync", "unlink"]
     assert kinds[kinds.index("read") :][: len(finishing)] == finishing
 
 

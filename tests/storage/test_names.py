@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 import subprocess
@@ -257,10 +258,13 @@ def test_a_file_that_vanishes_while_it_is_moved_aside_is_no_error(tmp_path: Path
     assert move_aside(tmp_path / "a.wav", Vanishing()) is None
 
 
-def test_without_hard_links_a_file_is_renamed_and_nothing_overwritten(tmp_path: Path):
+@pytest.mark.parametrize("links", [True, False])
+def test_where_nothing_renames_at_once_nothing_is_overwritten_either(tmp_path: Path, links: bool):
     class NoLinks(Disk):
         def call(self, name, function, *args):
-            if name == "link":
+            if name == "rename_new":
+                raise OSError(errno.EINVAL, "Invalid argument")
+            if name == "link" and not links:
                 raise PermissionError(1, "Operation not permitted")
             return super().call(name, function, *args)
 

@@ -7,6 +7,7 @@ Every call that creates, writes, syncs, renames or removes a recording goes thro
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_RENAMEAT2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28, Linux
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 
 _NO_RETRY_LIMIT = 100  # an "interrupted" that never ends is an error, not a hang
 
@@ -103,6 +108,16 @@ class Disk:
     def rename_new(self, source: Path, target: Path) -> None:
         """Rename; FileExistsError if ``target`` exists, which then is untouched."""
         try:
+            self.call("rename_new", _rename_new, source, target)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                raise
+            self._link_and_unlink(source, target)
+
+    def _link_and_unlink(self, source: Path, target: Path) -> None:
+        """The same where the system or the file system cannot do it at once: for a moment the file
+        has both names, and others who rename ``source`` meanwhile can be in the way."""
+        try:
             self.call("link", _link, source, target)
         except FileExistsError:
             raise
@@ -142,6 +157,20 @@ class Disk:
     def free_bytes(self, path: Path) -> int:
         there = os.statvfs(path)
         return there.f_bavail * there.f_frsize
+
+
+def _rename_new(source: Path, target: Path) -> None:
+    """renameat2(2) with RENAME_NOREPLACE: no other name is ever in its way, nor this in another's.
+
+    Raises:
+        OSError: Among others, EINVAL: the file system cannot; ENOSYS: the system cannot.
+    """
+    if _RENAMEAT2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    names = (os.fsencode(source), os.fsencode(target))
+    if _RENAMEAT2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -163,7 +163,8 @@ def _locked(source: Path, disk: Disk) -> Iterator[int]:
             raise FileError(f"{source}: still being recorded; stop that recording instead")
         yield fd
     finally:
-        disk.close(fd)
+        with suppress(OSError):  # it was only read, and what was done is done
+            disk.close(fd)
 
 
 def _ring_layout(fd: int, source: Path, disk: Disk) -> RingLayout | None:
