@@ -61,7 +61,6 @@ class Pump:
         session, lines: What is mixed, and where it goes; the first line is the recording.
         clock: For how long a disk has been busy.
         start_ns: When the recording began, on the clock.
-        cycle_s: Of a cyclic recording; 0 for a live one.
         on_warnings: Told when in the recording, and what is new.
         on_failure: Told, once, that :attr:`failure` is set.
         stems: Where the session's stems go.
@@ -74,7 +73,6 @@ class Pump:
         *,
         clock: Clock,
         start_ns: int,
-        cycle_s: int,
         on_warnings: Callable[[int, Warnings], None],
         on_failure: Callable[[], None],
         stems: StemFiles | None = None,
@@ -83,7 +81,6 @@ class Pump:
         self._lines = lines
         self._clock = clock
         self._start_ns = start_ns
-        self._cycle_s = cycle_s
         self._on_warnings = on_warnings
         self._on_failure = on_failure
         self._stems = stems
@@ -213,7 +210,7 @@ class Pump:
             free_bytes=writer.free_bytes,
             bytes_per_s=line.output.encoder.bytes_per_s
             + sum(each.stem.encoder.bytes_per_s for each in self._stem_lines),
-            cycle_s=self._cycle_s,
+            cycle_s=writer.cycle_s,
         )
         try:
             warnings += self._health.look(snapshot)

@@ -40,10 +40,10 @@ from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
 from .life import Life, RecorderState
+from .reporting.signing import Signing
 from .reservation import Reservation, in_words
 from .run import Run
 from .saving.request import checked_request
-from .signing import Signing
 from .sources.participant import Participant
 from .sources.participants import Participants
 

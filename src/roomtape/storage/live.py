@@ -13,9 +13,11 @@ header before the recording is called finished.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,13 +44,17 @@ class _LiveFile(ABC):
 
     _lead_bytes = 0  # before the first unit
 
-    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+    def __init__(
+        self, path: Path, sink_format: SinkFormat, disk: Disk, *, first_sample: int = 0
+    ) -> None:
         self.path = path
-        self.samples = 0
+        self.first_sample = self.samples = first_sample
         self._format = sink_format
         self._disk = disk
         self._placed = False
         self._whereabouts: Whereabouts | None = None
+        self._turn = threading.Lock()  # whoever duplicates the descriptor, and who closes it
+        self._closed_as: tuple[Path, os.stat_result] | None = None
         self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
@@ -99,14 +105,14 @@ class _LiveFile(ABC):
         if named is None:
             self._write_again()
         sha256 = self._sha256()
-        self._disk.close(self._taken_fd())
+        self._disk.close(self._taken_fd(named))
         return self._finished(named, sha256)
 
     def _finished(self, named: Path | None, sha256: str) -> Finished:
         return Finished(
             named or self.path,
-            self.samples,
-            0,
+            self.samples - self.first_sample,
+            self.first_sample,
             self._end + self._behind_bytes,
             moved=_moved(self.path, named),
             sha256=sha256,
@@ -114,7 +120,8 @@ class _LiveFile(ABC):
 
     def abandon(self) -> Finished:
         if self._fd < 0:
-            return Finished(self.path, self.samples, 0, self._end)
+            count = self.samples - self.first_sample
+            return Finished(self.path, count, self.first_sample, self._end)
         # Each step helps by itself, and none may stop the others, whatever goes wrong with it.
         with contextlib.suppress(Exception):
             self._disk.truncate(self._fd, self._end)
@@ -127,10 +134,10 @@ class _LiveFile(ABC):
             try:
                 self._write_again()
             except Exception:  # what was removed under a disk that fails is gone
-                self.samples = self._end = 0
+                self.samples, self._end = self.first_sample, 0
         sha256 = self._sha256()
         with contextlib.suppress(Exception):
-            self._disk.close(self._taken_fd())
+            self._disk.close(self._taken_fd(named))
         return self._finished(named, sha256)
 
     def discard(self) -> None:
@@ -150,9 +157,13 @@ class _LiveFile(ABC):
         if fd >= 0:
             os.close(fd)
 
-    def _taken_fd(self) -> int:
-        """The descriptor, for whoever closes it: nobody has it after this."""
-        fd, self._fd = self._fd, -1
+    def _taken_fd(self, named: Path | None = None) -> int:
+        """The descriptor, for whoever closes it: nobody has it after this. Where the file is
+        ``named``, a reader finds it by that."""
+        with self._turn:
+            fd, self._fd = self._fd, -1
+            if fd >= 0 and named is not None:
+                self._closed_as = named, os.fstat(fd)
         if self._whereabouts is not None:
             self._whereabouts.close()
         return fd
@@ -191,8 +202,23 @@ class _LiveFile(ABC):
         self._end += sum(map(len, units))
         self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
 
+    def reader(self, first: int, stop: int) -> Reader:
+        with self._turn:
+            if self._fd >= 0:
+                return self._reader(self._fd, first, stop)
+        if self._closed_as is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+        named, closed = self._closed_as
+        fd = self._disk.open_existing(named)
+        try:
+            if not os.path.samestat(os.fstat(fd), closed):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(named))
+            return self._reader(fd, first, stop)
+        finally:
+            self._disk.close(fd)
+
     @abstractmethod
-    def reader(self, first: int, stop: int) -> Reader: ...
+    def _reader(self, fd: int, first: int, stop: int) -> Reader: ...
 
     def _sha256(self) -> str:
         """Of the file as it is, where that is known without reading it."""
@@ -228,14 +254,14 @@ class LiveWav(_LiveFile):
 
     _lead_bytes = HEADER_BYTES
 
-    def reader(self, first: int, stop: int) -> Reader:
+    def _reader(self, fd: int, first: int, stop: int) -> Reader:
         return WavReader(
-            self._fd,
+            fd,
             first,
             stop,
             lambda: self.samples,
             self._disk,
-            base=0,
+            base=self.first_sample,
             frame_bytes=self._format.frame_bytes,
         )
 
@@ -280,7 +306,8 @@ class LiveWav(_LiveFile):
         self._disk.sync(self._fd)
 
     def _append(self, marks: Sequence[Mark]) -> None:
-        chunks = cue_chunks(within(marks, 0, self.samples, self._format.rate_hz))
+        count = self.samples - self.first_sample
+        chunks = cue_chunks(within(marks, self.first_sample, count, self._format.rate_hz))
         if not chunks:
             return
         data_bytes = self._end - HEADER_BYTES
@@ -322,9 +349,15 @@ class LiveAdts(_LiveFile):
                 return self._digest.hexdigest()
         return ""
 
-    def reader(self, first: int, stop: int) -> Reader:
+    def _reader(self, fd: int, first: int, stop: int) -> Reader:
         return AdtsReader(
-            self._fd, first, stop, lambda: self.samples, self._disk, base=0, index=self._index
+            fd,
+            first,
+            stop,
+            lambda: self.samples,
+            self._disk,
+            base=self.first_sample,
+            index=self._index,
         )
 
     def _count(self, units: list[bytes]) -> None:

@@ -214,7 +214,8 @@ def _recover_ring(
         )
     last, last_bytes = newest
     end_sample = sink_format.samples_in(last + 1, last_bytes)
-    first_sample = max(0, end_sample - layout.window_samples)
+    begins = min(layout.first_unit, last) * sink_format.unit_samples
+    first_sample = max(begins, end_sample - layout.window_samples)
     first_unit, skip = divmod(first_sample, sink_format.unit_samples)
     torn: list[int] = []
     finished = write_finished(
