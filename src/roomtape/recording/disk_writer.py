@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from ..storage.disk import Disk
 from ..storage.pieces.chain import Chain
@@ -37,6 +38,35 @@ _IDLE_S = 1.0
 
 _Item = list[bytes] | Callable[[], None] | None
 """Units to be written; something to be done in its turn; None is the end."""
+
+
+class Cut(Protocol):
+    """Something to be done between two units, on the writer's thread. Raises nothing."""
+
+    def room(self, units: list[bytes]) -> int:
+        """How many of these units, which come next, are to be written before it."""
+        ...
+
+    def take(self) -> bool:
+        """It is due; whether it is asked again for another time. There is room then."""
+        ...
+
+
+class CutAt:
+    """Does ``work`` once, when the recording is written up to a sample, or as soon as it is."""
+
+    def __init__(self, writer: DiskWriter, sample: int, work: Callable[[], None]) -> None:
+        self._writer = writer
+        self._sample = sample
+        self._work = work
+
+    def room(self, units: list[bytes]) -> int:
+        del units
+        return -(-max(0, self._sample - self._writer.samples) // self._writer.unit_samples)
+
+    def take(self) -> bool:
+        self._work()
+        return False
 
 
 class DiskWriter:
@@ -80,6 +110,7 @@ class DiskWriter:
         self._on_written = on_written
         self._stems = stems
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._cuts: list[Cut] = []  # by the writer's thread alone
         self._queued_samples = 0  # by the mixing thread alone
         self._marks: Sequence[Mark] = ()
         self._busy_since_ns: int | None = None
@@ -112,6 +143,11 @@ class DiskWriter:
         """So many seconds are kept; 0 while all are."""
         sink = self.sink
         return sink.cycle_s if isinstance(sink, Ring) else 0
+
+    @property
+    def unit_samples(self) -> int:
+        """Of one unit."""
+        return self._format.unit_samples
 
     @property
     def samples(self) -> int:
@@ -156,6 +192,10 @@ class DiskWriter:
         """Have ``work`` done on the writer's thread, when all that was given before is written; it
         raises nothing. It is left out where :meth:`write` would be."""
         self._put(work)
+
+    def cut(self, cut: Cut) -> None:
+        """Ask this one before anything is written from now on."""
+        self._put(lambda: self._cuts.append(cut))
 
     def succeed(self, sink: Sink) -> None:
         """Write to this one from now on, which belongs to the writer; on the writer's thread, and
@@ -209,19 +249,36 @@ class DiskWriter:
             while isinstance(item, list):
                 batch += item
                 item = self._queue.get_nowait()
-        if batch:
-            self._busy_since_ns = self._clock.now_ns()
-            self.sink.write(batch)
-            if self._stems is not None:
-                self._stems.work()
-            self._busy_since_ns = None
-            self.written_bytes += sum(map(len, batch))
-            self._on_written()
+        self._write(batch)
         if callable(item):
             self._busy_since_ns = self._clock.now_ns()
             item()
+            self._write([])  # for what is due already
             self._busy_since_ns = None
         return item is not None
+
+    def _write(self, units: list[bytes]) -> None:
+        """Write these, and do what is due before, between and after them."""
+        while True:
+            room = {cut: cut.room(units) for cut in self._cuts}
+            due = [cut for cut, count in room.items() if count <= 0]
+            self._cuts = [cut for cut in self._cuts if cut not in due or cut.take()]
+            if due:
+                continue
+            count = min([len(units), *room.values()])
+            if not count:
+                return
+            self._write_at_once(units[:count])
+            units = units[count:]
+
+    def _write_at_once(self, units: list[bytes]) -> None:
+        self._busy_since_ns = self._clock.now_ns()
+        self.sink.write(units)
+        if self._stems is not None:
+            self._stems.work()
+        self._busy_since_ns = None
+        self.written_bytes += sum(map(len, units))
+        self._on_written()
 
     def _sync_if_due(self) -> None:
         now_ns = self._clock.now_ns()

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..audio.outputs import Output
@@ -31,6 +32,7 @@ from .health import Warnings
 from .life import Life, RecorderState
 from .loop_end import LoopEnd
 from .marks import Marks
+from .parts.parts import Parts
 from .process_end import running
 from .pump import Line, Pump
 from .reporting.reporter import HUNG_DISK_S, MOST_HASH_S, Reporter
@@ -89,7 +91,6 @@ class Run:
         clock: Clock,
         disk: Disk,
     ) -> None:
-        self._config = config
         self._output = output
         self._sources = sources
         self._life = life
@@ -158,9 +159,24 @@ class Run:
             clock=clock,
             disk=disk,
         )
+        self.parts = Parts(
+            self._writer,
+            sink_format,
+            reporter=self._reporter,
+            marks=self.marks,
+            events=events,
+            in_order=self._tell_in_order,
+            clock=clock,
+            disk=disk,
+        )
         self._beat = Scheduler.shared(clock).add(self.pump.tick)
         self._loop_end = LoopEnd(self._end_with_loop)
         running.add(self)
+
+    @property
+    def path(self) -> Path:
+        """Where it goes now."""
+        return self._writer.sink.path
 
     @property
     def now_ns(self) -> int:
@@ -196,7 +212,7 @@ class Run:
         """See :class:`~.process_end.Running`."""
         self.end()
         if self._closed.wait(HUNG_DISK_S) and not self.ended.done():
-            logger.warning("%s is finished, since the program ends", self._config.path)
+            logger.warning("%s is finished, since the program ends", self.path)
 
     def leave_to_parent(self) -> None:
         """See :class:`~.process_end.Running`."""
@@ -204,6 +220,7 @@ class Run:
             source.disconnect()
         self._writer.let_go()
         self.saves.let_go()
+        self.parts.let_go()
 
     # -- what :meth:`end` began, on a thread of its own; it raises nothing -----------------------
 
@@ -212,11 +229,13 @@ class Run:
             source.close()
         self.pump.finish(self._ended_ns)
         self.error = self.error or self.pump.failure
+        self.parts.settle(wait=not self.pump.disk_hangs)
         finished = self._finish_file()
         self.saves.finish()
+        self.parts.finish()
         there = finished or self._writer.abandoned
         moved = there.moved if there is not None else ""
-        aside = "" if finished is None else aside_in_words(self._config.path, finished.aside)
+        aside = "" if finished is None else aside_in_words(self.path, finished.aside)
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
         self._note_stems()

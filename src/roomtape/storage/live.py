@@ -39,7 +39,7 @@ AHEAD_S = 20
 """How far a live WAV header may be ahead of the data."""
 
 
-class _LiveFile(ABC):
+class LiveFile(ABC):
     """What both formats share: see :class:`~.sink.Sink` for the contract."""
 
     _lead_bytes = 0  # before the first unit
@@ -153,7 +153,10 @@ class _LiveFile(ABC):
             self._disk.close(fd)
 
     def let_go(self) -> None:
-        fd = self._taken_fd()
+        # Without the lock: in a forked child, nobody is there who would give it back.
+        fd, self._fd = self._fd, -1
+        if self._whereabouts is not None:
+            self._whereabouts.close()
         if fd >= 0:
             os.close(fd)
 
@@ -249,7 +252,7 @@ def _moved(path: Path, named: Path | None) -> str:
     return f"{path} was renamed while it was recorded to; it is at {named}"
 
 
-class LiveWav(_LiveFile):
+class LiveWav(LiveFile):
     """A growing WAV file."""
 
     _lead_bytes = HEADER_BYTES
@@ -325,7 +328,7 @@ class LiveWav(_LiveFile):
             self._behind_bytes = len(chunks)
 
 
-class LiveAdts(_LiveFile):
+class LiveAdts(LiveFile):
     """A growing AAC file: one ADTS frame after the other."""
 
     def _begin(self) -> None:

@@ -15,6 +15,7 @@ slot that a power cut tore in two is known.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import threading
@@ -45,26 +46,20 @@ logger = logging.getLogger(__name__)
 
 
 class Ring:
-    """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract.
+    """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract."""
 
-    Args:
-        first_unit: The unit of the recording that comes first.
-    """
-
-    def __init__(
-        self, path: Path, sink_format: SinkFormat, disk: Disk, *, first_unit: int = 0
-    ) -> None:
+    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
         self.path = path
-        self.first_sample = self.samples = first_unit * sink_format.unit_samples
+        self.first_sample = self.samples = 0
         self.aside: Path | None = None
         self._disk = disk
-        self._layout = RingLayout(path, sink_format, first_unit=first_unit)
+        self._layout = RingLayout(path, sink_format)
         head = self._layout.packed()
         self._fd, self.ring_path = create_ring(path, disk)
-        self._next = first_unit
+        self._next = 0
         self._last_bytes = 0
         self._turn = threading.Lock()  # of the two below, and never while the disk is waited for
-        self._overwritten = first_unit  # units before it are gone, or about to be
+        self._overwritten = 0  # units before it are gone, or about to be
         self._readers: list[RingReader] = []
         try:
             disk.allocate(self._fd, self._layout.file_bytes)
@@ -77,6 +72,19 @@ class Ring:
 
     def place(self) -> None:
         """Nothing stands at the target until :meth:`finish`."""
+
+    def begin_at(self, first_unit: int) -> None:
+        """It goes on with this unit of the recording; before the first :meth:`write`.
+
+        Raises:
+            OSError: That cannot be written down.
+        """
+        layout = dataclasses.replace(self._layout, first_unit=first_unit)
+        self._disk.write_at(self._fd, layout.packed(), 0)
+        self._disk.sync(self._fd)
+        self._layout = layout
+        self._next = self._overwritten = first_unit
+        self.first_sample = self.samples = first_unit * layout.sink_format.unit_samples
 
     def write(self, units: list[bytes]) -> None:
         layout = self._layout

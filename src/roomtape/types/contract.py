@@ -77,6 +77,18 @@ class AudioRecordingCode(enum.IntEnum):
     """A part of the running recording is complete, in a file of its own."""
     SAVE_FAILED = 7
     """It could not be saved; the recording goes on."""
+    PROMOTED = 8
+    """A cyclic recording is a live one from now on, at this path."""
+    PROMOTE_FAILED = 9
+    """It cannot become one; the cyclic recording goes on as it was."""
+    DEMOTED = 10
+    """A live recording is a cyclic one from now on."""
+    DEMOTE_FAILED = 11
+    """It cannot become one; the live recording goes on as it was."""
+    PART_FINISHED = 12
+    """A part of the running recording is complete, and the recording goes on in another file."""
+    PART_FAILED = 13
+    """It could not be completed; it is readable to its end, and the recording goes on."""
 
 
 class AudioRecordingWarning(enum.IntEnum):

@@ -1,0 +1,216 @@
+"""The files that one recording goes to, one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from ...storage.disk import Disk
+from ...storage.sink import Sink, SinkFormat
+from ...types import NS_PER_S, AudioRecordingCode, AudioRecordingWarning, RecordingReport
+from ...types.clock import Clock
+from ...types.errors import StateError
+from ..disk_writer import DiskWriter
+from ..events import EventFeed
+from ..marks import Marks
+from ..reporting.reporter import Reporter
+from .closing import Closing
+from .turning import MOST_HANG_S, Demotion, Promotion, Turning, TurningState
+
+logger = logging.getLogger(__name__)
+
+_MOST_CLOSE_S = 120.0
+"""A file that is being finished when the recording ends is waited for so long."""
+
+
+class Parts:
+    """:meth:`promote` and :meth:`demote` from one thread, while it is recorded; then
+    :meth:`settle`, and :meth:`finish` when nothing is written any more.
+
+    Args:
+        writer: Who writes the recording.
+        sink_format: Of it.
+        reporter, marks, events: What is said of it.
+        in_order: Calls what it is given on the event loop's thread, in order.
+        clock, disk: When, and where.
+    """
+
+    def __init__(
+        self,
+        writer: DiskWriter,
+        sink_format: SinkFormat,
+        *,
+        reporter: Reporter,
+        marks: Marks,
+        events: EventFeed,
+        in_order: Callable[..., None],
+        clock: Clock,
+        disk: Disk,
+    ) -> None:
+        self._writer = writer
+        self._format = sink_format
+        self._reporter = reporter
+        self._marks = marks
+        self._events = events
+        self._in_order = in_order
+        self._clock = clock
+        self._disk = disk
+        self._turn = threading.Lock()
+        self._over = False
+        self._turning: Turning | None = None
+        self._closings: tuple[Closing, ...] = ()
+
+    @property
+    def cyclic(self) -> bool:
+        """Whether only the last seconds are kept, for now."""
+        return self._writer.cycle_s > 0
+
+    def promote(self, path: Path) -> Future[Path]:
+        """Record live to ``path``, beginning with all that the ring holds.
+
+        Raises:
+            StateError: It is live already, or on its way to it, or over.
+        """
+        if not self.cyclic:
+            raise StateError(f"it is recorded live already, to {self._writer.sink.path}")
+        turning = Promotion(
+            path,
+            self._writer,
+            self._format,
+            on_end=self._promoted,
+            clock=self._clock,
+            disk=self._disk,
+        )
+        self._begin(turning)
+        return turning.outcome
+
+    def demote(self, path: Path, cycle_s: int, now_ns: int) -> Future[RecordingReport]:
+        """Finish the live file with what was heard up to now, and keep only the last seconds from
+        then on, for ``path``.
+
+        Returns:
+            The report of the file, when that is complete; or a FileError.
+
+        Raises:
+            StateError: It is cyclic already, or on its way to it, or over.
+        """
+        if self.cyclic:
+            raise StateError(f"only the last {self._writer.cycle_s} s are kept already")
+        answer: Future[RecordingReport] = Future()
+        answer.set_running_or_notify_cancel()
+        turning = Demotion(
+            path,
+            self._writer,
+            dataclasses.replace(self._format, cycle_s=cycle_s),
+            at=-(-now_ns * self._format.rate_hz // NS_PER_S),
+            on_end=lambda turning: self._demoted(turning, answer),
+            clock=self._clock,
+            disk=self._disk,
+        )
+        self._begin(turning)
+        return answer
+
+    def settle(self, *, wait: bool) -> None:
+        """The recording ends: what is turning is waited for, as long as the disk answers, or given
+        up; nothing begins any more."""
+        with self._turn:
+            self._over = True
+            turning = self._turning
+        while turning is not None and not turning.outcome.done():
+            before = turning.progress
+            if wait and not self._writer.outcome.done():
+                try:
+                    turning.outcome.exception(MOST_HANG_S)
+                except TimeoutError:
+                    if turning.progress != before:
+                        continue
+            turning.give_up("the recording ended before that")
+            return
+
+    def finish(self) -> None:
+        """Wait for what is being finished."""
+        for closing in self._closings:
+            try:
+                closing.outcome.exception(_MOST_CLOSE_S)
+            except TimeoutError:
+                logger.warning("the disk has not let a part be finished in %g s", _MOST_CLOSE_S)
+                return
+
+    def let_go(self) -> None:
+        """In a forked child: close the descriptors and do nothing else."""
+        if self._turning is not None and not self._turning.outcome.done():
+            self._turning.let_go()
+        for closing in self._closings:
+            closing.let_go()
+
+    def _begin(self, turning: Turning) -> None:
+        with self._turn:
+            if self._over:
+                raise StateError("the recording is over")
+            if self._turning is not None and not self._turning.outcome.done():
+                raise StateError(f"it is about to {self._turning.doing}; wait for that")
+            self._turning = turning
+        logger.debug("about to %s", turning.doing)
+        turning.start()
+
+    def _promoted(self, turning: Turning) -> None:
+        done = turning.state is TurningState.DONE
+        code = AudioRecordingCode.PROMOTED if done else AudioRecordingCode.PROMOTE_FAILED
+        self._in_order(self._tell_turned, turning, code)
+
+    def _demoted(self, turning: Turning, answer: Future[RecordingReport]) -> None:
+        if turning.state is not TurningState.DONE:
+            self._in_order(self._tell_turned, turning, AudioRecordingCode.DEMOTE_FAILED)
+            turning.outcome.add_done_callback(
+                lambda done: answer.set_exception(done.exception() or StateError(turning.error))
+            )
+            return
+        self._in_order(self._tell_turned, turning, AudioRecordingCode.DEMOTED)
+
+        def hand_on(done: Future[RecordingReport]) -> None:
+            error = done.exception()
+            if error is None:
+                answer.set_result(done.result())
+            else:
+                answer.set_exception(error)
+
+        closing = self._closing_of(turning.before)
+        closing.outcome.add_done_callback(hand_on)
+        closing.start()
+
+    def _closing_of(self, sink: Sink) -> Closing:
+        closing = Closing(
+            sink,
+            self._format.rate_hz,
+            reporter=self._reporter,
+            marks=self._marks,
+            on_end=self._closed,
+            clock=self._clock,
+        )
+        with self._turn:
+            self._closings += (closing,)
+        return closing
+
+    def _closed(self, closing: Closing) -> None:
+        with self._turn:
+            self._closings = tuple(each for each in self._closings if each is not closing)
+        self._in_order(self._tell_closed, closing)
+
+    # -- what is told, on the event loop's thread ------------------------------------------------
+
+    def _tell_turned(self, turning: Turning, code: AudioRecordingCode) -> None:
+        path = str(turning.path)
+        if turning.state is TurningState.DONE:
+            self._events.path = turning.path
+        self._events.tell(code, turning.error or turning.detail, path=path)
+
+    def _tell_closed(self, closing: Closing) -> None:
+        path = closing.path
+        if closing.moved:
+            self._events.tell(AudioRecordingWarning.FILE_MOVED, closing.moved, path=path)
+        code = AudioRecordingCode.PART_FAILED if closing.error else AudioRecordingCode.PART_FINISHED
+        self._events.tell(code, closing.error or closing.moved, path=path)
