@@ -120,6 +120,8 @@ def record(
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
     key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on.
+    Of a cyclic recording, the key l, and SIGUSR2, make a live one that begins with what was kept;
+    once more, and that file is finished, and the last seconds are kept again.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -233,6 +235,7 @@ async def _record(
     from .running.keys import listening  # noqa: PLC0415
     from .running.marking import Marker  # noqa: PLC0415
     from .running.pausing import Pauser  # noqa: PLC0415
+    from .running.promoting import Promoter  # noqa: PLC0415
     from .running.saving import Saver  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
@@ -244,18 +247,22 @@ async def _record(
     async with RtcEngine(room) as engine:
         engine.set_event_callback(teller)
         saver = Saver(engine, config.path, *saving, teller)
+        promoter = Promoter(engine, teller)
         loop.add_signal_handler(signal.SIGUSR1, saver.save)
+        loop.add_signal_handler(signal.SIGUSR2, promoter.turn)
         await engine.set_local_audio(local)
         if await engine.join_channel(token, channel, name) is not ErrorCode.OK:
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
         marker, pauser = Marker(engine, teller), Pauser(engine, teller)
-        with listening({"s": saver.save, "m": marker.mark, "p": pauser.pause}):
+        keys = {"s": saver.save, "m": marker.mark, "p": pauser.pause, "l": promoter.turn}
+        with listening(keys):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
         await saver.wait()
+        await promoter.wait()
         report = engine.last_recording_report
     if report is None:
         raise RoomtapeError("the recording ended without a report")
