@@ -149,6 +149,12 @@ def test_importing_the_package_is_quick():
                 "FINISH": 5,
                 "SAVED": 6,
                 "SAVE_FAILED": 7,
+                "PROMOTED": 8,
+                "PROMOTE_FAILED": 9,
+                "DEMOTED": 10,
+                "DEMOTE_FAILED": 11,
+                "PART_FINISHED": 12,
+                "PART_FAILED": 13,
             },
         ),
         (
