@@ -81,7 +81,7 @@ async def test_a_disk_without_inodes_is_told_at_the_start(cycle_time: int, tmp_p
 
 async def test_a_disk_without_an_inode_for_the_finished_file_keeps_the_ring(tmp_path: Path):
     need_root()
-    with tmpfs(tmp_path / "small", options="size=8M,nr_inodes=3") as small:
+    with tmpfs(tmp_path / "small", options="size=8M,nr_inodes=2") as small:
         outcome = await record_scripted(small / "a.wav", cycle_time=10)
         assert outcome.codes == [START, ERROR]
         assert listing(small) == [small / "a.wav.ring"]

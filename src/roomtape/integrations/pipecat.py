@@ -7,8 +7,10 @@ the transport takes it; an interruption withdraws what was not heard.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ from ..types.errors import RoomtapeError
 logger = logging.getLogger(__name__)
 
 _MOST_USERS = 1000
+_MOST_STILL_HEARD_S = 5.0
+"""Behind the output, less than that waits; elsewhere, nobody's call may end later for it."""
 
 
 class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not installed for mypy
@@ -119,7 +123,8 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
             if at_once:
                 bot.clear()
             else:
-                await bot.wait()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(bot.wait(), _MOST_STILL_HEARD_S)
             await self.recorder.stop()
         except RoomtapeError as error:
             await self._tell(error)

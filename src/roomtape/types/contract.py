@@ -19,7 +19,6 @@ from .errors import ConfigurationError, SuffixError
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have: those of the contract, and no others."""
 _MOST_NAMES = 1000
-_MOST_NAME_CHARACTERS = 200
 _ANY_SOURCE = " (what is recorded may have any)"
 
 CHANNELS = (1, 2)
@@ -274,13 +273,10 @@ def _checked_path(given: object, name: str = "file_path") -> str:
 def _checked_names(given: object) -> tuple[str, ...]:
     if isinstance(given, Sequence) and not isinstance(given, str):
         names = tuple(given)
-        if len(names) <= _MOST_NAMES and all(
-            isinstance(each, str) and len(each) <= _MOST_NAME_CHARACTERS for each in names
-        ):
+        if len(names) <= _MOST_NAMES and all(isinstance(each, str) for each in names):
             return names
     raise ConfigurationError(
-        f"exclude is {given!r:.60}; it must be a list of names, at most {_MOST_NAMES} of at most "
-        f"{_MOST_NAME_CHARACTERS} characters"
+        f"exclude is {given!r:.60}; it must be a list of names, at most {_MOST_NAMES}"
     )
 
 

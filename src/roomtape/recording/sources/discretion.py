@@ -52,11 +52,10 @@ class Discretion:
         Raises:
             ValueError: A name is none.
         """
-        for each in (who, by):
-            if not isinstance(each, str) or len(each) > MOST_BY_CHARACTERS:
-                raise ValueError(
-                    f"a name is a text of at most {MOST_BY_CHARACTERS} characters, not {each!r:.40}"
-                )
+        if not isinstance(who, str):
+            raise ValueError(f"a name is a text, not {who!r:.40}")
+        if not isinstance(by, str) or len(by) > MOST_BY_CHARACTERS:
+            raise ValueError(f"by is a text of at most {MOST_BY_CHARACTERS} characters")
         match kind:
             case ActKind.EXCLUDED if who not in self._excluded:
                 self._excluded.add(who)

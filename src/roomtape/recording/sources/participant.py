@@ -5,11 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from threading import Lock
 
-import numpy as np
-
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
-from ...types import NS_PER_S, Pcm
+from ...types import NS_PER_S
 from ...types.clock import Clock
 
 
@@ -17,6 +15,9 @@ class Participant(ABC):
     """One participant of a recording: a :class:`~roomtape.Source`, or a
     :class:`~roomtape.PlayoutSource`. Every method is thread-safe and never blocks.
     """
+
+    _under_way_ns = NS_PER_S
+    """What comes later than that after it was heard is too late for the mix in any case."""
 
     def __init__(self, name: str, *, local: bool, clock: Clock) -> None:
         self.name = name
@@ -29,6 +30,7 @@ class Participant(ABC):
         self._gate = Lock()
         """Over a push, so that nothing of it comes in behind a decision that it does not."""
         self._silenced = False
+        self._lift_ns: int | None = None  # silenced until then, and no longer
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""
@@ -37,26 +39,39 @@ class Participant(ABC):
             self._track.set_muted(muted, self._clock.now_ns() - self._start_ns)
 
     def set_silenced(self, silenced: bool) -> None:
-        """For the recorder: from now on, silence comes in place of what it says; or no longer. When
-        this has returned, nothing that was pushed since is on its way."""
+        """For the recorder: from now on, silence comes in place of what it says; or no longer, as
+        soon as nothing that it said before can come any more. When this has returned, nothing that
+        was pushed since is on its way."""
         with self._gate:
-            changed, self._silenced = silenced is not self._silenced, silenced
-            if changed and silenced:
-                self._withdraw()
+            now_ns = self._clock.now_ns()
+            if silenced:
+                changed = not self._silenced or self._lift_ns is not None
+                self._silenced, self._lift_ns = True, None
+                if changed:
+                    self._withdraw()
+            else:
+                changed = self._silenced and self._lift_ns is None
+                if changed:
+                    self._lift_ns = now_ns + self._under_way_ns
         track = self._track
         if track is not None:
             track.silenced = silenced
             if changed:
-                track.unmuted_ns = self._clock.now_ns() - self._start_ns
+                track.unmuted_ns = now_ns - self._start_ns
+
+    def _is_silenced(self) -> bool:
+        """Whether it is now; under the gate."""
+        if self._lift_ns is not None and self._clock.now_ns() >= self._lift_ns:
+            self._silenced, self._lift_ns = False, None
+        return self._silenced
 
     def _withdraw(self) -> None:  # noqa: B027 (most have nothing that waits)
         """What waits to be heard later is not heard either."""
 
-    def _instead(self, pcm: Pcm, rate_hz: int) -> Pcm:
-        """Silence of the same length, which the report counts."""
+    def _count_silenced(self, samples: int, rate_hz: int) -> None:
+        """So much silence was taken in place of what it said."""
         if self._track is not None:
-            self._track.silenced_ns += len(pcm) * NS_PER_S // rate_hz
-        return np.zeros_like(pcm)
+            self._track.silenced_ns += samples * NS_PER_S // rate_hz
 
     def close(self) -> None:
         """The participant has left. What was pushed is still recorded."""

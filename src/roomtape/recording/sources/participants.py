@@ -161,13 +161,13 @@ class Participants(ABC):
             by: Who wants it so, for the report.
 
         Raises:
-            ValueError: A name is no text of at most 200 characters.
+            ValueError: ``name`` is no text, or ``by`` none of at most 200 characters.
         """
         self._decide(ActKind.EXCLUDED, name, by)
 
     def include(self, name: str, *, by: str = "") -> None:
-        """Record whom :meth:`exclude` kept out, from the next frame on. Arguments and errors are
-        the same."""
+        """Record whom :meth:`exclude` kept out, from a second later on: until then, what it said
+        before may still be on its way. Arguments and errors are the same."""
         self._decide(ActKind.INCLUDED, name, by)
 
     def pause(self, *, by: str = "") -> None:

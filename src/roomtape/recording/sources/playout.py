@@ -32,6 +32,8 @@ class PlayoutSource(Participant):
     leaves out, is not recorded; :attr:`pending_s` and :meth:`wait` are as true then.
     """
 
+    _under_way_ns = 0  # it is pushed before it is heard
+
     def __init__(
         self, name: str, *, local: bool, clock: Clock, max_queued_s: float = MOST_QUEUED_S
     ) -> None:
@@ -64,9 +66,10 @@ class PlayoutSource(Participant):
             if self._closed or not len(taken.pcm):
                 return
             pcm = mixed_down(taken.pcm)
-            if self._silenced:
-                pcm = self._instead(pcm, taken.sample_rate)
-            pushed = self._queue.push(pcm, taken.sample_rate)
+            silenced = self._is_silenced()
+            pushed = self._queue.push(np.zeros_like(pcm) if silenced else pcm, taken.sample_rate)
+            if silenced and pushed:
+                self._count_silenced(len(pcm), taken.sample_rate)
         if not pushed:
             raise ValueError(
                 f"{self.name}: {self.pending_s:.1f} s of speech wait already, and at most "

@@ -6,6 +6,8 @@ import operator
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from ...audio.inbox import Inbox
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
@@ -110,9 +112,12 @@ class Source(Participant):
                 raise ValueError(f"{self.name}: {error}") from None
             if self._track is not None and not self._closed and len(taken.pcm):
                 silence = bool(gap_is_silence)
-                if self._silenced:
-                    taken = taken._replace(pcm=self._instead(taken.pcm, taken.sample_rate))
+                silenced = self._is_silenced()
+                if silenced:
+                    taken = taken._replace(pcm=np.zeros_like(taken.pcm))
                 self._hand_over(self._track, taken, stamp, per_s, arrived_ns, captured_ns, silence)
+                if silenced:
+                    self._count_silenced(len(taken.pcm), taken.sample_rate)
 
     def _hand_over(
         self,
