@@ -26,7 +26,7 @@ from roomtape.types.errors import (
     StateError,
     SuffixError,
 )
-from support.faulty_disk import Fault, FaultyDisk
+from support.faulty_disk import Fault, FaultyDisk, Snapshots
 from support.processes import descriptors
 from support.readers import read_all
 from support.saved_parts import (
@@ -332,22 +332,6 @@ async def test_any_call_of_a_promotion_or_a_demotion_may_fail_and_it_can_be_trie
             shutil.rmtree(place)
         assert failures > len(counted.calls) // 2
     await until(lambda: descriptors() <= opened)
-
-
-class Snapshots(FaultyDisk):
-    """Keeps what is on the disk before each call: what a kill would leave there."""
-
-    def __init__(self, directory: Path, to: Path) -> None:
-        super().__init__()
-        self.on = False
-        self._directory = directory
-        self._to = to
-
-    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        if self.on:
-            shutil.copytree(self._directory, self._to / f"{len(self.calls):02d}-{name}")
-            return super().call(name, function, *args)
-        return function(*args)
 
 
 @SUFFIXES

@@ -75,7 +75,7 @@ class AudioRecorder(WhileRecording):
         disk: Disk | None = None,
     ) -> None:
         config = config.checked()
-        super().__init__(config, clock or SYSTEM_CLOCK, EventFeed(config.path, on_event))
+        super().__init__(config, clock or SYSTEM_CLOCK, EventFeed(config.first_path, on_event))
         self._disk = disk or Disk()
         self._session = RecordingSession()
         quality = AudioRecordingQuality(config.quality)

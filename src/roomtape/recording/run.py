@@ -160,8 +160,10 @@ class Run:
             disk=disk,
         )
         self.parts = Parts(
+            config,
             self._writer,
             sink_format,
+            now_s=lambda: self.now_ns / NS_PER_S,
             reporter=self._reporter,
             marks=self.marks,
             events=events,
@@ -248,6 +250,7 @@ class Run:
             },
             projects=self._stems.projects if self._stems is not None else (),
         )
+        report = self.parts.placed(report)
         if self._writer.outcome.done():  # not on a disk that hangs
             report = self._reporter.kept(report, self._ended_ns, most_hash_s=MOST_HASH_S)
         self._closed.set()

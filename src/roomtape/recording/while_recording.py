@@ -46,7 +46,13 @@ class WhileRecording(Participants):
     @property
     def path(self) -> Path:
         """The absolute path of the file that it goes to now."""
-        return self.config.path if self._run is None else self._run.path
+        return self.config.first_path if self._run is None else self._run.path
+
+    @property
+    def last_part(self) -> RecordingReport | None:
+        """What is in the file that was finished last while the recording went on in another: of a
+        split recording, or by :meth:`demote`. None before the first."""
+        return None if self._run is None else self._run.parts.last
 
     @property
     def cyclic(self) -> bool:

@@ -66,6 +66,11 @@ class LiveFile(ABC):
             self.discard()
             raise
 
+    @property
+    def file_bytes(self) -> int:
+        """How large it is, without marks."""
+        return self._end
+
     def place(self) -> None:
         self.aside = put_in_place(self._part, self.path, self._disk)
         self._placed = True

@@ -28,6 +28,7 @@ class Closing:
     Args:
         sink: What is written to no more. It belongs to this from now on.
         rate_hz: Of the recording.
+        placed: Says in its report which files come before and after it.
         reporter, marks: What is said of it.
         on_end: Told once, before :attr:`outcome` is there.
         clock: When.
@@ -38,6 +39,7 @@ class Closing:
         sink: Sink,
         rate_hz: int,
         *,
+        placed: Callable[[RecordingReport], RecordingReport],
         reporter: Reporter,
         marks: Marks,
         on_end: Callable[[Closing], None],
@@ -45,6 +47,7 @@ class Closing:
     ) -> None:
         self._sink = sink
         self._rate_hz = rate_hz
+        self._placed = placed
         self._reporter = reporter
         self._marks = marks
         self._on_end = on_end
@@ -94,12 +97,14 @@ class Closing:
 
     def _closed(self) -> RecordingReport:
         ended_ns = self._sink.samples * NS_PER_S // self._rate_hz
+        # What is at the very border belongs to the next file.
+        marks = [each for each in self._marks.all() if each.sample < self._sink.samples]
         try:
-            finished = self._sink.finish(self._marks.all())
+            finished = self._sink.finish(marks)
         except Exception as error:
             self.error = in_words(error)
             finished = self._sink.abandon()
         self.moved = finished.moved
-        report = self._reporter.made(finished, ended_ns)
-        report = dataclasses.replace(report, error=self.error)
+        report = self._reporter.made(finished, ended_ns, marks=marks)
+        report = self._placed(dataclasses.replace(report, error=self.error))
         return self._reporter.kept(report, ended_ns, most_hash_s=_MOST_HASH_S)

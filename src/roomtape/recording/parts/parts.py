@@ -7,11 +7,18 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 from ...storage.disk import Disk
 from ...storage.sink import Sink, SinkFormat
-from ...types import NS_PER_S, AudioRecordingCode, AudioRecordingWarning, RecordingReport
+from ...types import (
+    NS_PER_S,
+    AudioRecordingCode,
+    AudioRecordingConfiguration,
+    AudioRecordingWarning,
+    RecordingReport,
+)
 from ...types.clock import Clock
 from ...types.errors import StateError
 from ..disk_writer import DiskWriter
@@ -19,6 +26,7 @@ from ..events import EventFeed
 from ..marks import Marks
 from ..reporting.reporter import Reporter
 from .closing import Closing
+from .splitting import Splitter
 from .turning import MOST_HANG_S, Demotion, Promotion, Turning, TurningState
 
 logger = logging.getLogger(__name__)
@@ -32,18 +40,22 @@ class Parts:
     :meth:`settle`, and :meth:`finish` when nothing is written any more.
 
     Args:
-        writer: Who writes the recording.
+        config: Of the recording.
+        writer: Who writes it.
         sink_format: Of it.
         reporter, marks, events: What is said of it.
+        now_s: The time since START.
         in_order: Calls what it is given on the event loop's thread, in order.
         clock, disk: When, and where.
     """
 
     def __init__(
         self,
+        config: AudioRecordingConfiguration,
         writer: DiskWriter,
         sink_format: SinkFormat,
         *,
+        now_s: Callable[[], float],
         reporter: Reporter,
         marks: Marks,
         events: EventFeed,
@@ -63,6 +75,24 @@ class Parts:
         self._over = False
         self._turning: Turning | None = None
         self._closings: tuple[Closing, ...] = ()
+        self._now_s = now_s
+        self._previous = ""  # the file before, of a split recording
+        self.last: RecordingReport | None = None
+        """What is in the part that was finished last; by the event loop's thread."""
+        self._splitter: Splitter | None = None
+        if config.split:
+            self._splitter = Splitter(
+                config.path,
+                writer,
+                sink_format,
+                split_s=config.split_s,
+                split_bytes=config.split_bytes,
+                on_next=self._went_on,
+                on_failure=self._not_split,
+                clock=clock,
+                disk=disk,
+            )
+            writer.cut(self._splitter)
 
     @property
     def cyclic(self) -> bool:
@@ -113,6 +143,13 @@ class Parts:
         )
         self._begin(turning)
         return answer
+
+    def placed(self, report: RecordingReport) -> RecordingReport:
+        """The report of the last file, with its place in a split recording."""
+        if self._splitter is None:
+            return report
+        number = self._splitter.number
+        return dataclasses.replace(report, part=number, previous_file=self._previous)
 
     def settle(self, *, wait: bool) -> None:
         """The recording ends: what is turning is waited for, as long as the disk answers, or given
@@ -182,10 +219,32 @@ class Parts:
         closing.outcome.add_done_callback(hand_on)
         closing.start()
 
-    def _closing_of(self, sink: Sink) -> Closing:
+    def _went_on(self, before: Sink, now: Sink) -> None:
+        assert self._splitter is not None
+        placed = partial(
+            dataclasses.replace,
+            part=self._splitter.number - 1,
+            previous_file=self._previous,
+            next_file=str(now.path),
+        )
+        self._previous = str(before.path)
+        closing = self._closing_of(before, placed)
+        self._in_order(self._tell_went_on, now.path)
+        closing.start()
+
+    def _not_split(self, words: str) -> None:
+        words = f"{words}; it goes on in {self._writer.sink.path}"
+        self._in_order(self._events.warn, self._now_s(), AudioRecordingWarning.SPLIT_FAILED, words)
+
+    def _closing_of(
+        self,
+        sink: Sink,
+        placed: Callable[[RecordingReport], RecordingReport] = lambda report: report,
+    ) -> Closing:
         closing = Closing(
             sink,
             self._format.rate_hz,
+            placed=placed,
             reporter=self._reporter,
             marks=self._marks,
             on_end=self._closed,
@@ -208,8 +267,12 @@ class Parts:
             self._events.path = turning.path
         self._events.tell(code, turning.error or turning.detail, path=path)
 
+    def _tell_went_on(self, path: Path) -> None:
+        self._events.path = path
+
     def _tell_closed(self, closing: Closing) -> None:
         path = closing.path
+        self.last = closing.report or self.last
         if closing.moved:
             self._events.tell(AudioRecordingWarning.FILE_MOVED, closing.moved, path=path)
         code = AudioRecordingCode.PART_FAILED if closing.error else AudioRecordingCode.PART_FINISHED

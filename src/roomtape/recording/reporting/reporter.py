@@ -20,7 +20,7 @@ from ...storage.proof.hashing import sha256_of
 from ...storage.proof.seal import seal
 from ...storage.report_file import write_report_file
 from ...storage.sink import Finished
-from ...types import NS_PER_S, Act, AudioRecordingConfiguration, RecordingReport
+from ...types import NS_PER_S, Act, AudioRecordingConfiguration, Mark, RecordingReport
 from ...types.clock import Clock
 from ..disk_writer import DiskWriter
 from ..events import EventFeed
@@ -91,6 +91,7 @@ class Reporter:
         ended_ns: int,
         *,
         error: str = "",
+        marks: Sequence[Mark] | None = None,
         stems: Mapping[SourceTrack, str] = MappingProxyType({}),
         projects: Sequence[Path] = (),
     ) -> RecordingReport:
@@ -100,6 +101,7 @@ class Reporter:
             finished: The complete file; None if it could not be completed.
             ended_ns: When it ended, from START.
             error: Why it was broken off; empty if it was not.
+            marks: Those of the recording that can be in it; None for all.
             stems: Where the stem of each source is that has one.
             projects: What opens them all.
         """
@@ -115,7 +117,7 @@ class Reporter:
                 warnings=self._events.warnings,
                 error=error,
                 suspended_ns=self._pump.suspended_ns,
-                marks=self._marks.all(),
+                marks=self._marks.all() if marks is None else marks,
                 acts=self._acts,
                 stems=stems,
                 projects=projects,
