@@ -171,7 +171,7 @@ async def test_a_live_recording_becomes_cyclic_if_it_is_told_how_much_to_keep(tm
         await take.go_on(5)
         with pytest.raises(ConfigurationError, match="how many seconds"):
             await take.answer(recorder.demote())
-        recorder.mark("before")
+        recorder.mark("before", 4.9)
         report = await take.answer(recorder.demote(10))
         recorder.mark("after")
         await take.go_on(30)

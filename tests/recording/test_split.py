@@ -25,6 +25,7 @@ from support.saved_parts import (
     FRAME,
     RATE,
     Take,
+    content,
     decoded,
     frames_of,
     report_beside,
@@ -35,25 +36,6 @@ from support.scripted_recording import listing, until
 
 SUFFIXES = pytest.mark.parametrize("suffix", ["wav", "aac"])
 CHANNELS = pytest.mark.parametrize("channels", [1, 2])
-
-
-def content(path: Path) -> bytes:
-    """What was recorded: the samples, or the frames without the mark that the first one has."""
-    if path.suffix == ".wav":
-        return path.read_bytes()[80:]
-    return b"".join([_unmarked(frame) for frame in frames_of(path)])
-
-
-def _unmarked(frame: bytes) -> bytes:
-    mark = b"\x80\x10ROOMTAPE LIVE 1\n"
-    if frame[7 : 7 + len(mark)] != mark:
-        return frame
-    length = len(frame) - len(mark)
-    head = bytearray(frame[:7])
-    head[3] = head[3] & ~3 | length >> 11
-    head[4] = length >> 3 & 0xFF
-    head[5] = head[5] & 0x1F | (length & 7) << 5
-    return bytes(head) + frame[7 + len(mark) :]
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -16,7 +16,8 @@ from typing import TypeVar
 from ..audio.outputs import Output, Stem
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
-from ..storage.stems.files import StemFile, StemFiles
+from ..storage.stems.files import StemFiles
+from ..storage.stems.stem_file import StemFile
 from ..types import NS_PER_S, AudioRecordingWarning
 from ..types.clock import Clock
 from .disk_writer import DiskWriter
@@ -141,7 +142,11 @@ class Pump:
 
     def _write_stems(self) -> None:
         if self._stems is not None and self._stem_lines:
-            units = [(line.file, line.encoded) for line in self._stem_lines if line.encoded]
+            units = [
+                (line.file, line.encoded, line.stem.over)
+                for line in self._stem_lines
+                if line.encoded or line.stem.over
+            ]
             if units:
                 self._stems.write(units)
             self._stem_lines = [

@@ -115,7 +115,9 @@ class Run:
         self._stems: StemFiles | None = None
         self._failed_stems: list[str] = []  # at the very end
         if config.stems_path is not None:
-            self._stems = StemFiles(config.stems_path, config.path, sink_format, disk)
+            self._stems = StemFiles(
+                config.stems_path, config.first_path, sink_format, disk, split=config.split
+            )
         self._writer = DiskWriter(
             sink,
             sink_format,
@@ -163,6 +165,8 @@ class Run:
             config,
             self._writer,
             sink_format,
+            stems=self._stems,
+            stem_files=self.pump.stem_files,
             now_s=lambda: self.now_ns / NS_PER_S,
             reporter=self._reporter,
             marks=self.marks,

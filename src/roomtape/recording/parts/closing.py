@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 
+from ...audio.source_track import SourceTrack
 from ...storage.sink import Sink
+from ...storage.stems.stem_file import StemCut, StemFile
 from ...types import NS_PER_S, RecordingReport
 from ...types.clock import Clock
 from ...types.errors import FileError
@@ -23,11 +26,12 @@ _MOST_HASH_S = 3600.0
 
 
 class Closing:
-    """:meth:`start` once.
+    """:meth:`start`
 
     Args:
         sink: What is written to no more. It belongs to this from now on.
         rate_hz: Of the recording.
+        stem_files: Whose stems are beside it, if any are.
         placed: Says in its report which files come before and after it.
         reporter, marks: What is said of it.
         on_end: Told once, before :attr:`outcome` is there.
@@ -39,6 +43,7 @@ class Closing:
         sink: Sink,
         rate_hz: int,
         *,
+        stem_files: Mapping[SourceTrack, StemFile],
         placed: Callable[[RecordingReport], RecordingReport],
         reporter: Reporter,
         marks: Marks,
@@ -47,7 +52,11 @@ class Closing:
     ) -> None:
         self._sink = sink
         self._rate_hz = rate_hz
+        self._stem_files = stem_files
         self._placed = placed
+        self._stems: StemCut | None = None
+        self._turn = threading.Lock()
+        self._begun = False
         self._reporter = reporter
         self._marks = marks
         self._on_end = on_end
@@ -71,8 +80,13 @@ class Closing:
         """In a forked child: close the descriptor and do nothing else."""
         self._sink.let_go()
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, stems: StemCut | None = None) -> None:
+        """Begin, once; with the stems beside it, if there are any."""
+        with self._turn:
+            begun, self._begun = self._begun, True
+        if begun:
+            return
+        self._stems = stems
         if not self._clock.threads:
             self._run()
             return
@@ -105,6 +119,20 @@ class Closing:
             self.error = in_words(error)
             finished = self._sink.abandon()
         self.moved = finished.moved
-        report = self._reporter.made(finished, ended_ns, marks=marks)
+        stems, projects = self._finished_stems()
+        report = self._reporter.made(
+            finished, ended_ns, marks=marks, stems=stems, projects=projects
+        )
         report = self._placed(dataclasses.replace(report, error=self.error))
         return self._reporter.kept(report, ended_ns, most_hash_s=_MOST_HASH_S)
+
+    def _finished_stems(self) -> tuple[dict[SourceTrack, str], tuple[Path, ...]]:
+        if self._stems is None:
+            return {}, ()
+        self._stems.finish()
+        paths = self._stems.paths
+        return {
+            track: str(paths[file])
+            for track, file in tuple(self._stem_files.items())
+            if file in paths
+        }, self._stems.projects

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
+from ...audio.source_track import SourceTrack
 from ...storage.disk import Disk
 from ...storage.sink import Sink, SinkFormat
+from ...storage.stems.files import StemFiles
+from ...storage.stems.stem_file import StemFile
 from ...types import (
     NS_PER_S,
     AudioRecordingCode,
@@ -44,6 +47,8 @@ class Parts:
         writer: Who writes it.
         sink_format: Of it.
         reporter, marks, events: What is said of it.
+        stems: What is written beside it; None if nothing is.
+        stem_files: Whose they are.
         now_s: The time since START.
         in_order: Calls what it is given on the event loop's thread, in order.
         clock, disk: When, and where.
@@ -55,6 +60,8 @@ class Parts:
         writer: DiskWriter,
         sink_format: SinkFormat,
         *,
+        stems: StemFiles | None,
+        stem_files: Mapping[SourceTrack, StemFile],
         now_s: Callable[[], float],
         reporter: Reporter,
         marks: Marks,
@@ -76,6 +83,8 @@ class Parts:
         self._turning: Turning | None = None
         self._closings: tuple[Closing, ...] = ()
         self._now_s = now_s
+        self._stems = stems
+        self._stem_files = stem_files
         self._previous = ""  # the file before, of a split recording
         self.last: RecordingReport | None = None
         """What is in the part that was finished last; by the event loop's thread."""
@@ -171,6 +180,7 @@ class Parts:
     def finish(self) -> None:
         """Wait for what is being finished."""
         for closing in self._closings:
+            closing.start()  # unless it has begun: a stem on a disk that hangs is not waited for
             try:
                 closing.outcome.exception(_MOST_CLOSE_S)
             except TimeoutError:
@@ -230,7 +240,10 @@ class Parts:
         self._previous = str(before.path)
         closing = self._closing_of(before, placed)
         self._in_order(self._tell_went_on, now.path)
-        closing.start()
+        if self._stems is None:
+            closing.start()
+        else:  # which come later than the mix
+            self._stems.cut(now.first_sample, now.path, closing.start)
 
     def _not_split(self, words: str) -> None:
         words = f"{words}; it goes on in {self._writer.sink.path}"
@@ -245,6 +258,7 @@ class Parts:
             sink,
             self._format.rate_hz,
             placed=placed,
+            stem_files=self._stem_files,
             reporter=self._reporter,
             marks=self._marks,
             on_end=self._closed,
