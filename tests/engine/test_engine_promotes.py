@@ -74,3 +74,26 @@ async def test_what_cannot_be_is_a_code_and_the_recording_goes_on(
         await engine.leave_channel()
         assert await engine.promote_audio_recording() is ErrorCode.ROOM_NOT_JOINED
         assert await engine.demote_audio_recording() is ErrorCode.ROOM_NOT_JOINED
+
+
+async def test_a_split_recording_tells_of_each_file(tmp_path: Path):
+    paths = [str(tmp_path / f"call-00{number}.wav") for number in (1, 2, 3)]
+    async with joined_call() as call:
+        config = AudioRecordingConfiguration(tmp_path / "call.wav", split_s=2)
+        assert await call.engine.start_audio_recording_with_config(config) is ErrorCode.OK
+        await call.clock.advance(3)
+        first = call.engine.last_part_report
+        await call.clock.advance(2)
+        assert await call.engine.demote_audio_recording(10) is ErrorCode.INVALID_PARAM
+        assert await call.engine.stop_audio_recording() is ErrorCode.OK
+        last = call.engine.last_recording_report
+    assert call.ear.recording == [
+        (START, paths[0]),
+        (PART_FINISHED, paths[0]),
+        (PART_FINISHED, paths[1]),
+        (FINISH, paths[2]),
+    ]
+    assert first is not None
+    assert last is not None
+    assert (first.part, first.next_file, first.duration_s) == (1, paths[1], 2)
+    assert (last.part, last.previous_file, last.next_file) == (3, paths[1], "")

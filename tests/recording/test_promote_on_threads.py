@@ -191,3 +191,19 @@ async def test_the_end_of_the_program_finds_it_where_it_is(
     assert len(heard) > 0.5 * RATE
     heard = heard[np.flatnonzero(heard)[0] :]
     assert (heard[: RATE // 2] == 500).all()
+
+
+async def test_a_split_on_threads_has_no_seam_and_stops_at_any_moment(tmp_path: Path):
+    opened = descriptors()
+    async with Counted(tmp_path / "call.wav", split_s=1, stems=tmp_path / "stems") as counted:
+        await asyncio.sleep(3.35)
+        await counted.recorder.stop()
+    parts = [each for each in listing(tmp_path) if each.suffix == ".wav"]
+    assert len(parts) == 4
+    assert without_seam(*parts)
+    stems = [each for each in listing(tmp_path / "stems") if each.suffix == ".wav"]
+    assert len(stems) == 4
+    assert without_seam(*stems)
+    assert counted.codes == ["START", *["PART_FINISHED"] * 3, "FINISH"]
+    assert len([each for each in listing(tmp_path) if each.suffix == ".json"]) == 4
+    await until(lambda: descriptors() <= opened)

@@ -12,7 +12,7 @@ import typer
 
 from ..types import AudioRecordingConfiguration, ErrorCode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
-from .choices import Position, Quality
+from .choices import Position, Quality, bytes_of, seconds_of
 from .termination import signals_that_end
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ def record(
             metavar="DIR", help="Write one file of each participant as well, and projects to edit."
         ),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Record to numbered files (call-001.wav, ...), a new one each so long: 90s, 30m, "
+            "1h. No sample is lost or doubled.",
+        ),
+    ] = None,
+    split_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="... or before one would be larger: 100MB, 1GiB."),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
@@ -135,6 +147,8 @@ def record(
         channels=channels,
         stems=stems,
         exclude=exclude or [],
+        split_s=None if split is None else seconds_of("--split", split),
+        split_bytes=None if split_bytes is None else bytes_of("--split-bytes", split_bytes),
     )
     config.validate()
     if sign is not None:  # before anybody is met: the recording reads it itself

@@ -104,15 +104,15 @@ class RunningRecording(ABC):
         if isinstance(recorder, ErrorCode):
             return recorder
         try:
-            self._part_report = await recorder.demote(cycle_time)
+            await recorder.demote(cycle_time)
         except RoomtapeError as error:
             return self._refused(error, None)
         return ErrorCode.OK
 
     @property
     def last_part_report(self) -> RecordingReport | None:
-        """What the live file holds that :meth:`demote_audio_recording` finished last; None before
-        the first."""
+        """What the file holds that was finished last while the recording went on in another: of a
+        split recording, or by :meth:`demote_audio_recording`. None before the first."""
         return self._part_report
 
     async def mark_audio_recording(self, label: str, at: float | None = None) -> ErrorCode:

@@ -275,7 +275,7 @@ class DiskWriter:
         self._busy_since_ns = self._clock.now_ns()
         self.sink.write(units)
         if self._stems is not None:
-            self._stems.work()
+            self._stems.work(self.sink.samples)
         self._busy_since_ns = None
         self.written_bytes += sum(map(len, units))
         self._on_written()

@@ -58,6 +58,7 @@ class StemFiles:
         *,
         split: bool = False,
     ) -> None:
+        self._split = split
         self._part = int(split)
         self._base = 0
         self._cuts: list[StemCut] = []  # those that wait for a stem
@@ -131,16 +132,25 @@ class StemFiles:
         self._cuts.append(cut)
         self._look_at_cuts()
 
-    def work(self) -> None:
-        """Write what came."""
+    def work(self, samples: int | None = None) -> None:
+        """Write what came.
+
+        Args:
+            samples: So long is the recording by now. A stem that could be cut is written no
+                further; None is the end.
+        """
+        limit = samples if self._split else None
         with contextlib.suppress(queue.Empty):
             while True:
                 for stem, units, over in self._queue.get_nowait():
-                    self._guarded(stem, partial(stem.write, units))
-                    if over:
-                        stem.over = True
-                        stem.pass_cuts()
-                self._look_at_cuts()
+                    self._guarded(stem, partial(stem.write, units, limit))
+                    stem.over = stem.over or over
+        if self._split:
+            for stem in tuple(self._files):
+                self._guarded(stem, partial(stem.write, [], limit))
+                if stem.over:
+                    stem.pass_cuts()
+            self._look_at_cuts()
 
     def sync(self) -> None:
         """Have a part of what was written survive a power cut; the other parts come in turn."""

@@ -56,17 +56,24 @@ class StemFile:
         self._position = silent_units * sink_format.unit_samples  # of what is written next
         self._sink: LiveFile | None = None
         self._cuts: list[StemCut] = []
+        self._held: list[bytes] = []  # what may have to be cut yet
         self._closed = False
 
-    def write(self, units: list[bytes]) -> None:
+    def write(self, units: list[bytes], limit: int | None = None) -> None:
         """Append ``units``, creating the file if it is not there; and going on in the next one
         where it is cut.
+
+        Args:
+            units: What comes next.
+            limit: The sample up to which it may be cut yet: the rest is kept until later.
 
         Raises:
             OSError: It cannot be written.
         """
-        while units and not self._closed:
-            now, units = self._up_to_cut(units)
+        self._held += units
+        while self._held and not self._closed:
+            until = self._cuts[0].sample if self._cuts else limit
+            now, self._held = self._up_to(until)
             if now:
                 sink = self._sink or self._opened()
                 # A WAV is not cut between units: one piece is as good as many.
@@ -74,6 +81,8 @@ class StemFile:
                 self._position = sink.samples
             if self._cuts and self._position >= self._cuts[0].sample:
                 self._pass(self._cuts.pop(0))
+            elif not now:
+                return
 
     def cut(self, cut: StemCut) -> None:
         """What comes from that sample on goes to the next file."""
@@ -87,6 +96,8 @@ class StemFile:
 
     def pass_cuts(self) -> None:
         """Nothing more of it will come: what there is belongs before the first cut."""
+        if self._held and not self._closed:
+            return
         if self._cuts and not self._closed:
             self._pass(self._cuts[0])
             self._closed = True
@@ -103,11 +114,12 @@ class StemFile:
     def _wav(self) -> bool:
         return self._format.audio_format is AudioFormat.WAV
 
-    def _up_to_cut(self, units: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """What belongs before the next cut, and the rest."""
-        if not self._cuts:
+    def _up_to(self, sample: int | None) -> tuple[list[bytes], list[bytes]]:
+        """What of that which is held belongs before a sample, and the rest."""
+        units = self._held
+        if sample is None:
             return units, []
-        left = max(0, self._cuts[0].sample - self._position)
+        left = max(0, sample - self._position)
         if not self._wav:
             count = left // self._format.unit_samples
             return units[:count], units[count:]
