@@ -275,3 +275,52 @@ async def test_a_pipecat_call_goes_on_where_nothing_can_be_written(tmp_path: Pat
         for _ in range(5):
             assert (await ws.receive_bytes(timeout=60)).strip(b"\0")
     assert not nowhere.exists()
+
+
+ENDED = """
+import asyncio, sys
+from pipecat.frames import frames as f
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.workers.runner import WorkerRunner
+from roomtape.integrations.pipecat import PipecatRecorder
+
+passed = []
+
+class Behind(FrameProcessor):
+    async def process_frame(self, frame, direction):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, f.InputAudioRawFrame):
+            passed.append(frame.user_id)
+        await self.push_frame(frame, direction)
+
+async def main():
+    tape = PipecatRecorder(sys.argv[1])
+    worker, runner = PipelineWorker(Pipeline([tape, Behind()])), WorkerRunner()
+    await runner.add_workers(worker)
+
+    async def call():
+        def said(user):
+            return f.UserAudioRawFrame(bytes(640), 16000, 1, user_id=user)
+        await worker.queue_frames([said("alice")] * 3)
+        while len(passed) < 3:
+            await asyncio.sleep(0.01)
+        await tape.recorder.stop()  # as a full disk does
+        await worker.queue_frames([said("alice"), said("bob"), said("bob"), f.EndFrame()])
+
+    await asyncio.gather(runner.run(), call())
+    print(*passed)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.realtime
+def test_a_pipecat_call_goes_on_when_its_recording_is_over(tmp_path: Path) -> None:
+    if not (PIPECAT / "ready").exists():
+        pytest.skip("there is no Pipecat on this machine: make pipecat")
+    command = [PIPECAT / "bin/python", "-c", ENDED, tmp_path / "a.wav"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-6:] == ["alice"] * 4 + ["bob"] * 2

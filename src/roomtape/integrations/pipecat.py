@@ -35,7 +35,7 @@ from ..recording.recorder import AudioRecorder
 from ..recording.sources.playout import PlayoutSource
 from ..recording.sources.source import Source
 from ..types import AudioRecordingConfiguration, RecordingEvent, RecordingReport
-from ..types.errors import RoomtapeError
+from ..types.errors import RoomtapeError, StateError
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +89,10 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
         await super().process_frame(frame, direction)
         if isinstance(frame, StartFrame):
             await self._start()
-        elif self._bot is not None:
+        elif self._bot is not None and not self.recorder.over:  # a full disk ends it, not the call
             try:
                 self._take(frame, self._bot, direction)
-            except ValueError as error:  # no audio that can be taken
+            except (ValueError, StateError) as error:  # no audio that can be taken, or just over
                 self._refuse(error)
         if isinstance(frame, EndFrame):
             await self._stop(at_once=False)
@@ -153,7 +153,7 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
             self._users[name] = self.recorder.add_source(name)
         return self._users[name]
 
-    def _refuse(self, error: ValueError) -> None:
+    def _refuse(self, error: Exception) -> None:
         self._refused += 1
         if self._refused == 1:
             logger.warning("a frame is left out, and so may others be: %s", error)
