@@ -139,6 +139,21 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         self._begin(world, engine.demote_audio_recording(cycle_time), cancelled_after)
 
+    @rule(index=st.integers(0, 1), cycle_time=st.sampled_from([0, 10]), then=st.booleans())
+    def record_and_turn(self, index, cycle_time, then):
+        """What is rarely come by: all of it in one go."""
+        engine, _, world, _ = self.engines[index]
+        config = AudioRecordingConfiguration(
+            f"{self.directory}/{index}turned.wav", sample_rate=RATE, cycle_time=cycle_time
+        )
+        world.run(engine.join_channel(None, "standup", "me"))
+        world.run(engine.start_audio_recording_with_config(config))
+        world.run(world.clock.advance(1))
+        self._begin(world, engine.promote_audio_recording(), 12)
+        self._begin(world, engine.demote_audio_recording(10), 12)
+        if then:
+            world.run(world.clock.advance(1.5))
+
     def _begin(self, world, call, cancelled_after):
         """Begin what takes time that comes later, or never."""
 

@@ -142,6 +142,13 @@ class Recorders(Machine):
         if not world.over:
             world.run(recorder.start(), cancelled_after)
 
+    def begun_for(self, recorder, world, seconds):
+        """Have it run, so that what else happens to it is not only refused."""
+        if seconds is not None and recorder.state is RecorderState.NEW:
+            world.run(recorder.start())
+        if seconds:
+            world.run(world.clock.advance(seconds))
+
     @rule(which=recorders, cancelled_after=few, take_name=st.booleans())
     def prepare(self, which, cancelled_after, take_name):
         recorder, world = which
@@ -196,11 +203,13 @@ class Recorders(Machine):
         last_s=st.sampled_from([0, 0.3, 30, -1]),
         then_s=st.sampled_from([0, 0, 2.5]),
         since_last_save=st.booleans(),
+        begun_s=st.sampled_from([None, 0, 0.5, 1.5]),
     )
-    def save(self, which, cancelled_after, name, last_s, then_s, since_last_save):
+    def save(self, which, cancelled_after, name, last_s, then_s, since_last_save, begun_s):
         recorder, world = which
         if world.over:
             return
+        self.begun_for(recorder, world, begun_s)
         saving = recorder.save(
             self.directory / name, last_s=last_s, then_s=then_s, since_last_save=since_last_save
         )
@@ -221,11 +230,13 @@ class Recorders(Machine):
         back=st.booleans(),
         where=st.sampled_from([None, "live", "missing/live", "theirs"]),
         cycle_time=st.sampled_from([None, 10, 60, 7]),
+        begun_s=st.sampled_from([None, 0, 0.5, 1.5]),
     )
-    def turn(self, which, cancelled_after, back, where, cycle_time):
+    def turn(self, which, cancelled_after, back, where, cycle_time, begun_s):
         recorder, world = which
         if world.over:
             return
+        self.begun_for(recorder, world, begun_s)
         suffix = recorder.config.path.suffix
         path = where and self.directory / f"{where}-{len(self.turnings)}{suffix}"
         turning = recorder.demote(cycle_time) if back else recorder.promote(path)
