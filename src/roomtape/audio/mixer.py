@@ -208,25 +208,38 @@ class _Group:
 
     def next(self, stops: dict[Bus, int]) -> list[tuple[Bus, Samples]]:
         """The next samples for the buses of this group that ``stops`` names, up to there."""
+        way, buses = self._ways[0]
+        if len(self._ways) == 1 and isinstance(way, _Straight) and way.is_at(self.head):
+            stop = stops.get(buses[0])  # what nearly always is: read it, and hand it on
+            if stop is None:
+                return []
+            samples = self._read(stop)
+            way.go_to(stop)
+            self._drop_done()
+            return [(bus, samples) for bus in buses]
         given: list[tuple[Bus, Samples]] = []
         for way, buses in self._ways:
             stop = stops.get(buses[0])
             if stop is None:
                 continue
             while (wanted := way.wanted(stop)) is not None:
-                self._read(wanted)
+                self._feed(self._read(wanted))
             samples = way.take(stop)
             given += [(bus, samples) for bus in buses]
-        self.voices = [voice for voice in self.voices if not voice.done]
+        self._drop_done()
         return given
 
-    def _read(self, stop: int) -> None:
-        """Read every voice up to ``stop``, for everybody."""
+    def _drop_done(self) -> None:
+        if any(voice.done for voice in self.voices):
+            self.voices = [voice for voice in self.voices if not voice.done]
+
+    def _read(self, stop: int) -> Samples:
+        """The sum of every voice up to ``stop``."""
         count = stop - self.head
         total = np.zeros(count, np.float32)
         self.head = stop
         self._voiceless = 0 if self.voices else self._voiceless + count
-        for voice in tuple(self.voices):
+        for voice in self.voices if len(self.voices) == 1 else tuple(self.voices):
             try:
                 voice.add_to(total, stop)
             except Exception as error:
@@ -234,6 +247,10 @@ class _Group:
                     raise
                 self.voices.remove(voice)
                 self._on_voice_failed(voice, error)
+        return total
+
+    def _feed(self, total: Samples) -> None:
+        """Give it to everybody."""
         for way, _ in self._ways[1:]:
             way.feed(total.copy())
         self._ways[0][0].feed(total)
@@ -246,6 +263,15 @@ class _Straight:
         # Another bus can be further: what this one gives until then is silence.
         self._ready = [np.zeros(head - out_head, np.float32)] if head > out_head else []
         self._head, self._end = out_head, head
+
+    def is_at(self, head: int) -> bool:
+        """Whether nothing was fed that was not taken, and the next that is read is the next that is
+        given."""
+        return not self._ready and self._head == self._end == head
+
+    def go_to(self, stop: int) -> None:
+        """What was read up to there, has been given."""
+        self._head = self._end = stop
 
     def wanted(self, stop: int) -> int | None:
         """Up to where the voices must be read for ``stop``; None if that was done."""

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from ..types import NS_PER_S, SourceReport
 from ..types.bounded import MOST_SOURCES, summed_up, weight
 from .account import CUT_S
-from .encoder import Encoder
+from .encoder import Encoder, StemEncoder
 from .mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
@@ -81,7 +81,7 @@ class RecordingSession:
         self._outputs.append(output)
         return output
 
-    def add_stems(self, make_encoder: Callable[[], Encoder], *, most: int) -> None:
+    def add_stems(self, make_encoder: Callable[[], StemEncoder], *, most: int) -> None:
         """Give each source an output of its own as well, at the rate of the first output, from when
         it comes in until it has left; before the first mix, and once.
 

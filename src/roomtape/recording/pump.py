@@ -49,7 +49,7 @@ class StemLine:
 
     stem: Stem
     file: StemFile
-    encoded: list[bytes] = field(default_factory=list)
+    encoded: list[bytes | memoryview] = field(default_factory=list)
 
 
 class Pump:

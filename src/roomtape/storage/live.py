@@ -78,8 +78,8 @@ class LiveFile(ABC):
         # Not with the first data: a process that is short of descriptors learns it at the start.
         self._disk.sync_directory(self.path.parent)
 
-    def write(self, units: list[bytes]) -> None:
-        data = b"".join(units)
+    def write(self, units: Sequence[bytes | memoryview]) -> None:
+        data = units[0] if len(units) == 1 else b"".join(units)
         try:
             self._before_write(self._end + len(data))
             self._disk.write_at(self._fd, data, self._end)
@@ -193,11 +193,11 @@ class LiveFile(ABC):
                 count = min(_AT_ONCE, end - start)
                 self._disk.write_at(copy, self._disk.read_at(self._fd, count, start), start)
 
-    def _keep_whole(self, units: list[bytes]) -> None:
+    def _keep_whole(self, units: Sequence[bytes | memoryview]) -> None:
         """A write failed half-way: count the units of it that are whole in the file."""
         with contextlib.suppress(OSError):
             there = self._disk.size(self._fd) - self._end
-            whole: list[bytes] = []
+            whole: list[bytes | memoryview] = []
             for unit in units:
                 if len(unit) > there:
                     break
@@ -205,7 +205,7 @@ class LiveFile(ABC):
                 there -= len(unit)
             self._count(whole)
 
-    def _count(self, units: list[bytes]) -> None:
+    def _count(self, units: Sequence[bytes | memoryview]) -> None:
         """These are whole in the file."""
         self._end += sum(map(len, units))
         self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
@@ -301,7 +301,7 @@ class LiveWav(LiveFile):
         self._end = end
         self.samples += samples
 
-    def _keep_whole(self, units: list[bytes]) -> None:
+    def _keep_whole(self, units: Sequence[bytes | memoryview]) -> None:
         # Any whole sample is worth keeping.
         with contextlib.suppress(OSError):
             there = max(0, self._disk.size(self._fd) - self._end)
@@ -345,10 +345,10 @@ class LiveAdts(LiveFile):
         self._digest = hashlib.sha256()
         self._hashed = 0
 
-    def write(self, units: list[bytes]) -> None:
+    def write(self, units: Sequence[bytes | memoryview]) -> None:
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
-        super().write([with_mark(units[0]), *units[1:]] if begins else units)
+        super().write([with_mark(bytes(units[0])), *units[1:]] if begins else units)
 
     def _sha256(self) -> str:
         with contextlib.suppress(OSError):
@@ -368,7 +368,7 @@ class LiveAdts(LiveFile):
             index=self._index,
         )
 
-    def _count(self, units: list[bytes]) -> None:
+    def _count(self, units: Sequence[bytes | memoryview]) -> None:
         for unit in units:
             self._index.add(len(unit))
             self._digest.update(unit)

@@ -30,7 +30,7 @@ _IN_TURN = 16
 13 s. A disk that turns takes a hundredth of a second for each, and there may be dozens."""
 
 
-_Units = tuple[StemFile, list[bytes], bool]
+_Units = tuple[StemFile, Sequence[bytes | memoryview], bool]
 """Whose, what, and whether nothing more of it will come."""
 
 
@@ -72,9 +72,7 @@ class StemFiles:
         self._disk = disk
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._files: list[StemFile] = []  # to which only begin() adds, at its end
-        self._queue: queue.SimpleQueue[list[tuple[StemFile, list[bytes], bool]]] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[Sequence[_Units]] = queue.SimpleQueue()
         self._turn = 0
         self._adding = threading.Lock()  # of what a new one begins with
         self.moved: list[str] = []
@@ -99,7 +97,7 @@ class StemFiles:
             self._files.append(stem)
         return stem
 
-    def write(self, units: list[_Units]) -> None:
+    def write(self, units: Sequence[_Units]) -> None:
         """Append these to those, some time; the last says whether nothing more will come. Never
         blocks."""
         self._queue.put(units)

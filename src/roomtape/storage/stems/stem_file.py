@@ -56,10 +56,10 @@ class StemFile:
         self._position = silent_units * sink_format.unit_samples  # of what is written next
         self._sink: LiveFile | None = None
         self._cuts: list[StemCut] = []
-        self._held: list[bytes] = []  # what may have to be cut yet
+        self._held: list[bytes | memoryview] = []  # what may have to be cut yet
         self._closed = False
 
-    def write(self, units: list[bytes], limit: int | None = None) -> None:
+    def write(self, units: Sequence[bytes | memoryview], limit: int | None = None) -> None:
         """Append ``units``, creating the file if it is not there; and going on in the next one
         where it is cut.
 
@@ -77,7 +77,7 @@ class StemFile:
             if now:
                 sink = self._sink or self._opened()
                 # A WAV is not cut between units: one piece is as good as many.
-                sink.write([b"".join(now)] if self._wav else now)
+                sink.write([b"".join(now)] if self._wav and len(now) > 1 else now)
                 self._position = sink.samples
             if self._cuts and self._position >= self._cuts[0].sample:
                 self._pass(self._cuts.pop(0))
@@ -114,7 +114,9 @@ class StemFile:
     def _wav(self) -> bool:
         return self._format.audio_format is AudioFormat.WAV
 
-    def _up_to(self, sample: int | None) -> tuple[list[bytes], list[bytes]]:
+    def _up_to(
+        self, sample: int | None
+    ) -> tuple[list[bytes | memoryview], list[bytes | memoryview]]:
         """What of that which is held belongs before a sample, and the rest."""
         units = self._held
         if sample is None:
@@ -123,7 +125,7 @@ class StemFile:
         if not self._wav:
             count = left // self._format.unit_samples
             return units[:count], units[count:]
-        data = b"".join(units)
+        data = memoryview(units[0] if len(units) == 1 else b"".join(units))
         at = min(len(data), left * self._format.frame_bytes)
         return [data[:at]] if at else [], [data[at:]] if at < len(data) else []
 
