@@ -331,8 +331,9 @@ class Recorders(Machine):
             self.tidy()
 
     def alone_at(self, path):
-        """Whether no other recording had this name, and what is there is not what moved it."""
-        return sum(path in told.paths for told in self.told) == 1
+        """Whether no other recording had this name, and nothing was saved there."""
+        saved = path in {each for _, each in self.told_of_saves}
+        return not saved and sum(path in told.paths for told in self.told) == 1
 
     def check_parts(self):
         for each in (*self.turnings, *self.closings):
