@@ -17,6 +17,8 @@ HEARD = {
     "swap_media_recorder": ("alice", "bob"),
     "engine_cyclic": ("bob",),
     "push_pcm": ("carol", "dave"),
+    "long_call": ("alice", "bob"),
+    "replay_to_live": ("alice", "bob"),
     "prove_recording": ("alice", "bob"),
     "sides_and_stems": ("alice", "bob"),
 }

@@ -149,6 +149,12 @@ def test_importing_the_package_is_quick():
                 "FINISH": 5,
                 "SAVED": 6,
                 "SAVE_FAILED": 7,
+                "PROMOTED": 8,
+                "PROMOTE_FAILED": 9,
+                "DEMOTED": 10,
+                "DEMOTE_FAILED": 11,
+                "PART_FINISHED": 12,
+                "PART_FAILED": 13,
             },
         ),
         (
@@ -179,6 +185,7 @@ def test_importing_the_package_is_quick():
                 "TRACK_IGNORED": 112,
                 "AUDIO_LEFT_OUT": 113,
                 "PACKETS_DROPPED": 114,
+                "SPLIT_FAILED": 115,
                 "STEM_FAILED": 120,
             },
         ),
@@ -206,6 +213,8 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "stems",
         "sign",
         "exclude",
+        "split_s",
+        "split_bytes",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -234,6 +243,9 @@ def test_the_fields_of_the_reports():
         "stems",
         "projects",
         "acts",
+        "part",
+        "previous_file",
+        "next_file",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

@@ -73,12 +73,21 @@ class Engines(Machine):
         index=st.integers(0, 1),
         name=st.sampled_from([*NAMES, "a.mp3", "missing/a.wav", "\ud800.wav"]),
         cycle_time=st.sampled_from([0, 10, 7]),
+        channels=st.sampled_from([1, 2]),
+        stems=st.booleans(),
+        split_s=st.sampled_from([None, None, 1, 0]),
         cancelled_after=few,
     )
-    def start(self, index, name, cycle_time, cancelled_after):
+    def start(self, index, name, cycle_time, channels, stems, split_s, cancelled_after):
         engine, _, world, _ = self.engines[index]
         config = AudioRecordingConfiguration(
-            f"{self.directory}/{index}{name}", sample_rate=RATE, cycle_time=cycle_time, report=True
+            f"{self.directory}/{index}{name}",
+            sample_rate=RATE,
+            cycle_time=cycle_time,
+            channels=channels,
+            stems=f"{self.directory}/stems-{index}" if stems else None,
+            split_s=split_s,
+            report=True,
         )
         code = world.run(engine.start_audio_recording_with_config(config), cancelled_after)
         assert isinstance(code, ErrorCode | asyncio.CancelledError)
@@ -103,6 +112,62 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         code = world.run(engine.mark_audio_recording("here", at))
         assert isinstance(code, ErrorCode)
+
+    @rule(
+        index=st.integers(0, 1),
+        name=st.sampled_from(["saved.wav", "saved.aac", "missing/a.wav"]),
+        then_s=st.sampled_from([0, 2.5]),
+        cancelled_after=few,
+    )
+    def save(self, index, name, then_s, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        path = f"{self.directory}/{index}{name}"
+        self._begin(world, engine.save_audio_recording(path, 3, then_s), cancelled_after)
+
+    @rule(
+        index=st.integers(0, 1),
+        name=st.sampled_from([None, "live.wav", "live.aac", "missing/a.wav"]),
+        cancelled_after=few,
+    )
+    def promote(self, index, name, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        path = name and f"{self.directory}/{index}{name}"
+        self._begin(world, engine.promote_audio_recording(path), cancelled_after)
+
+    @rule(index=st.integers(0, 1), cycle_time=st.sampled_from([None, 10, 7]), cancelled_after=few)
+    def demote(self, index, cycle_time, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        self._begin(world, engine.demote_audio_recording(cycle_time), cancelled_after)
+
+    @rule(index=st.integers(0, 1), cycle_time=st.sampled_from([0, 10]), then=st.booleans())
+    def record_and_turn(self, index, cycle_time, then):
+        """What is rarely come by: all of it in one go."""
+        engine, _, world, _ = self.engines[index]
+        config = AudioRecordingConfiguration(
+            f"{self.directory}/{index}turned.wav", sample_rate=RATE, cycle_time=cycle_time
+        )
+        world.run(engine.join_channel(None, "standup", "me"))
+        world.run(engine.start_audio_recording_with_config(config))
+        world.run(world.clock.advance(1))
+        self._begin(world, engine.promote_audio_recording(), 12)
+        self._begin(world, engine.demote_audio_recording(10), 12)
+        if then:
+            world.run(world.clock.advance(1.5))
+
+    def _begin(self, world, call, cancelled_after):
+        """Begin what takes time that comes later, or never."""
+
+        async def begun() -> None:
+            task = asyncio.ensure_future(call)
+            task.add_done_callback(
+                lambda done: done.cancelled() or isinstance(done.result(), ErrorCode)
+            )
+            for _ in range(cancelled_after):
+                await asyncio.sleep(0)
+            if cancelled_after < 12:
+                task.cancel()
+
+        world.run(begun())
 
     @rule(index=st.integers(0, 1), cancelled_after=few)
     def leave(self, index, cancelled_after):

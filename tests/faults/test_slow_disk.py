@@ -134,7 +134,7 @@ async def test_a_disk_that_hangs_beyond_the_bound_is_one_error_with_the_loss_in_
 async def test_stop_returns_within_its_bound_on_a_disk_that_hangs(
     cycle_time: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(run, "_HUNG_DISK_S", 0.5)
+    monkeypatch.setattr(run, "HUNG_DISK_S", 0.5)
     monkeypatch.setattr(run, "_SLOWEST_BYTES_PER_S", 1 << 30)
     disk, events = HangingDisk("write", "fsync"), list[RecordingEvent]()
     hung = AudioRecorder(

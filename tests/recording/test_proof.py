@@ -191,7 +191,7 @@ async def test_without_a_thread_to_hash_on_the_hash_is_the_same(
 async def test_a_disk_that_hangs_at_the_hash_keeps_nobody_from_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(run, "_MOST_HASH_S", 0.2)
+    monkeypatch.setattr(run, "MOST_HASH_S", 0.2)
     disk, events = HangingDisk("read"), list[RecordingEvent]()
     config = AudioRecordingConfiguration(tmp_path / "a.wav")
     try:

@@ -19,6 +19,8 @@ from roomtape import (
     RecordingEvent,
 )
 from roomtape.recording.life import RecorderState
+from roomtape.recording.parts.closing import Closing
+from roomtape.recording.parts.turning import Turning, TurningState
 from roomtape.recording.process_end import running
 from roomtape.recording.saving.save import Save, SaveState
 from roomtape.recording.saving.saves import Saves
@@ -40,6 +42,13 @@ from support.lives import (
 )
 
 SAVED, SAVE_FAILED = AudioRecordingCode.SAVED, AudioRecordingCode.SAVE_FAILED
+TURNED = {
+    AudioRecordingCode.PROMOTED: TurningState.DONE,
+    AudioRecordingCode.DEMOTED: TurningState.DONE,
+    AudioRecordingCode.PROMOTE_FAILED: TurningState.FAILED,
+    AudioRecordingCode.DEMOTE_FAILED: TurningState.FAILED,
+}
+CLOSED = {AudioRecordingCode.PART_FINISHED: False, AudioRecordingCode.PART_FAILED: True}
 
 pytestmark = pytest.mark.slow
 
@@ -61,8 +70,15 @@ class Recorders(Machine):
             self.saves.append(begin(saves, *args))
             return self.saves[-1]
 
-        self.patched = mock.patch.object(Saves, "begin", noted)
-        self.patched.start()
+        self.patched = [mock.patch.object(Saves, "begin", noted)]
+        self.turnings: list[Turning] = []
+        self.closings: list[Closing] = []
+        self.told_of_turns: list[TurningState] = []
+        self.told_of_parts: list[bool] = []
+        for kind, begun in ((Turning, self.turnings), (Closing, self.closings)):
+            self.patched.append(mock.patch.object(kind, "start", _noting(kind.start, begun)))
+        for each in self.patched:
+            each.start()
 
     @initialize(target=recorders)
     def nothing_yet(self):
@@ -75,10 +91,12 @@ class Recorders(Machine):
         cycle_time=st.sampled_from([0, 10]),
         channels=st.sampled_from([1, 2]),
         report=st.booleans(),
+        stems=st.booleans(),
+        split_s=st.sampled_from([None, None, 1]),
         habit=habits,
         fault=faults,
     )
-    def make(self, index, name, cycle_time, channels, report, habit, fault):
+    def make(self, index, name, cycle_time, channels, report, stems, split_s, habit, fault):
         world, told = self.world(index), Told(habit)
         config = AudioRecordingConfiguration(
             self.directory / name,
@@ -86,11 +104,17 @@ class Recorders(Machine):
             cycle_time=cycle_time,
             channels=channels,
             report=report,
+            stems=self.directory / f"stems-{len(self.made)}" if stems and not cycle_time else None,
+            split_s=None if cycle_time else split_s,
         )
 
         def heard(event: RecordingEvent) -> object:
             if event.code in (SAVED, SAVE_FAILED):
                 self.told_of_saves.append((event.code, event.file_path))
+            if event.code in TURNED:
+                self.told_of_turns.append(TURNED[event.code])
+            if event.code in CLOSED:
+                self.told_of_parts.append(CLOSED[event.code])
             return told(event.code, event.file_path)
 
         recorder = AudioRecorder(
@@ -117,6 +141,13 @@ class Recorders(Machine):
         recorder, world = which
         if not world.over:
             world.run(recorder.start(), cancelled_after)
+
+    def begun_for(self, recorder, world, seconds):
+        """Have it run, so that what else happens to it is not only refused."""
+        if seconds is not None and recorder.state is RecorderState.NEW:
+            world.run(recorder.start())
+        if seconds:
+            world.run(world.clock.advance(seconds))
 
     @rule(which=recorders, cancelled_after=few, take_name=st.booleans())
     def prepare(self, which, cancelled_after, take_name):
@@ -172,17 +203,46 @@ class Recorders(Machine):
         last_s=st.sampled_from([0, 0.3, 30, -1]),
         then_s=st.sampled_from([0, 0, 2.5]),
         since_last_save=st.booleans(),
+        begun_s=st.sampled_from([None, 0, 0.5, 1.5]),
     )
-    def save(self, which, cancelled_after, name, last_s, then_s, since_last_save):
+    def save(self, which, cancelled_after, name, last_s, then_s, since_last_save, begun_s):
         recorder, world = which
         if world.over:
             return
+        self.begun_for(recorder, world, begun_s)
         saving = recorder.save(
             self.directory / name, last_s=last_s, then_s=then_s, since_last_save=since_last_save
         )
 
         async def begun() -> None:  # it may take seconds, which come later or never
             task = asyncio.ensure_future(saving)
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            for _ in range(cancelled_after):
+                await asyncio.sleep(0)
+            if cancelled_after < 12:
+                task.cancel()
+
+        world.run(begun())
+
+    @rule(
+        which=recorders,
+        cancelled_after=few,
+        back=st.booleans(),
+        where=st.sampled_from([None, "live", "missing/live", "theirs"]),
+        cycle_time=st.sampled_from([None, 10, 60, 7]),
+        begun_s=st.sampled_from([None, 0, 0.5, 1.5]),
+    )
+    def turn(self, which, cancelled_after, back, where, cycle_time, begun_s):
+        recorder, world = which
+        if world.over:
+            return
+        self.begun_for(recorder, world, begun_s)
+        suffix = recorder.config.path.suffix
+        path = where and self.directory / f"{where}-{len(self.turnings)}{suffix}"
+        turning = recorder.demote(cycle_time) if back else recorder.promote(path)
+
+        async def begun() -> None:  # the file of a demotion may come later, or never
+            task = asyncio.ensure_future(turning)
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             for _ in range(cancelled_after):
                 await asyncio.sleep(0)
@@ -249,13 +309,15 @@ class Recorders(Machine):
                     assert told.codes[-1] in (FINISH, ERROR)
                     assert recorder.report is not None
                     assert bool(recorder.report.error) == (told.codes[-1] is ERROR)
-                    self.check_report(recorder.report, told, path_told=told.paths[-1])
+                    if self.alone_at(told.paths[-1]):
+                        self.check_report(recorder.report, told, path_told=told.paths[-1])
                 if not world.over and world not in self.worlds:
                     world.end(politely=True)
             for world in self.worlds:
                 world.end(politely=True)
             self.settle()
             self.check_saves()
+            self.check_parts()
             assert not [each for each in running if each in {r._run for r, _, _ in self.made}]
             self.check_no_lock()
             self.nobody_elses_file_is_touched()
@@ -264,8 +326,23 @@ class Recorders(Machine):
                     each for each in self.directory.glob(".roomtape-*") if each.name not in FOREIGN
                 ]
         finally:
-            self.patched.stop()
+            for each in self.patched:
+                each.stop()
             self.tidy()
+
+    def alone_at(self, path):
+        """Whether no other recording had this name, and nothing was saved there."""
+        saved = path in {each for _, each in self.told_of_saves}
+        return not saved and sum(path in told.paths for told in self.told) == 1
+
+    def check_parts(self):
+        for each in (*self.turnings, *self.closings):
+            assert each.outcome.done()
+        assert all(each.state in TURNED.values() for each in self.turnings)
+        assert sorted(self.told_of_turns, key=str) == sorted(
+            (each.state for each in self.turnings), key=str
+        )
+        assert sorted(self.told_of_parts) == sorted(bool(each.error) for each in self.closings)
 
     def check_saves(self):
         ended = {SaveState.SAVED: SAVED, SaveState.FAILED: SAVE_FAILED}
@@ -281,6 +358,15 @@ class Recorders(Machine):
             if save.path.name == "saved.wav" and len(ours) == 1 and not self.harmed:
                 assert soundfile.info(save.path).frames == round(report.duration_s * RATE)
                 assert save.path.stat().st_size == report.bytes_written
+
+
+def _noting(start, begun):
+    def noted(self, *args):
+        if not any(each is self for each in begun):
+            begun.append(self)
+        start(self, *args)
+
+    return noted
 
 
 TestRecorders = Recorders.TestCase

@@ -12,63 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roomtape import AudioRecorder, AudioRecordingConfiguration, ErrorCode
+from roomtape import AudioRecordingConfiguration, ErrorCode
 from roomtape.recording import recorder
 from roomtape.storage.disk import Disk
 from roomtape.storage.recover import recover
 from roomtape.types import (
     AudioRecordingCode,
     AudioRecordingWarning,
-    Pcm,
     RecordingEvent,
     RecordingReport,
 )
-from roomtape.types.clock import ScriptedClock
 from roomtape.types.errors import ConfigurationError, DamagedFileError, OpenFileError
 from support.readers import read_all, read_ffmpeg
 from support.scripted_call import joined_call
 from support.scripted_recording import listing
 from support.signals import noise, offset_of, speech
+from support.talking import Talking as Call
 
 RATE = 48000
-STEP = RATE // 5
-
-
-class Call:
-    """Participants who come, speak and go, on a scripted clock."""
-
-    def __init__(
-        self, path: Path, *, disk: Disk | None = None, on_event: Any = None, **config: Any
-    ) -> None:
-        self.clock = ScriptedClock()
-        settings = {"sample_rate": RATE, "stems": path.parent / "stems"} | config
-        self.recorder = AudioRecorder(
-            AudioRecordingConfiguration(path, **settings),
-            on_event=on_event,
-            clock=self.clock,
-            disk=disk,
-        )
-        self._speaking: dict[Any, tuple[Pcm, int, int]] = {}
-
-    def join(self, name: str, voice: Pcm, rate: int = RATE, *, local: bool = False) -> Any:
-        source = self.recorder.add_source(name, local=local)
-        self._speaking[source] = (voice, rate, 0)
-        return source
-
-    def leave(self, source: Any) -> None:
-        del self._speaking[source]
-        source.close()
-
-    async def talk(self, seconds: float) -> None:
-        for _ in range(round(seconds * 5)):
-            for source, (voice, rate, at) in self._speaking.items():
-                stop = at + rate // 5
-                source.push(voice[at:stop], rate, at)
-                self._speaking[source] = (voice, rate, stop)
-            await self.clock.advance(STEP / RATE)
-
-    async def end(self) -> RecordingReport:
-        return await self.recorder.stop()
 
 
 def contents(path: str) -> bytes:

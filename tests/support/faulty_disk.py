@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from roomtape.storage.disk import Disk
@@ -93,4 +95,20 @@ class HangingDisk(Disk):
         if name in self._names and not self._going.is_set():
             self.waiting.set()
             assert self._going.wait(120), "nobody released the disk"
+        return function(*args)
+
+
+class Snapshots(Disk):
+    """Keeps what is on the disk before each call: what a kill would leave there."""
+
+    def __init__(self, directory: Path, to: Path) -> None:
+        self.on = False
+        self._calls = 0
+        self._directory = directory
+        self._to = to
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        if self.on:
+            shutil.copytree(self._directory, self._to / f"{self._calls:03d}-{name}")
+            self._calls += 1
         return function(*args)

@@ -204,7 +204,9 @@ class Machine(RuleBasedStateMachine):
             assert soundfile.info(path).frames == round(report.duration_s * RATE)
 
     def check_no_lock(self) -> None:
-        for path in self.directory.iterdir():
+        for path in self.directory.rglob("*"):
+            if path.is_dir():
+                continue
             fd = os.open(path, os.O_RDONLY)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -122,3 +122,22 @@ def report_beside(path: Path) -> dict[str, Any]:
     """The report that lies beside a file."""
     said: dict[str, Any] = json.loads(path.with_name(path.name + ".json").read_text())
     return said
+
+
+def content(path: Path) -> bytes:
+    """What was recorded: the samples, or the frames without the mark that the first one has."""
+    if path.suffix == ".wav":
+        return path.read_bytes()[80:]
+    return b"".join([_unmarked(frame) for frame in frames_of(path)])
+
+
+def _unmarked(frame: bytes) -> bytes:
+    mark = b"\x80\x10ROOMTAPE LIVE 1\n"
+    if frame[7 : 7 + len(mark)] != mark:
+        return frame
+    length = len(frame) - len(mark)
+    head = bytearray(frame[:7])
+    head[3] = head[3] & ~3 | length >> 11
+    head[4] = length >> 3 & 0xFF
+    head[5] = head[5] & 0x1F | (length & 7) << 5
+    return bytes(head) + frame[7 + len(mark) :]

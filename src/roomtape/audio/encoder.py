@@ -64,9 +64,22 @@ class Encoder(Protocol):
         ...
 
 
+class StemEncoder(Protocol):
+    """The same for one participant's own file, of one channel. What it gives may be a view of what
+    it was given."""
+
+    unit_samples: int
+    most_unit_bytes: int
+    bytes_per_s: int
+
+    def encode(self, samples: Pcm) -> Sequence[bytes | memoryview]: ...
+
+    def finish(self) -> Sequence[bytes | memoryview]: ...
+
+
 def make_stem_encoder(
     audio_format: AudioFormat, rate_hz: int, quality: AudioRecordingQuality
-) -> Encoder:
+) -> StemEncoder:
     """The encoder of one participant's own file."""
     if audio_format is AudioFormat.WAV:
         return PcmStream(rate_hz)
@@ -115,10 +128,10 @@ class PcmStream:
         self.most_unit_bytes = self.unit_samples * 2
         self.bytes_per_s = rate_hz * 2
 
-    def encode(self, samples: Samples | Pcm) -> list[bytes]:
-        return [samples.astype("<i2", copy=False).tobytes()] if len(samples) else []
+    def encode(self, samples: Pcm) -> list[memoryview]:
+        return [samples.astype("<i2", copy=False).data.cast("B")] if len(samples) else []
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> list[memoryview]:
         return []
 
 

@@ -53,12 +53,13 @@ class Bus:
     Attributes:
         rate_hz: Its rate.
         head: The next sample that :meth:`Mixer.mix` will give.
+        stop: The one up to which it is being mixed.
         on_sum: Who is given its sums, if they are not returned.
     """
 
     def __init__(self, rate_hz: int, head: int = 0, on_sum: OnSum | None = None) -> None:
         self.rate_hz = rate_hz
-        self.head = head
+        self.head = self.stop = head
         self.on_sum = on_sum
 
 
@@ -78,6 +79,7 @@ class Mixer:
         self._on_voice_failed = on_voice_failed
         self._buses: list[Bus] = []
         self._groups: dict[tuple[int, Buses], _Group] = {}
+        self._at_once: dict[Bus, OnSum] | None = None  # None where it must be looked at anew
 
     def add_bus(self, rate_hz: int, head: int = 0, on_sum: OnSum | None = None) -> Bus:
         """One more sum, at ``rate_hz``, whose first sample is ``head``.
@@ -89,6 +91,7 @@ class Mixer:
         """
         bus = Bus(rate_hz, head, on_sum)
         self._buses.append(bus)
+        self._at_once = None
         return bus
 
     def remove_bus(self, bus: Bus) -> bool:
@@ -96,6 +99,7 @@ class Mixer:
         if any(bus in buses for _, buses in self._groups):
             return False
         self._buses.remove(bus)
+        self._at_once = None
         return True
 
     def head_at(self, rate_hz: int, buses: Buses) -> int:
@@ -112,11 +116,13 @@ class Mixer:
         if group is None:
             head = self.head_at(voice.rate_hz, buses)
             group = self._groups[key] = _Group(voice.rate_hz, head, buses, self._on_voice_failed)
+            self._at_once = None
         group.voices.append(voice)
 
     def close(self) -> None:
         """Let go of every voice and resampler."""
         self._groups.clear()
+        self._at_once = None
 
     def mix(self, counts: Sequence[int]) -> list[Samples]:
         """The next samples of every bus.
@@ -130,25 +136,28 @@ class Mixer:
             units of int16; the sum may exceed full scale. Two buses may share an array: nobody
             changes it.
         """
-        at_once = self._of_one_group()
+        for bus, count in zip(self._buses, counts, strict=True):
+            bus.stop = bus.head + count
+        if self._at_once is None:
+            self._at_once = self._of_one_group()
+        at_once = self._at_once
         sums = {bus: _Sum() for bus in self._buses if bus not in at_once}
-        stops = {
-            bus: bus.head + count for bus, count in zip(self._buses, counts, strict=True) if count
-        }
         for key, group in tuple(self._groups.items()):
-            for bus, samples in group.next(stops):
-                if bus in at_once:
-                    at_once[bus](samples)
+            for bus, samples in group.next():
+                on_sum = at_once.get(bus)
+                if on_sum is not None:
+                    on_sum(samples)
                 else:
                     sums[bus].add(samples)
             if group.over:
                 del self._groups[key]
+                self._at_once = None
+        for bus in at_once:
+            bus.head = bus.stop
         totals: list[Samples] = []
-        for bus, count in zip(self._buses, counts, strict=True):
-            bus.head += count
-            if bus in at_once:
-                continue
-            total = sums[bus].total
+        for bus, summed in sums.items():
+            count, bus.head = bus.stop - bus.head, bus.stop
+            total = summed.total
             if total is None:
                 total = np.zeros(count, np.float32)
             if bus.on_sum is None:
@@ -206,27 +215,40 @@ class _Group:
         """No voice is left, nor what a resampler makes of the last one."""
         return self._voiceless > _TAIL_S * self.rate_hz
 
-    def next(self, stops: dict[Bus, int]) -> list[tuple[Bus, Samples]]:
-        """The next samples for the buses of this group that ``stops`` names, up to there."""
+    def next(self) -> list[tuple[Bus, Samples]]:
+        """The next samples for the buses of this group, up to where each is being mixed."""
+        way, buses = self._ways[0]
+        if len(self._ways) == 1 and isinstance(way, _Straight) and way.is_at(self.head):
+            stop = buses[0].stop  # what nearly always is: read it, and hand it on
+            if stop == buses[0].head:
+                return []
+            samples = self._read(stop)
+            way.go_to(stop)
+            self._drop_done()
+            return [(bus, samples) for bus in buses]
         given: list[tuple[Bus, Samples]] = []
         for way, buses in self._ways:
-            stop = stops.get(buses[0])
-            if stop is None:
+            stop = buses[0].stop
+            if stop == buses[0].head:
                 continue
             while (wanted := way.wanted(stop)) is not None:
-                self._read(wanted)
+                self._feed(self._read(wanted))
             samples = way.take(stop)
             given += [(bus, samples) for bus in buses]
-        self.voices = [voice for voice in self.voices if not voice.done]
+        self._drop_done()
         return given
 
-    def _read(self, stop: int) -> None:
-        """Read every voice up to ``stop``, for everybody."""
+    def _drop_done(self) -> None:
+        if any(voice.done for voice in self.voices):
+            self.voices = [voice for voice in self.voices if not voice.done]
+
+    def _read(self, stop: int) -> Samples:
+        """The sum of every voice up to ``stop``."""
         count = stop - self.head
         total = np.zeros(count, np.float32)
         self.head = stop
         self._voiceless = 0 if self.voices else self._voiceless + count
-        for voice in tuple(self.voices):
+        for voice in self.voices if len(self.voices) == 1 else tuple(self.voices):
             try:
                 voice.add_to(total, stop)
             except Exception as error:
@@ -234,6 +256,10 @@ class _Group:
                     raise
                 self.voices.remove(voice)
                 self._on_voice_failed(voice, error)
+        return total
+
+    def _feed(self, total: Samples) -> None:
+        """Give it to everybody."""
         for way, _ in self._ways[1:]:
             way.feed(total.copy())
         self._ways[0][0].feed(total)
@@ -246,6 +272,15 @@ class _Straight:
         # Another bus can be further: what this one gives until then is silence.
         self._ready = [np.zeros(head - out_head, np.float32)] if head > out_head else []
         self._head, self._end = out_head, head
+
+    def is_at(self, head: int) -> bool:
+        """Whether nothing was fed that was not taken, and the next that is read is the next that is
+        given."""
+        return not self._ready and self._head == self._end == head
+
+    def go_to(self, stop: int) -> None:
+        """What was read up to there, has been given."""
+        self._head = self._end = stop
 
     def wanted(self, stop: int) -> int | None:
         """Up to where the voices must be read for ``stop``; None if that was done."""

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from ..types import NS_PER_S, SourceReport
 from ..types.bounded import MOST_SOURCES, summed_up, weight
 from .account import CUT_S
-from .encoder import Encoder
+from .encoder import Encoder, StemEncoder
 from .mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
@@ -51,7 +51,7 @@ class RecordingSession:
         self._mixer = Mixer(self._voice_failed)
         self._outputs: list[Output] = []
         self._stems: Stems | None = None
-        self._had_stem = WeakSet[SourceTrack]()
+        self._stemless: dict[SourceTrack, None] = {}  # those that have just come in
         self._buses: list[Bus] = []
         self.sources: list[SourceTrack] = []
         """Everybody who was in the recording, but for :attr:`earlier`."""
@@ -81,7 +81,7 @@ class RecordingSession:
         self._outputs.append(output)
         return output
 
-    def add_stems(self, make_encoder: Callable[[], Encoder], *, most: int) -> None:
+    def add_stems(self, make_encoder: Callable[[], StemEncoder], *, most: int) -> None:
         """Give each source an output of its own as well, at the rate of the first output, from when
         it comes in until it has left; before the first mix, and once.
 
@@ -122,6 +122,8 @@ class RecordingSession:
         if not buses:
             return False
         self.sources.append(source)
+        if self._stems is not None:
+            self._stemless[source] = None
         self._open[source] = buses
         return True
 
@@ -130,7 +132,7 @@ class RecordingSession:
         self._ingest(now_ns)
         chunk_ns = max((source.chunk_ns for source in list(self._open)), default=0)
         delay_ns = max(self._delay_ns, min(chunk_ns + _CHUNK_SLACK_NS, _MOST_DELAY_NS))
-        self._mix_to([(now_ns - delay_ns) * bus.rate_hz // NS_PER_S for bus in self._buses])
+        self._mix_to(lambda rate_hz: (now_ns - delay_ns) * rate_hz // NS_PER_S)
         if self._stems is not None:
             for bus in self._stems.end_those_over(self._open.__contains__):
                 self._buses.remove(bus)
@@ -143,7 +145,7 @@ class RecordingSession:
                 source.close(now_ns)
             except Exception as error:
                 self._source_failed(source, error)
-        self._mix_to([(now_ns * bus.rate_hz + NS_PER_S // 2) // NS_PER_S for bus in self._buses])
+        self._mix_to(lambda rate_hz: (now_ns * rate_hz + NS_PER_S // 2) // NS_PER_S)
         self.end()
 
     def end(self) -> None:
@@ -162,11 +164,12 @@ class RecordingSession:
         if self._stems is not None:
             self._stems.end()
 
-    def _mix_to(self, targets: Sequence[int]) -> None:
+    def _mix_to(self, target_at: Callable[[int], int]) -> None:
+        targets = {rate_hz: target_at(rate_hz) for rate_hz in {bus.rate_hz for bus in self._buses}}
         while True:
             counts = [
-                max(0, min(target - bus.head, _MOST_AT_ONCE_S * bus.rate_hz))
-                for bus, target in zip(self._buses, targets, strict=True)
+                max(0, min(targets[bus.rate_hz] - bus.head, _MOST_AT_ONCE_S * bus.rate_hz))
+                for bus in self._buses
             ]
             if not any(counts):
                 return
@@ -208,8 +211,8 @@ class RecordingSession:
 
     def _ingest_one(self, source: SourceTrack, buses: tuple[Bus, ...], now_ns: int) -> None:
         left = source.left_ns is not None  # asked first: what was pushed before is ingested
-        if self._stems is not None and source not in self._had_stem:
-            self._had_stem.add(source)
+        if self._stems is not None and source in self._stemless:
+            del self._stemless[source]
             bus = self._stems.begin(source)
             if bus is not None:
                 self._buses.append(bus)

@@ -12,7 +12,7 @@ import typer
 
 from ..types import AudioRecordingConfiguration, ErrorCode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
-from .choices import Position, Quality
+from .choices import Position, Quality, bytes_of, seconds_of
 from .termination import signals_that_end
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ def record(
             metavar="DIR", help="Write one file of each participant as well, and projects to edit."
         ),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Record to numbered files (call-001.wav, ...), a new one each so long: 90s, 30m, "
+            "1h. No sample is lost or doubled.",
+        ),
+    ] = None,
+    split_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="... or before one would be larger: 100MB, 1GiB."),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write the report beside the file, as FILE.json.")
     ] = False,
@@ -120,6 +132,8 @@ def record(
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
     key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on.
+    Of a cyclic recording, the key l, and SIGUSR2, make a live one that begins with what was kept;
+    once more, and that file is finished, and the last seconds are kept again.
     """
     url, channel = parse_room(room)
     config = AudioRecordingConfiguration(
@@ -133,6 +147,8 @@ def record(
         channels=channels,
         stems=stems,
         exclude=exclude or [],
+        split_s=None if split is None else seconds_of("--split", split),
+        split_bytes=None if split_bytes is None else bytes_of("--split-bytes", split_bytes),
     )
     config.validate()
     if sign is not None:  # before anybody is met: the recording reads it itself
@@ -233,6 +249,7 @@ async def _record(
     from .running.keys import listening  # noqa: PLC0415
     from .running.marking import Marker  # noqa: PLC0415
     from .running.pausing import Pauser  # noqa: PLC0415
+    from .running.promoting import Promoter  # noqa: PLC0415
     from .running.saving import Saver  # noqa: PLC0415
     from .telling import make_teller  # noqa: PLC0415
 
@@ -244,18 +261,22 @@ async def _record(
     async with RtcEngine(room) as engine:
         engine.set_event_callback(teller)
         saver = Saver(engine, config.path, *saving, teller)
+        promoter = Promoter(engine, teller)
         loop.add_signal_handler(signal.SIGUSR1, saver.save)
+        loop.add_signal_handler(signal.SIGUSR2, promoter.turn)
         await engine.set_local_audio(local)
         if await engine.join_channel(token, channel, name) is not ErrorCode.OK:
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
         marker, pauser = Marker(engine, teller), Pauser(engine, teller)
-        with listening({"s": saver.save, "m": marker.mark, "p": pauser.pause}):
+        keys = {"s": saver.save, "m": marker.mark, "p": pauser.pause, "l": promoter.turn}
+        with listening(keys):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
         await saver.wait()
+        await promoter.wait()
         report = engine.last_recording_report
     if report is None:
         raise RoomtapeError("the recording ended without a report")

@@ -23,6 +23,8 @@ from ..types import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..recording.recorder import AudioRecorder
+
 _REFRESH_S = 0.2
 _METER_CELLS = 30
 _FLOOR_DBFS = -60.0
@@ -55,6 +57,10 @@ class Teller(ChannelEventCallback):
             AudioRecordingCode.START: f"recording to {file_path}",
             AudioRecordingCode.FINISH: f"finished {file_path}",
             AudioRecordingCode.ERROR: f"error: {file_path} was broken off",
+            AudioRecordingCode.PROMOTED: f"live: all is recorded to {file_path} from now on",
+            AudioRecordingCode.DEMOTED: f"cyclic: the last seconds are kept for {file_path}",
+            AudioRecordingCode.PART_FINISHED: f"finished {file_path}, and the recording goes on",
+            AudioRecordingCode.PART_FAILED: f"error: {file_path} could not be completed",
         }
         if code in words:
             self.say(code.name.lower(), words[code], file_path=file_path)
@@ -114,6 +120,10 @@ class Teller(ChannelEventCallback):
         """A part could not be saved; the recording goes on."""
         self.say("save_failed", f"not saved: {why}", file_path=path, detail=why)
 
+    def not_turned(self, why: str) -> None:
+        """It is live, or cyclic, as it was."""
+        self.say("not_turned", f"nothing changed: {why}", detail=why)
+
 
 class JsonTeller(Teller):
     """One JSON object a line."""
@@ -149,7 +159,9 @@ class MeterTeller(Teller):
         recorder = engine.recorder
         if recorder is None:
             return table
-        table.add_row(Text("● REC", style="bold red"), timecode(recorder.duration_s), "")
+        table.add_row(
+            Text("● REC", style="bold red"), timecode(recorder.duration_s), _kept(recorder)
+        )
         for source in recorder.sources:
             if source.closed:
                 continue
@@ -195,6 +207,14 @@ def left_out_line(source: SourceReport) -> str:
         f"{left_out_s:.2f} s {_REASONS[reason]}" for reason, left_out_s in source.left_out.items()
     )
     return f"left out {source.left_out_s:.2f} of {source.arrived_s:.2f} s: " + ", ".join(parts)
+
+
+def _kept(recorder: AudioRecorder) -> str:
+    """What of a recording is kept, and what would change that."""
+    cycle_s = int(recorder.config.cycle_time)
+    if not cycle_s:
+        return ""
+    return f"the last {cycle_s} s; l: live" if recorder.cyclic else f"live; l: the last {cycle_s} s"
 
 
 def _dbfs(level: float) -> float:

@@ -351,6 +351,7 @@ class RtcEngine(RunningRecording):
         code, detail = event.code, event.detail
         if code is AudioRecordingCode.START:
             self._recorder = recorder
+        self._part_report = recorder.last_part or self._part_report
         if recorder.over:
             self._report = recorder.report
             stay.members.leave_recording(recorder)

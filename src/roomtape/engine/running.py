@@ -17,11 +17,12 @@ from .codes import code_of
 
 
 class RunningRecording(ABC):
-    """Saves parts of the recording that runs, marks moments in it, and keeps voices out; an engine
-    is one."""
+    """Saves parts of the recording that runs, has it become live or cyclic, marks moments in it,
+    and keeps voices out; an engine is one."""
 
     def __init__(self) -> None:
         self._save_report: RecordingReport | None = None
+        self._part_report: RecordingReport | None = None
 
     @abstractmethod
     def _running(self) -> AudioRecorder | ErrorCode:
@@ -61,16 +62,58 @@ class RunningRecording(ABC):
                 file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
             )
         except RoomtapeError as error:
-            if isinstance(error, SuffixError):
-                path = AudioRecordingConfiguration(file_path).path
-                self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(path))
-            return self._refuse(code_of(error), str(error))
+            return self._refused(error, file_path)
         return ErrorCode.OK
 
     @property
     def last_save_report(self) -> RecordingReport | None:
         """What the part that was saved last holds; None before the first."""
         return self._save_report
+
+    async def promote_audio_recording(self, file_path: str | None = None) -> ErrorCode:
+        """Make the running cyclic recording a live one, that begins with all that it holds: see
+        :meth:`~roomtape.AudioRecorder.promote`. No other call of the engine waits for it.
+
+        Returns:
+            OK (PROMOTED is delivered); INVALID_STATE if nothing is recorded, or live already, or
+            about to change, or after release; ROOM_NOT_JOINED; INVALID_PARAM (and ERROR_SUFFIX if
+            the suffix is not the recording's); FATAL if it cannot be done (PROMOTE_FAILED is
+            delivered, and the recording is cyclic as before).
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            await recorder.promote(file_path)
+        except RoomtapeError as error:
+            return self._refused(error, file_path)
+        return ErrorCode.OK
+
+    async def demote_audio_recording(self, cycle_time: int | None = None) -> ErrorCode:
+        """Finish the live file, and keep only the last seconds from now on: see
+        :meth:`~roomtape.AudioRecorder.demote`. No other call of the engine waits for it.
+
+        Returns:
+            OK (DEMOTED and PART_FINISHED are delivered, and :attr:`last_part_report` is there);
+            INVALID_STATE if nothing is recorded, or cyclic already, or about to change, or after
+            release; ROOM_NOT_JOINED; INVALID_PARAM for a cycle that cannot be; FATAL if it cannot
+            be done (DEMOTE_FAILED, and it is live as before), or the file cannot be completed
+            (PART_FAILED).
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            await recorder.demote(cycle_time)
+        except RoomtapeError as error:
+            return self._refused(error, None)
+        return ErrorCode.OK
+
+    @property
+    def last_part_report(self) -> RecordingReport | None:
+        """What the file holds that was finished last while the recording went on in another: of a
+        split recording, or by :meth:`demote_audio_recording`. None before the first."""
+        return self._part_report
 
     async def mark_audio_recording(self, label: str, at: float | None = None) -> ErrorCode:
         """Give a moment of the running recording a name: see :meth:`~roomtape.AudioRecorder.mark`.
@@ -123,3 +166,9 @@ class RunningRecording(ABC):
         except ValueError as error:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         return ErrorCode.OK
+
+    def _refused(self, error: RoomtapeError, file_path: str | None) -> ErrorCode:
+        if isinstance(error, SuffixError) and file_path is not None:
+            path = AudioRecordingConfiguration(file_path).path
+            self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(path))
+        return self._refuse(code_of(error), str(error))

@@ -16,9 +16,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from ..storage.disk import Disk
+from ..storage.pieces.chain import Chain
 from ..storage.pieces.readers import Reader
+from ..storage.ring import Ring
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..storage.stems.files import StemFiles
 from ..types import NS_PER_S, Mark
@@ -32,6 +35,38 @@ SYNC_NS = 7 * NS_PER_S // 10
 
 _LOOK_AT_SPACE_NS = 5 * NS_PER_S
 _IDLE_S = 1.0
+
+_Item = list[bytes] | Callable[[], None] | None
+"""Units to be written; something to be done in its turn; None is the end."""
+
+
+class Cut(Protocol):
+    """Something to be done between two units, on the writer's thread. Raises nothing."""
+
+    def room(self, units: list[bytes]) -> int:
+        """How many of these units, which come next, are to be written before it."""
+        ...
+
+    def take(self) -> bool:
+        """It is due; whether it is asked again for another time. There is room then."""
+        ...
+
+
+class CutAt:
+    """Does ``work`` once, when the recording is written up to a sample, or as soon as it is."""
+
+    def __init__(self, writer: DiskWriter, sample: int, work: Callable[[], None]) -> None:
+        self._writer = writer
+        self._sample = sample
+        self._work = work
+
+    def room(self, units: list[bytes]) -> int:
+        del units
+        return -(-max(0, self._sample - self._writer.samples) // self._writer.unit_samples)
+
+    def take(self) -> bool:
+        self._work()
+        return False
 
 
 class DiskWriter:
@@ -66,7 +101,7 @@ class DiskWriter:
         on_written: Callable[[], None],
         stems: StemFiles | None = None,
     ) -> None:
-        self._sink = sink
+        self._chain = Chain(sink)
         self._format = sink_format
         self._disk = disk
         self._clock = clock
@@ -74,7 +109,8 @@ class DiskWriter:
         self._on_idle = on_idle
         self._on_written = on_written
         self._stems = stems
-        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._cuts: list[Cut] = []  # by the writer's thread alone
         self._queued_samples = 0  # by the mixing thread alone
         self._marks: Sequence[Mark] = ()
         self._busy_since_ns: int | None = None
@@ -98,14 +134,37 @@ class DiskWriter:
                 raise OSError(f"{error}: too many threads") from None
 
     @property
+    def sink(self) -> Sink:
+        """What is written to now."""
+        return self._chain.sink
+
+    @property
+    def cycle_s(self) -> int:
+        """So many seconds are kept; 0 while all are."""
+        sink = self.sink
+        return sink.cycle_s if isinstance(sink, Ring) else 0
+
+    @property
+    def unit_samples(self) -> int:
+        """Of one unit."""
+        return self._format.unit_samples
+
+    @property
     def samples(self) -> int:
-        """Samples that reached the file."""
-        return self._sink.samples
+        """Samples of the recording that are written."""
+        return self.sink.samples
 
     @property
     def backlog_samples(self) -> int:
         """Samples that wait for the disk."""
-        return max(0, self._queued_samples - self._sink.samples)
+        return max(0, self._queued_samples - self.samples)
+
+    def oldest_sample(self, now: int) -> int:
+        """The first sample that can be read back from, at a moment: what is older than the cycle is
+        the ring's to overwrite at any time."""
+        if self.cycle_s:
+            return max(0, now - self.cycle_s * self._format.rate_hz)
+        return self._chain.first_sample
 
     def busy_ns(self, now_ns: int) -> int:
         """For how long the disk has been at one call."""
@@ -127,16 +186,30 @@ class DiskWriter:
 
     def reader(self, first: int, stop: int) -> Reader:
         """Read the samples ``[first, stop)``, on another thread; see :class:`~.sink.Sink`."""
-        return self._sink.reader(first, stop)
+        return self._chain.reader(first, stop)
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done on the writer's thread, when all that was given before is written; it
+        raises nothing. It is left out where :meth:`write` would be."""
+        self._put(work)
+
+    def cut(self, cut: Cut) -> None:
+        """Ask this one before anything is written from now on."""
+        self._put(lambda: self._cuts.append(cut))
+
+    def succeed(self, sink: Sink) -> None:
+        """Write to this one from now on, which belongs to the writer; on the writer's thread, and
+        whoever calls it closes the one before."""
+        self._chain.succeed(sink)
 
     def let_go(self) -> None:
         """In a forked child, where the thread is not: close the descriptor and do nothing else."""
-        self._sink.let_go()
+        self.sink.let_go()
         if self._stems is not None:
             self._stems.let_go()
 
-    def _put(self, units: list[bytes] | None) -> None:
-        self._queue.put(units)
+    def _put(self, item: _Item) -> None:
+        self._queue.put(item)
         if not self._threaded and not self.outcome.done():
             self._run_some()
 
@@ -152,14 +225,14 @@ class DiskWriter:
                 self._look_at_space()
             else:
                 self._busy_since_ns = self._clock.now_ns()
-                finished = self._sink.finish(self._marks)
+                finished = self.sink.finish(self._marks)
                 if self._stems is not None:
                     self._stems.finish(finished.samples)
                 self.outcome.set_result(finished)
         except OSError as error:
             self._fail(error)
         except Exception as error:  # a defect of ours must not look like a recording that goes on
-            logger.exception("writing %s failed", self._sink.path)
+            logger.exception("writing %s failed", self.sink.path)
             self._fail(OSError(f"internal error: {error!r}"))
         finally:
             self._busy_since_ns = None
@@ -167,32 +240,51 @@ class DiskWriter:
     def _write_what_waits(self) -> bool:
         """Wait for something to write; False when that was the end."""
         try:
-            units = self._queue.get(timeout=_IDLE_S)
+            item = self._queue.get(timeout=_IDLE_S)
         except queue.Empty:
             self._on_idle()
             return True
         batch: list[bytes] = []
-        while units is not None:
-            batch += units
-            try:
-                units = self._queue.get_nowait()
-            except queue.Empty:
-                break
-        if batch:
+        with suppress(queue.Empty):
+            while isinstance(item, list):
+                batch += item
+                item = self._queue.get_nowait()
+        self._write(batch)
+        if callable(item):
             self._busy_since_ns = self._clock.now_ns()
-            self._sink.write(batch)
-            if self._stems is not None:
-                self._stems.work()
+            item()
+            self._write([])  # for what is due already
             self._busy_since_ns = None
-            self.written_bytes += sum(map(len, batch))
-            self._on_written()
-        return units is not None
+        return item is not None
+
+    def _write(self, units: list[bytes]) -> None:
+        """Write these, and do what is due before, between and after them."""
+        while True:
+            room = {cut: cut.room(units) for cut in self._cuts}
+            due = [cut for cut, count in room.items() if count <= 0]
+            self._cuts = [cut for cut in self._cuts if cut not in due or cut.take()]
+            if due:
+                continue
+            count = min([len(units), *room.values()])
+            if not count:
+                return
+            self._write_at_once(units[:count])
+            units = units[count:]
+
+    def _write_at_once(self, units: list[bytes]) -> None:
+        self._busy_since_ns = self._clock.now_ns()
+        self.sink.write(units)
+        if self._stems is not None:
+            self._stems.work(self.sink.samples)
+        self._busy_since_ns = None
+        self.written_bytes += sum(map(len, units))
+        self._on_written()
 
     def _sync_if_due(self) -> None:
         now_ns = self._clock.now_ns()
         if now_ns - self._synced_ns >= SYNC_NS:
             self._busy_since_ns = now_ns
-            self._sink.sync()
+            self.sink.sync()
             if self._stems is not None:
                 self._stems.sync()
             self._busy_since_ns = None
@@ -203,14 +295,14 @@ class DiskWriter:
         if self.free_bytes is None or now_ns - self._looked_ns >= _LOOK_AT_SPACE_NS:
             self._looked_ns = now_ns
             with suppress(OSError):  # that does the recording no harm
-                self.free_bytes = self._disk.free_bytes(Path(self._sink.path).parent)
+                self.free_bytes = self._disk.free_bytes(Path(self.sink.path).parent)
 
     def _fail(self, error: OSError) -> None:
         try:
-            self.abandoned = self._sink.abandon()
+            self.abandoned = self.sink.abandon()
         except Exception:
-            logger.exception("%s cannot be closed", self._sink.path)
+            logger.exception("%s cannot be closed", self.sink.path)
         if self._stems is not None:
-            self._stems.abandon(self._sink.samples)
+            self._stems.abandon(self.sink.samples)
         self.outcome.set_exception(error)  # first: who is told looks here
         self._on_failure(error)

@@ -58,12 +58,13 @@ class EventFeed:
     """Delivers events in order, on the caller's thread.
 
     Args:
-        path: The recording.
+        path: The recording; what is told from then on is about :attr:`path`.
         listener: Who is told; None for nobody. It may be ``async``.
     """
 
     def __init__(self, path: Path, listener: EventListener | None) -> None:
-        self._path = path
+        self.path = path
+        """Where it goes now."""
         self._listener = listener
         self.warnings: list[str] = []
         """All of them, each with its time; for the report."""
@@ -77,7 +78,7 @@ class EventFeed:
     ) -> None:
         """Deliver one event, of the recording or of what it is called now."""
         if self._listener is not None:
-            call_listener(self._listener, RecordingEvent(code, path or str(self._path), detail))
+            call_listener(self._listener, RecordingEvent(code, path or str(self.path), detail))
 
     def note(self, at_s: float, detail: str) -> None:
         """Keep a warning for the report."""

@@ -16,7 +16,8 @@ from typing import TypeVar
 from ..audio.outputs import Output, Stem
 from ..audio.session import RecordingSession
 from ..audio.source_track import SourceTrack
-from ..storage.stems.files import StemFile, StemFiles
+from ..storage.stems.files import StemFiles
+from ..storage.stems.stem_file import StemFile
 from ..types import NS_PER_S, AudioRecordingWarning
 from ..types.clock import Clock
 from .disk_writer import DiskWriter
@@ -48,7 +49,7 @@ class StemLine:
 
     stem: Stem
     file: StemFile
-    encoded: list[bytes] = field(default_factory=list)
+    encoded: list[bytes | memoryview] = field(default_factory=list)
 
 
 class Pump:
@@ -61,7 +62,6 @@ class Pump:
         session, lines: What is mixed, and where it goes; the first line is the recording.
         clock: For how long a disk has been busy.
         start_ns: When the recording began, on the clock.
-        cycle_s: Of a cyclic recording; 0 for a live one.
         on_warnings: Told when in the recording, and what is new.
         on_failure: Told, once, that :attr:`failure` is set.
         stems: Where the session's stems go.
@@ -74,7 +74,6 @@ class Pump:
         *,
         clock: Clock,
         start_ns: int,
-        cycle_s: int,
         on_warnings: Callable[[int, Warnings], None],
         on_failure: Callable[[], None],
         stems: StemFiles | None = None,
@@ -83,7 +82,6 @@ class Pump:
         self._lines = lines
         self._clock = clock
         self._start_ns = start_ns
-        self._cycle_s = cycle_s
         self._on_warnings = on_warnings
         self._on_failure = on_failure
         self._stems = stems
@@ -144,7 +142,11 @@ class Pump:
 
     def _write_stems(self) -> None:
         if self._stems is not None and self._stem_lines:
-            units = [(line.file, line.encoded) for line in self._stem_lines if line.encoded]
+            units = [
+                (line.file, line.encoded, line.stem.over)
+                for line in self._stem_lines
+                if line.encoded or line.stem.over
+            ]
             if units:
                 self._stems.write(units)
             self._stem_lines = [
@@ -213,7 +215,7 @@ class Pump:
             free_bytes=writer.free_bytes,
             bytes_per_s=line.output.encoder.bytes_per_s
             + sum(each.stem.encoder.bytes_per_s for each in self._stem_lines),
-            cycle_s=self._cycle_s,
+            cycle_s=writer.cycle_s,
         )
         try:
             warnings += self._health.look(snapshot)

@@ -16,7 +16,6 @@ how it ends, in :mod:`.run`.
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -33,25 +32,23 @@ from ..types import (
     AudioRecordingPosition,
     AudioRecordingQuality,
     AudioRecordingWarning,
-    Mark,
     RecordingReport,
 )
 from ..types.clock import SYSTEM_CLOCK, Clock
 from ..types.errors import FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
-from .life import Life, RecorderState
+from .life import RecorderState
+from .reporting.signing import Signing
 from .reservation import Reservation, in_words
 from .run import Run
-from .saving.request import checked_request
-from .signing import Signing
 from .sources.participant import Participant
-from .sources.participants import Participants
+from .while_recording import WhileRecording
 
 _MOST_STEMS = 200
 """Each holds two descriptors, and somebody may come and go for ever."""
 
 
-class AudioRecorder(Participants):
+class AudioRecorder(WhileRecording):
     """Records any number of sources into one file.
 
     :meth:`start` and :meth:`stop`, each once; between them, sources come and go. Everything belongs
@@ -78,11 +75,7 @@ class AudioRecorder(Participants):
         disk: Disk | None = None,
     ) -> None:
         config = config.checked()
-        super().__init__(clock or SYSTEM_CLOCK, EventFeed(config.path, on_event))
-        self.config = config
-        self.path = config.path
-        """The absolute path of the file."""
-        self._life = Life(str(config.path))
+        super().__init__(config, clock or SYSTEM_CLOCK, EventFeed(config.first_path, on_event))
         self._disk = disk or Disk()
         self._session = RecordingSession()
         quality = AudioRecordingQuality(config.quality)
@@ -95,7 +88,6 @@ class AudioRecorder(Participants):
             of_stem = partial(make_stem_encoder, config.format, config.sample_rate, quality)
             self._session.add_stems(of_stem, most=_MOST_STEMS)
         self._reservation: Reservation | None = None
-        self._run: Run | None = None
         self._signing = Signing(config.sign)
         for name in config.exclude:
             self.exclude(name, by="configuration")
@@ -258,69 +250,10 @@ class AudioRecorder(Participants):
         if self._reservation is not None:
             await self._reservation.discard()
 
-    async def save(
-        self,
-        file_path: str | os.PathLike[str],
-        *,
-        last_s: float = 30.0,
-        then_s: float = 0.0,
-        since_last_save: bool = False,
-    ) -> RecordingReport:
-        """Make the last seconds a finished file of their own, while the recording goes on.
-
-        The moment of the call counts, to the sample (of AAC, to a frame of 1024); the file is there
-        when that has been mixed and written, about a second later. As often as wanted, overlapping
-        or not, up to 16 at the same time. Its report is beside it, as ``FILE.json``, and SAVED or
-        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same.
-
-        Args:
-            file_path: In the format of the recording; what stands there is moved aside.
-            last_s: How many seconds before now. Where there is less (the beginning, or of a
-                cyclic recording the cycle), what there is; ``missing_s`` of the report says so.
-            then_s: How many seconds after now, at most 3600. If the recording ends before, what
-                there is.
-            since_last_save: Begin where the save before ends, instead of ``last_s`` ago, without
-                overlap or gap; the first one begins with the recording.
-
-        Returns:
-            What is in the file. Its times count from the file's first sample, its totals from the
-            start of the recording.
-
-        Raises:
-            ConfigurationError: A number or the path cannot be (SuffixError: the suffix is not the
-                recording's).
-            StateError: Nothing is being recorded, or there is nothing to save, or 16 are under way.
-            FileError: It cannot be saved (OpenFileError: not even created). Nothing is left
-                behind, the recording is unharmed, and it can be tried again.
-        """
-        asked = checked_request(
-            self.config, file_path, last_s=last_s, then_s=then_s, since_last_save=since_last_save
-        )
-        run = self._own_run("save")
-        if not self.recording:
-            raise StateError("nothing is being recorded, so there is nothing to save")
-        return await asyncio.wrap_future(run.saves.begin(asked, run.now_ns).outcome)
-
-    def _own_run(self, doing: str) -> Run:
-        run = self._run
-        if run is None:
-            raise StateError(f"nothing is being recorded: start() comes before {doing}()")
-        if run.pid != os.getpid():
-            raise StateError(
-                f"{self.path} is being recorded by process {run.pid}, which this one was forked "
-                f"from: {doing} it there"
-            )
-        return run
-
     @property
     def state(self) -> RecorderState:
         """Where in its life it is."""
         return self._life.state
-
-    @property
-    def recording(self) -> bool:
-        """Whether it runs."""
-        return self._life.state is RecorderState.RECORDING
 
     @property
     def over(self) -> bool:
@@ -348,15 +281,3 @@ class AudioRecorder(Participants):
         # While it is ending, it hears nobody.
         if self._run is not None and self.recording:
             source.enter(self._session, start_ns=self._run.start_ns)
-
-    def mark(self, label: str, at: float | None = None) -> Mark:
-        """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or
-        ``at`` so many seconds from START, up to now (:attr:`duration_s`). Returns it.
-
-        Raises:
-            ValueError: The label or the moment is none.
-            StateError: Nothing is being recorded, or there are a thousand marks.
-        """
-        if self._run is None or self._life.state is not RecorderState.RECORDING:
-            raise StateError("nothing is being recorded that could be marked")
-        return self._run.marks.add(label, at, self._run.now_ns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import os
 import threading
@@ -11,14 +10,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..audio.outputs import Output
 from ..audio.session import RecordingSession
 from ..storage.disk import Disk
-from ..storage.proof.hashing import sha256_of
-from ..storage.proof.seal import seal
-from ..storage.report_file import write_report_file
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..storage.stems.files import StemFiles
 from ..types import (
@@ -36,13 +32,13 @@ from .health import Warnings
 from .life import Life, RecorderState
 from .loop_end import LoopEnd
 from .marks import Marks
+from .parts.parts import Parts
 from .process_end import running
 from .pump import Line, Pump
-from .report import make_report
+from .reporting.reporter import HUNG_DISK_S, MOST_HASH_S, Reporter
 from .reservation import aside_in_words, in_words
 from .saving.save import Save, SaveState
 from .saving.saves import Saves
-from .saving.span import Span
 from .scheduler import Scheduler
 from .sources.participant import Participant
 
@@ -51,11 +47,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_HUNG_DISK_S = 60.0
-_MOST_HASH_S = 30.0
 _SLOWEST_BYTES_PER_S = 1 << 20
-
-T = TypeVar("T")
 
 
 class Run:
@@ -99,24 +91,18 @@ class Run:
         clock: Clock,
         disk: Disk,
     ) -> None:
-        self._config = config
-        self._session = session
         self._output = output
         self._sources = sources
         self._life = life
         self._events = events
         self._on_over = on_over
-        self._acts = acts
-        self._signer = signer
         self._clock = clock
-        self._disk = disk
         self.loop = loop = asyncio.get_running_loop()
         """The one on which it began."""
         self.pid = os.getpid()
         """The process that records; a forked child does not."""
         self.start_ns = clock.now_ns()
         """When it began, on the clock."""
-        self._started_at = clock.utc()
         self._ended_ns = 0  # from the start
         self.marks = Marks(config.sample_rate)
         """What was marked so far."""
@@ -129,7 +115,9 @@ class Run:
         self._stems: StemFiles | None = None
         self._failed_stems: list[str] = []  # at the very end
         if config.stems_path is not None:
-            self._stems = StemFiles(config.stems_path, config.path, sink_format, disk)
+            self._stems = StemFiles(
+                config.stems_path, config.first_path, sink_format, disk, split=config.split
+            )
         self._writer = DiskWriter(
             sink,
             sink_format,
@@ -140,28 +128,61 @@ class Run:
             on_idle=self._look_at_loop,
             on_written=lambda: self.saves.written(),  # noqa: PLW0108 (there are none yet)
         )
-        self.saves = Saves(
-            sink_format,
-            open_reader=self._writer.reader,
-            report=self._report_of_save,
-            marks=self.marks.all,
-            on_end=partial(self._tell_in_order, self._tell_save),
-            clock=clock,
-            disk=disk,
-        )
         self.pump = Pump(
             session,
             [Line(output, self._writer)],
             clock=clock,
             start_ns=self.start_ns,
-            cycle_s=int(config.cycle_time),
             on_warnings=partial(_later, loop, self._warn),
             on_failure=partial(_later, loop, self.end),
             stems=self._stems,
         )
+        self._reporter = Reporter(
+            config,
+            session,
+            output,
+            self._writer,
+            self.pump,
+            marks=self.marks,
+            events=events,
+            acts=acts,
+            signer=signer,
+            started_at=clock.utc(),
+            clock=clock,
+            disk=disk,
+        )
+        self.saves = Saves(
+            sink_format,
+            open_reader=self._writer.reader,
+            oldest=self._writer.oldest_sample,
+            report=lambda done, span: self._reporter.of_save(done, span, self.now_ns),
+            marks=self.marks.all,
+            on_end=partial(self._tell_in_order, self._tell_save),
+            clock=clock,
+            disk=disk,
+        )
+        self.parts = Parts(
+            config,
+            self._writer,
+            sink_format,
+            stems=self._stems,
+            stem_files=self.pump.stem_files,
+            now_s=lambda: self.now_ns / NS_PER_S,
+            reporter=self._reporter,
+            marks=self.marks,
+            events=events,
+            in_order=self._tell_in_order,
+            clock=clock,
+            disk=disk,
+        )
         self._beat = Scheduler.shared(clock).add(self.pump.tick)
         self._loop_end = LoopEnd(self._end_with_loop)
         running.add(self)
+
+    @property
+    def path(self) -> Path:
+        """Where it goes now."""
+        return self._writer.sink.path
 
     @property
     def now_ns(self) -> int:
@@ -196,8 +217,8 @@ class Run:
     def end_with_program(self) -> None:
         """See :class:`~.process_end.Running`."""
         self.end()
-        if self._closed.wait(_HUNG_DISK_S) and not self.ended.done():
-            logger.warning("%s is finished, since the program ends", self._config.path)
+        if self._closed.wait(HUNG_DISK_S) and not self.ended.done():
+            logger.warning("%s is finished, since the program ends", self.path)
 
     def leave_to_parent(self) -> None:
         """See :class:`~.process_end.Running`."""
@@ -205,6 +226,7 @@ class Run:
             source.disconnect()
         self._writer.let_go()
         self.saves.let_go()
+        self.parts.let_go()
 
     # -- what :meth:`end` began, on a thread of its own; it raises nothing -----------------------
 
@@ -213,36 +235,28 @@ class Run:
             source.close()
         self.pump.finish(self._ended_ns)
         self.error = self.error or self.pump.failure
+        self.parts.settle(wait=not self.pump.disk_hangs)
         finished = self._finish_file()
         self.saves.finish()
+        self.parts.finish()
         there = finished or self._writer.abandoned
         moved = there.moved if there is not None else ""
-        aside = "" if finished is None else aside_in_words(self._config.path, finished.aside)
+        aside = "" if finished is None else aside_in_words(self.path, finished.aside)
         if moved:
             self._events.note(self._ended_ns / NS_PER_S, moved)
         self._note_stems()
-        report = make_report(
-            self._config,
-            self._session,
-            self._output,
-            self._writer,
-            started_at=self._started_at,
-            ended_ns=self._ended_ns,
-            finished=finished,
-            warnings=self._events.warnings,
+        report = self._reporter.made(
+            finished,
+            self._ended_ns,
             error=self.error,
-            suspended_ns=self.pump.suspended_ns,
-            marks=self.marks.all(),
-            acts=self._acts,
             stems={
                 track: str(file.path) for track, file in self.pump.stem_files.items() if file.there
             },
             projects=self._stems.projects if self._stems is not None else (),
         )
+        report = self.parts.placed(report)
         if self._writer.outcome.done():  # not on a disk that hangs
-            report = self._hashed(report)
-            if self._config.report:
-                report = self._put_down(report)
+            report = self._reporter.kept(report, self._ended_ns, most_hash_s=MOST_HASH_S)
         self._closed.set()
         self._tell_in_order(self._tell_end, report, moved, aside)
 
@@ -256,8 +270,8 @@ class Run:
     def _finish_file(self) -> Finished | None:
         outcome = self._writer.finish(self.marks.all())
         # A cyclic recording is copied to its file, and a memory card may take its time for that.
-        copied = self._output.encoder.bytes_per_s * int(self._config.cycle_time)
-        most_s = _HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
+        copied = self._output.encoder.bytes_per_s * self._writer.cycle_s
+        most_s = HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
         try:
             # A disk that was waited for long enough is not waited for again.
             return outcome.result(0 if self.pump.disk_hangs else most_s)
@@ -266,94 +280,6 @@ class Run:
         except Exception as error:
             self.error = self.error or in_words(error)
         return None
-
-    def _report_of_save(self, finished: Finished, span: Span) -> RecordingReport:
-        """What is in a part that was saved."""
-
-        def made() -> RecordingReport:
-            return make_report(
-                self._config,
-                self._session,
-                self._output,
-                self._writer,
-                started_at=self._started_at,
-                ended_ns=self.now_ns,
-                finished=finished,
-                warnings=self._events.warnings,
-                error="",
-                suspended_ns=self.pump.suspended_ns,
-                marks=self.marks.all(),
-                acts=self._acts,
-            )
-
-        report = dataclasses.replace(
-            self.pump.while_still(made),
-            saved_from=str(self._config.path),
-            missing_s=max(0, span.asked - finished.samples) / self._config.sample_rate,
-        )
-        return self._sealed(report)
-
-    def _sealed(self, report: RecordingReport) -> RecordingReport:
-        return dataclasses.replace(report, proof=seal(report.as_dict(), self._signer))
-
-    def _hashed(self, report: RecordingReport) -> RecordingReport:
-        """With the SHA-256 of the file, where writing it has not told that: of a live WAV, whose
-        header comes first and is known last, and of what an error left."""
-        if report.sha256 or not report.bytes_written:
-            return report
-        wanted = threading.Event()
-        wanted.set()
-
-        def work() -> str:
-            fd = self._disk.open_existing(Path(report.file_path))
-            try:
-                return sha256_of(fd, self._disk, go_on=wanted.is_set)
-            finally:
-                self._disk.close(fd)
-
-        try:
-            return dataclasses.replace(report, sha256=self._in_time(work, _MOST_HASH_S))
-        except Exception as error:
-            wanted.clear()
-            words = f"{self._ended_ns / NS_PER_S:.1f} s: the SHA-256 is missing: {in_words(error)}"
-            return dataclasses.replace(report, warnings=(*report.warnings, words))
-
-    def _put_down(self, report: RecordingReport) -> RecordingReport:
-        """Sealed, and written beside the file."""
-
-        def work() -> None:
-            write_report_file(Path(report.file_path), report.as_dict(), self._disk)
-
-        try:
-            report = self._sealed(report)
-            self._in_time(work, _HUNG_DISK_S)
-        except Exception as error:
-            words = "the report of %s cannot be written: %s"
-            logger.warning(words, self._config.path, in_words(error))
-        return report
-
-    def _in_time(self, work: Callable[[], T], most_s: float) -> T:
-        """What ``work`` returns or raises; a disk that hangs in it keeps nobody from the last
-        event.
-
-        Raises:
-            TimeoutError: It takes too long, and goes on.
-        """
-        if not self._clock.threads:
-            return work()
-        done: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:
-                done.set_exception(error)
-
-        threading.Thread(target=run, name="roomtape-report", daemon=True).start()
-        try:
-            return done.result(most_s)
-        except TimeoutError:
-            raise TimeoutError(f"the disk has taken more than {most_s:.0f} s") from None
 
     # -- what is told, on the event loop's thread ------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..types import AudioFormat
 from .disk import Disk
-from .live import LiveAdts, LiveWav
+from .live import LiveAdts, LiveFile, LiveWav
 from .ring import Ring
 from .sink import Sink, SinkFormat
 
@@ -21,11 +21,27 @@ def create_sink(path: Path, sink_format: SinkFormat, disk: Disk) -> Sink:
             then.
         FileError: The path is too long to be noted in a ring.
     """
+    if sink_format.cycle_s:
+        _check_no_directory(path)
+        return Ring(path, sink_format, disk)
+    return create_live(path, sink_format, disk)
+
+
+def create_live(
+    path: Path, sink_format: SinkFormat, disk: Disk, *, first_sample: int = 0
+) -> LiveFile:
+    """Create a live file, whose first sample is this one of the recording; nothing shows at
+    ``path`` yet.
+
+    Raises:
+        OSError: As :func:`create_sink`.
+    """
+    _check_no_directory(path)
+    wav = sink_format.audio_format is AudioFormat.WAV
+    return (LiveWav if wav else LiveAdts)(path, sink_format, disk, first_sample=first_sample)
+
+
+def _check_no_directory(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         # A file there would be moved aside; moving a whole directory away is nobody's wish.
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if sink_format.cycle_s:
-        return Ring(path, sink_format, disk)
-    if sink_format.audio_format is AudioFormat.WAV:
-        return LiveWav(path, sink_format, disk)
-    return LiveAdts(path, sink_format, disk)

@@ -13,9 +13,11 @@ header before the recording is called finished.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,18 +39,22 @@ AHEAD_S = 20
 """How far a live WAV header may be ahead of the data."""
 
 
-class _LiveFile(ABC):
+class LiveFile(ABC):
     """What both formats share: see :class:`~.sink.Sink` for the contract."""
 
     _lead_bytes = 0  # before the first unit
 
-    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+    def __init__(
+        self, path: Path, sink_format: SinkFormat, disk: Disk, *, first_sample: int = 0
+    ) -> None:
         self.path = path
-        self.samples = 0
+        self.first_sample = self.samples = first_sample
         self._format = sink_format
         self._disk = disk
         self._placed = False
         self._whereabouts: Whereabouts | None = None
+        self._turn = threading.Lock()  # whoever duplicates the descriptor, and who closes it
+        self._closed_as: tuple[Path, os.stat_result] | None = None
         self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
@@ -60,6 +66,11 @@ class _LiveFile(ABC):
             self.discard()
             raise
 
+    @property
+    def file_bytes(self) -> int:
+        """How large it is, without marks."""
+        return self._end
+
     def place(self) -> None:
         self.aside = put_in_place(self._part, self.path, self._disk)
         self._placed = True
@@ -67,8 +78,8 @@ class _LiveFile(ABC):
         # Not with the first data: a process that is short of descriptors learns it at the start.
         self._disk.sync_directory(self.path.parent)
 
-    def write(self, units: list[bytes]) -> None:
-        data = b"".join(units)
+    def write(self, units: Sequence[bytes | memoryview]) -> None:
+        data = units[0] if len(units) == 1 else b"".join(units)
         try:
             self._before_write(self._end + len(data))
             self._disk.write_at(self._fd, data, self._end)
@@ -99,14 +110,14 @@ class _LiveFile(ABC):
         if named is None:
             self._write_again()
         sha256 = self._sha256()
-        self._disk.close(self._taken_fd())
+        self._disk.close(self._taken_fd(named))
         return self._finished(named, sha256)
 
     def _finished(self, named: Path | None, sha256: str) -> Finished:
         return Finished(
             named or self.path,
-            self.samples,
-            0,
+            self.samples - self.first_sample,
+            self.first_sample,
             self._end + self._behind_bytes,
             moved=_moved(self.path, named),
             sha256=sha256,
@@ -114,7 +125,8 @@ class _LiveFile(ABC):
 
     def abandon(self) -> Finished:
         if self._fd < 0:
-            return Finished(self.path, self.samples, 0, self._end)
+            count = self.samples - self.first_sample
+            return Finished(self.path, count, self.first_sample, self._end)
         # Each step helps by itself, and none may stop the others, whatever goes wrong with it.
         with contextlib.suppress(Exception):
             self._disk.truncate(self._fd, self._end)
@@ -127,10 +139,10 @@ class _LiveFile(ABC):
             try:
                 self._write_again()
             except Exception:  # what was removed under a disk that fails is gone
-                self.samples = self._end = 0
+                self.samples, self._end = self.first_sample, 0
         sha256 = self._sha256()
         with contextlib.suppress(Exception):
-            self._disk.close(self._taken_fd())
+            self._disk.close(self._taken_fd(named))
         return self._finished(named, sha256)
 
     def discard(self) -> None:
@@ -146,13 +158,20 @@ class _LiveFile(ABC):
             self._disk.close(fd)
 
     def let_go(self) -> None:
-        fd = self._taken_fd()
+        # Without the lock: in a forked child, nobody is there who would give it back.
+        fd, self._fd = self._fd, -1
+        if self._whereabouts is not None:
+            self._whereabouts.close()
         if fd >= 0:
             os.close(fd)
 
-    def _taken_fd(self) -> int:
-        """The descriptor, for whoever closes it: nobody has it after this."""
-        fd, self._fd = self._fd, -1
+    def _taken_fd(self, named: Path | None = None) -> int:
+        """The descriptor, for whoever closes it: nobody has it after this. Where the file is
+        ``named``, a reader finds it by that."""
+        with self._turn:
+            fd, self._fd = self._fd, -1
+            if fd >= 0 and named is not None:
+                self._closed_as = named, os.fstat(fd)
         if self._whereabouts is not None:
             self._whereabouts.close()
         return fd
@@ -174,11 +193,11 @@ class _LiveFile(ABC):
                 count = min(_AT_ONCE, end - start)
                 self._disk.write_at(copy, self._disk.read_at(self._fd, count, start), start)
 
-    def _keep_whole(self, units: list[bytes]) -> None:
+    def _keep_whole(self, units: Sequence[bytes | memoryview]) -> None:
         """A write failed half-way: count the units of it that are whole in the file."""
         with contextlib.suppress(OSError):
             there = self._disk.size(self._fd) - self._end
-            whole: list[bytes] = []
+            whole: list[bytes | memoryview] = []
             for unit in units:
                 if len(unit) > there:
                     break
@@ -186,13 +205,28 @@ class _LiveFile(ABC):
                 there -= len(unit)
             self._count(whole)
 
-    def _count(self, units: list[bytes]) -> None:
+    def _count(self, units: Sequence[bytes | memoryview]) -> None:
         """These are whole in the file."""
         self._end += sum(map(len, units))
         self.samples += self._format.samples_in(len(units), len(units[-1])) if units else 0
 
+    def reader(self, first: int, stop: int) -> Reader:
+        with self._turn:
+            if self._fd >= 0:
+                return self._reader(self._fd, first, stop)
+        if self._closed_as is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+        named, closed = self._closed_as
+        fd = self._disk.open_existing(named)
+        try:
+            if not os.path.samestat(os.fstat(fd), closed):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(named))
+            return self._reader(fd, first, stop)
+        finally:
+            self._disk.close(fd)
+
     @abstractmethod
-    def reader(self, first: int, stop: int) -> Reader: ...
+    def _reader(self, fd: int, first: int, stop: int) -> Reader: ...
 
     def _sha256(self) -> str:
         """Of the file as it is, where that is known without reading it."""
@@ -223,19 +257,19 @@ def _moved(path: Path, named: Path | None) -> str:
     return f"{path} was renamed while it was recorded to; it is at {named}"
 
 
-class LiveWav(_LiveFile):
+class LiveWav(LiveFile):
     """A growing WAV file."""
 
     _lead_bytes = HEADER_BYTES
 
-    def reader(self, first: int, stop: int) -> Reader:
+    def _reader(self, fd: int, first: int, stop: int) -> Reader:
         return WavReader(
-            self._fd,
+            fd,
             first,
             stop,
             lambda: self.samples,
             self._disk,
-            base=0,
+            base=self.first_sample,
             frame_bytes=self._format.frame_bytes,
         )
 
@@ -267,7 +301,7 @@ class LiveWav(_LiveFile):
         self._end = end
         self.samples += samples
 
-    def _keep_whole(self, units: list[bytes]) -> None:
+    def _keep_whole(self, units: Sequence[bytes | memoryview]) -> None:
         # Any whole sample is worth keeping.
         with contextlib.suppress(OSError):
             there = max(0, self._disk.size(self._fd) - self._end)
@@ -280,7 +314,8 @@ class LiveWav(_LiveFile):
         self._disk.sync(self._fd)
 
     def _append(self, marks: Sequence[Mark]) -> None:
-        chunks = cue_chunks(within(marks, 0, self.samples, self._format.rate_hz))
+        count = self.samples - self.first_sample
+        chunks = cue_chunks(within(marks, self.first_sample, count, self._format.rate_hz))
         if not chunks:
             return
         data_bytes = self._end - HEADER_BYTES
@@ -298,7 +333,7 @@ class LiveWav(_LiveFile):
             self._behind_bytes = len(chunks)
 
 
-class LiveAdts(_LiveFile):
+class LiveAdts(LiveFile):
     """A growing AAC file: one ADTS frame after the other."""
 
     def _begin(self) -> None:
@@ -310,10 +345,10 @@ class LiveAdts(_LiveFile):
         self._digest = hashlib.sha256()
         self._hashed = 0
 
-    def write(self, units: list[bytes]) -> None:
+    def write(self, units: Sequence[bytes | memoryview]) -> None:
         # A crash can leave half a frame at the end: the first one says who may cut it off.
         begins = self._end == 0 and units
-        super().write([with_mark(units[0]), *units[1:]] if begins else units)
+        super().write([with_mark(bytes(units[0])), *units[1:]] if begins else units)
 
     def _sha256(self) -> str:
         with contextlib.suppress(OSError):
@@ -322,12 +357,18 @@ class LiveAdts(_LiveFile):
                 return self._digest.hexdigest()
         return ""
 
-    def reader(self, first: int, stop: int) -> Reader:
+    def _reader(self, fd: int, first: int, stop: int) -> Reader:
         return AdtsReader(
-            self._fd, first, stop, lambda: self.samples, self._disk, base=0, index=self._index
+            fd,
+            first,
+            stop,
+            lambda: self.samples,
+            self._disk,
+            base=self.first_sample,
+            index=self._index,
         )
 
-    def _count(self, units: list[bytes]) -> None:
+    def _count(self, units: Sequence[bytes | memoryview]) -> None:
         for unit in units:
             self._index.add(len(unit))
             self._digest.update(unit)

@@ -233,6 +233,16 @@ def rings_beside(path: Path) -> list[Path]:
         return []
 
 
+def parts_beside(path: Path) -> list[Path]:
+    """The files of a recording to ``path`` that was split, in their order."""
+    name = re.compile(re.escape(path.stem) + r"-(\d{3,})" + re.escape(path.suffix))
+    try:
+        found = [(name.fullmatch(each.name), each) for each in path.parent.iterdir()]
+    except OSError:
+        return []
+    return [each for _, each in sorted((int(match[1]), each) for match, each in found if match)]
+
+
 def unrecovered_rings(path: Path) -> list[Path]:
     """The rings of ``path`` that nobody records to any more: what crashes left."""
     return [ring for ring in rings_beside(path) if not _in_use(ring)]

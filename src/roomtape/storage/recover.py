@@ -24,11 +24,12 @@ from ..types.errors import DamagedFileError, FileError, SuffixError
 from .adts import silent_frame
 from .disk import Disk
 from .finishing import write_finished
-from .naming import RING_SUFFIX, lock, rings_beside
+from .naming import RING_SUFFIX, lock, parts_beside, rings_beside
 from .proof.hashing import sha256_of
 from .recover_live import Repaired, repair_aac, repair_wav
 from .ring import read_slots, written_slots
 from .ring_head import RING_HEADER_BYTES, RingLayout, is_ring, layouts
+from .wav import HEADER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def recover(
 
     Args:
         path: The ring (``call.wav.ring``), the live file itself, or the file that a cyclic
-            recording would have become, where only its ring is there.
+            recording would have become, where only its ring is there; or the name that a split
+            recording was given (``call.wav``), for its last file.
         output: Where to; None is where the recording was meant to go. What stands there is moved
             aside, the live file itself too, if it needs anything.
         disk: Where the files are.
@@ -144,6 +146,10 @@ def _left_by(path: Path) -> Path:
     if os.path.lexists(path):
         return path
     rings = rings_beside(path)
+    if not rings and (parts := parts_beside(path)):
+        empty = HEADER_BYTES if path.suffix.lower() == ".wav" else 0
+        begun = [each for each in parts if each.stat().st_size > empty]
+        return (begun or parts)[-1]  # all others were finished before
     if not rings:
         raise FileError(f"{path}: no such file, and no ring of that name beside it")
     if len(rings) > 1:
@@ -214,7 +220,8 @@ def _recover_ring(
         )
     last, last_bytes = newest
     end_sample = sink_format.samples_in(last + 1, last_bytes)
-    first_sample = max(0, end_sample - layout.window_samples)
+    begins = min(layout.first_unit, last) * sink_format.unit_samples
+    first_sample = max(begins, end_sample - layout.window_samples)
     first_unit, skip = divmod(first_sample, sink_format.unit_samples)
     torn: list[int] = []
     finished = write_finished(

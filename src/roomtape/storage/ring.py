@@ -15,6 +15,7 @@ slot that a power cut tore in two is known.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import threading
@@ -49,7 +50,7 @@ class Ring:
 
     def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
         self.path = path
-        self.samples = 0
+        self.first_sample = self.samples = 0
         self.aside: Path | None = None
         self._disk = disk
         self._layout = RingLayout(path, sink_format)
@@ -57,8 +58,8 @@ class Ring:
         self._fd, self.ring_path = create_ring(path, disk)
         self._next = 0
         self._last_bytes = 0
-        self._turn = threading.Lock()  # of the two below, and never while the disk is asked
-        self._overwritten = 0  # units that are gone, or about to be
+        self._turn = threading.Lock()  # of the two below, and never while the disk is waited for
+        self._overwritten = 0  # units before it are gone, or about to be
         self._readers: list[RingReader] = []
         try:
             disk.allocate(self._fd, self._layout.file_bytes)
@@ -71,6 +72,19 @@ class Ring:
 
     def place(self) -> None:
         """Nothing stands at the target until :meth:`finish`."""
+
+    def begin_at(self, first_unit: int) -> None:
+        """It goes on with this unit of the recording; before the first :meth:`write`.
+
+        Raises:
+            OSError: That cannot be written down.
+        """
+        layout = dataclasses.replace(self._layout, first_unit=first_unit)
+        self._disk.write_at(self._fd, layout.packed(), 0)
+        self._disk.sync(self._fd)
+        self._layout = layout
+        self._next = self._overwritten = first_unit
+        self.first_sample = self.samples = first_unit * layout.sink_format.unit_samples
 
     def write(self, units: list[bytes]) -> None:
         layout = self._layout
@@ -104,9 +118,19 @@ class Ring:
             self._readers.append(reader)
         return reader
 
+    @property
+    def cycle_s(self) -> int:
+        """So many seconds are kept."""
+        return self._layout.sink_format.cycle_s
+
+    @property
+    def oldest_sample(self) -> int:
+        """The first sample of what a finished file would have by now."""
+        return max(self.first_sample, self.samples - self._layout.window_samples)
+
     def finish(self, marks: Sequence[Mark] = ()) -> Finished:
         layout = self._layout
-        first_sample = max(0, self.samples - layout.window_samples)
+        first_sample = self.oldest_sample
         first_unit = first_sample // layout.sink_format.unit_samples
         finished = write_finished(
             self.path,
@@ -120,11 +144,19 @@ class Ring:
         )
         self.aside = finished.aside
         # The recording is safe; a ring that cannot be removed makes it no worse.
-        fd, self._fd = self._fd, -1
+        self.retire()
+        return finished
+
+    def retire(self) -> None:
+        """Remove it: all that it holds is in another file. Raises nothing."""
+        with self._turn:
+            fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
         try:
             remove_ours(fd, self.ring_path, self._disk)
         except OSError as error:
-            logger.warning("%s is finished, but its ring cannot be removed: %s", self.path, error)
+            logger.warning("%s is safe, but its ring cannot be removed: %s", self.path, error)
         # Without its name the ring is gone; freeing its blocks takes as long as copying them, and
         # nobody needs to wait for that.
         free = threading.Thread(target=self._close_quietly, args=(fd,), name="roomtape-free")
@@ -132,7 +164,6 @@ class Ring:
             free.start()
         except RuntimeError:  # no more threads; then somebody waits for it
             self._close_quietly(fd)
-        return finished
 
     def abandon(self) -> Finished:
         """The ring stays, for ``roomtape recover``."""
@@ -141,7 +172,7 @@ class Ring:
             with contextlib.suppress(Exception):
                 self._disk.sync(fd)
             self._close_quietly(fd)
-        kept = min(self.samples, self._layout.window_samples)
+        kept = self.samples - self.oldest_sample
         there = self._layout.file_bytes if os.path.lexists(self.ring_path) else 0
         return Finished(self.ring_path, kept if there else 0, self.samples - kept, there)
 

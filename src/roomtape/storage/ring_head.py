@@ -52,6 +52,8 @@ class RingLayout:
     """How often the head is there: once in the first version."""
     certain: bool = True
     """Whether a checksum vouches for it."""
+    first_unit: int = 0
+    """The unit of the recording that it begins with: not 0 where a live file came before."""
 
     @property
     def slot_bytes(self) -> int:
@@ -95,6 +97,8 @@ class RingLayout:
         }
         if self.sink_format.channels > 1:  # what says nothing of channels has one
             fields["channels"] = self.sink_format.channels
+        if self.first_unit:
+            fields["first_unit"] = self.first_unit
         said = json.dumps(fields).encode("utf-8", "surrogateescape")
         head = _MAGIC + _CHECK.pack(len(said), zlib.crc32(said)) + said
         if len(head) > HEAD_BYTES:
@@ -172,6 +176,7 @@ def _parsed(said: bytes, *, heads: int) -> RingLayout | None:
             started_at=datetime.fromisoformat(fields["started_at"]).astimezone(UTC),
             channels=_whole(fields.get("channels", 1)),
         )
+        first_unit = _whole(fields.get("first_unit", 0))
         path = Path(fields["path"])
         path_bytes = os.fsencode(path)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -189,10 +194,13 @@ def _parsed(said: bytes, *, heads: int) -> RingLayout | None:
             audio_format is AudioFormat.AAC
             or sink_format.most_unit_bytes >= sink_format.frame_bytes * unit
         )
+        and first_unit >= 0
         and path.suffix.lower() == f".{audio_format.value}"
         and b"\0" not in path_bytes
     )
-    return RingLayout(path, sink_format, heads) if possible else None
+    if not possible:
+        return None
+    return RingLayout(path, sink_format, heads, first_unit=first_unit)
 
 
 def _whole(number: Any) -> int:

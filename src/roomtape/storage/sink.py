@@ -86,8 +86,10 @@ class Sink(Protocol):
 
     path: Path
     """The target."""
+    first_sample: int
+    """The sample of the recording that comes first in it; not 0 where another sink came before."""
     samples: int
-    """Samples written so far."""
+    """The sample of the recording that is written next."""
     aside: Path | None
     """Where that is now which stood at the target, once it was moved aside."""
 

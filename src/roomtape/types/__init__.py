@@ -19,6 +19,7 @@ from .contract import (
     AudioRecordingWarning,
     ErrorCode,
     RecordingEvent,
+    part_path,
 )
 from .report import (
     Act,
@@ -60,4 +61,5 @@ __all__ = [
     "ReportProof",
     "SampleCounts",
     "SourceReport",
+    "part_path",
 ]

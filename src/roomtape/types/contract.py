@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import operator
 import os
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have: those of the contract, and no others."""
 _MOST_NAMES = 1000
 _ANY_SOURCE = " (what is recorded may have any)"
+
+LEAST_SPLIT_BYTES = 1 << 16
+_MOST_SPLIT_S = 366 * 24 * 3600
 
 CHANNELS = (1, 2)
 """One for everybody, or the local side left and the remote side right."""
@@ -76,6 +80,18 @@ class AudioRecordingCode(enum.IntEnum):
     """A part of the running recording is complete, in a file of its own."""
     SAVE_FAILED = 7
     """It could not be saved; the recording goes on."""
+    PROMOTED = 8
+    """A cyclic recording is a live one from now on, at this path."""
+    PROMOTE_FAILED = 9
+    """It cannot become one; the cyclic recording goes on as it was."""
+    DEMOTED = 10
+    """A live recording is a cyclic one from now on."""
+    DEMOTE_FAILED = 11
+    """It cannot become one; the live recording goes on as it was."""
+    PART_FINISHED = 12
+    """A part of the running recording is complete, and the recording goes on in another file."""
+    PART_FAILED = 13
+    """It could not be completed; it is readable to its end, and the recording goes on."""
 
 
 class AudioRecordingWarning(enum.IntEnum):
@@ -111,6 +127,8 @@ class AudioRecordingWarning(enum.IntEnum):
     left out."""
     PACKETS_DROPPED = 114
     """This machine had no time to take a participant's packets, and its kernel dropped some."""
+    SPLIT_FAILED = 115
+    """The next file of a split recording cannot be begun; it goes on in the one before."""
     STEM_FAILED = 120
     """A participant has no stem, or only the beginning of one; the mix has all of it."""
 
@@ -154,6 +172,10 @@ class AudioRecordingConfiguration:
             format; it is made if it is not there. Only for live recordings.
         sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
             is written then in any case. The key is read before the recording starts.
+        split_s: Record to numbered files (``call-001.wav``, ...), a new one each so many seconds,
+            at least 1; without a lost or a doubled sample. Their reports are written, and name
+            each other. Only for live recordings.
+        split_bytes: The same, before a file would be larger than so many bytes, at least 65536.
         exclude: Participants who are not to be heard, whenever they come: see
             :meth:`roomtape.AudioRecorder.exclude`.
 
@@ -172,12 +194,24 @@ class AudioRecordingConfiguration:
     stems: str | os.PathLike[str] | None = None
     sign: str | os.PathLike[str] | None = None
     exclude: Sequence[str] = ()
+    split_s: float | None = None
+    split_bytes: int | None = None
 
     @property
     def path(self) -> Path:
         """``file_path``, absolute. A symlink in its last part is not followed."""
         name = os.fsdecode(self.file_path)
         return Path(os.path.abspath(name))  # noqa: PTH100 (resolve() follows links)
+
+    @property
+    def split(self) -> bool:
+        """Whether it goes to numbered files."""
+        return self.split_s is not None or self.split_bytes is not None
+
+    @property
+    def first_path(self) -> Path:
+        """The file that it begins in: :attr:`path`, or the first of the numbered ones."""
+        return part_path(self.path, 1) if self.split else self.path
 
     @property
     def stems_path(self) -> Path | None:
@@ -224,6 +258,10 @@ class AudioRecordingConfiguration:
             raise ConfigurationError("stems is empty; it must name a directory")
         if stems is not None and self.cycle_time != AudioRecordingCycleTime.LIVE:
             raise ConfigurationError("a cyclic recording has no stems; record live (cycle_time 0)")
+        split_s, split_bytes = _checked_split(self.split_s, self.split_bytes)
+        split = split_s is not None or split_bytes is not None
+        if split and self.cycle_time != AudioRecordingCycleTime.LIVE:
+            raise ConfigurationError("a cyclic recording is not split; record live (cycle_time 0)")
         return AudioRecordingConfiguration(
             path,
             sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
@@ -236,12 +274,19 @@ class AudioRecordingConfiguration:
             cycle_time=AudioRecordingCycleTime(
                 _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
-            report=bool(self.report) or self.sign is not None,
+            report=bool(self.report) or self.sign is not None or split,
             channels=_one_of("channels", self.channels, CHANNELS),
             stems=stems,
             sign=None if self.sign is None else _checked_path(self.sign, "sign"),
             exclude=_checked_names(self.exclude),
+            split_s=split_s,
+            split_bytes=split_bytes,
         )
+
+
+def part_path(path: Path, number: int) -> Path:
+    """The ``number``-th file of a split recording: ``call-002.wav``."""
+    return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
 
 
 def _checked_path(given: object, name: str = "file_path") -> str:
@@ -266,6 +311,30 @@ def _checked_names(given: object) -> tuple[str, ...]:
     raise ConfigurationError(
         f"exclude is {given!r:.60}; it must be a list of names, at most {_MOST_NAMES}"
     )
+
+
+def _checked_split(split_s: object, split_bytes: object) -> tuple[float | None, int | None]:
+    seconds: float | None = None
+    if split_s is not None:
+        try:
+            seconds = float(split_s)  # type: ignore[arg-type]  # whatever it is
+        except (TypeError, ValueError, OverflowError):
+            seconds = math.nan
+        if isinstance(split_s, bool | str | bytes) or not 1 <= seconds <= _MOST_SPLIT_S:
+            raise ConfigurationError(
+                f"split_s is {split_s!r}; it must be a number of seconds from 1 to {_MOST_SPLIT_S}"
+            )
+    count: int | None = None
+    if split_bytes is not None:
+        try:
+            count = operator.index(split_bytes)  # type: ignore[arg-type]  # whatever it is
+        except TypeError:
+            count = 0
+        if isinstance(split_bytes, bool) or count < LEAST_SPLIT_BYTES:
+            raise ConfigurationError(
+                f"split_bytes is {split_bytes!r}; it must be a number, {LEAST_SPLIT_BYTES} or more"
+            )
+    return seconds, count
 
 
 def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:

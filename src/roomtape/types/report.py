@@ -245,6 +245,9 @@ class RecordingReport:
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
         acts: Who was excluded and included again, and when all of it was paused: the latest 1000.
+        part: Of a split recording, the number of the file, from 1; 0 of one that is not.
+        previous_file, next_file: Of a split recording, the files before and after it; empty where
+            there is none.
     """
 
     file_path: str
@@ -269,6 +272,9 @@ class RecordingReport:
     stems: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     acts: tuple[Act, ...] = ()
+    part: int = 0
+    previous_file: str = ""
+    next_file: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

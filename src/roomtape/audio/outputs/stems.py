@@ -13,7 +13,7 @@ import numpy as np
 
 from ...types import Pcm
 from ..arrays import Samples, round_off, within_full_scale
-from ..encoder import Encoder
+from ..encoder import StemEncoder
 from ..limiter import Limiter
 from ..mixer import Bus, Mixer
 from ..source_track import SourceTrack
@@ -30,7 +30,7 @@ class Stem:
         over: The source has left, and all of it was mixed.
     """
 
-    def __init__(self, source: SourceTrack, head: int, encoder: Encoder, rate_hz: int) -> None:
+    def __init__(self, source: SourceTrack, head: int, encoder: StemEncoder, rate_hz: int) -> None:
         self.source = source
         self.encoder = encoder
         self._rate_hz = rate_hz
@@ -58,7 +58,7 @@ class Stem:
             self._keep_limited(self._limiter.flush())
         self.over = True
 
-    def encode(self) -> list[bytes]:
+    def encode(self) -> list[bytes | memoryview]:
         """Give what is complete; once it is over, all that is left.
 
         It comes about a second at once: five times as many writes, to dozens of files, would cost
@@ -67,7 +67,7 @@ class Stem:
         ready, self._ready = self._ready, []
         if self.over and self._filled:
             ready.append(self._filling[: self._filled])
-            self._filled = 0
+            self._filled = 0  # it is over: nobody writes into it any more
         units = [unit for pcm in ready for unit in self.encoder.encode(pcm)]
         if self.over and not self._finished:
             self._finished = True
@@ -99,7 +99,7 @@ class Stems:
     """
 
     def __init__(
-        self, mixer: Mixer, like: Bus, make_encoder: Callable[[], Encoder], *, most: int
+        self, mixer: Mixer, like: Bus, make_encoder: Callable[[], StemEncoder], *, most: int
     ) -> None:
         self._mixer = mixer
         self._like = like

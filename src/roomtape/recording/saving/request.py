@@ -33,28 +33,53 @@ def checked_request(
     last_s: float,
     then_s: float,
     since_last_save: bool,
+    at: Path,
 ) -> SaveRequest:
-    """What is asked for of the recording that ``config`` describes.
+    """What is asked for of the recording that ``config`` describes, and that goes to ``at`` now.
 
     Raises:
         ConfigurationError: A number or the path cannot be (SuffixError: its suffix is not the
             recording's).
     """
-    there = dataclasses.replace(config, file_path=file_path).checked()
-    if there.format is not config.format:
-        raise SuffixError(
-            f"cannot save to {there.path.name!r}: the recording is .{config.format.value}, and so "
-            "must be what is saved of it"
-        )
+    path = checked_path(config, file_path)
     request = SaveRequest(
-        there.path,
+        path,
         seconds("last_s", last_s),
         seconds("then_s", then_s, MOST_THEN_S),
         bool(since_last_save),
     )
-    if one_place(there.path, config.path):
-        raise ConfigurationError(f"cannot save to {there.path}: the recording itself is there")
+    if any(one_place(path, taken) for taken in (config.path, at)):
+        raise ConfigurationError(f"cannot save to {path}: the recording itself is there")
     return request
+
+
+def checked_path(config: AudioRecordingConfiguration, file_path: str | os.PathLike[str]) -> Path:
+    """Where something of the recording is to go.
+
+    Raises:
+        ConfigurationError: There can be no such file (SuffixError: its suffix is not the
+            recording's).
+    """
+    there = dataclasses.replace(config, file_path=file_path).checked()
+    if there.format is not config.format:
+        raise SuffixError(
+            f"cannot record to {there.path.name!r}: the recording is .{config.format.value}, and "
+            "so must be all that is made of it"
+        )
+    return there.path
+
+
+def checked_cycle(config: AudioRecordingConfiguration, cycle_time: int | None) -> int:
+    """How many seconds a live recording keeps from now on.
+
+    Raises:
+        ConfigurationError: It cannot be, or nobody has said.
+    """
+    chosen = config.cycle_time if cycle_time is None else cycle_time
+    cycle_s = int(dataclasses.replace(config, cycle_time=chosen).checked().cycle_time)
+    if not cycle_s:
+        raise ConfigurationError("cycle_time must say how many seconds: 10, 60, 360 or 900")
+    return cycle_s
 
 
 def seconds(name: str, value: object, most_s: float = math.inf) -> float:

@@ -31,6 +31,7 @@ class Saves:
     Args:
         sink_format: Of the recording.
         open_reader: Reads its samples ``[first, stop)``.
+        oldest: The first sample that is to be had, at a moment (a sample as well).
         report, marks: See :class:`Save`.
         on_end: Told of each save, once, on its thread.
         clock, disk: When, and where.
@@ -41,6 +42,7 @@ class Saves:
         sink_format: SinkFormat,
         *,
         open_reader: Callable[[int, int], Reader],
+        oldest: Callable[[int], int],
         report: Callable[[Finished, Span], RecordingReport],
         marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
@@ -49,6 +51,7 @@ class Saves:
     ) -> None:
         self._format = sink_format
         self._open_reader = open_reader
+        self._oldest = oldest
         self._report = report
         self._marks = marks
         self._on_end = on_end
@@ -82,6 +85,7 @@ class Saves:
                 now_ns=now_ns,
                 last_s=request.last_s,
                 then_s=request.then_s,
+                oldest=self._oldest,
                 since=self._last_stop() if request.since_last_save else None,
             )
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...storage.sink import SinkFormat
@@ -30,6 +31,7 @@ def span_of(
     last_s: float,
     then_s: float,
     since: int | None,
+    oldest: Callable[[int], int],
 ) -> Span:
     """What a save that is asked for now holds.
 
@@ -38,6 +40,7 @@ def span_of(
         now_ns: When, from its START.
         last_s, then_s: How much before that, and after.
         since: The sample to begin with instead of ``last_s`` ago.
+        oldest: The first sample that is to be had at a moment (a sample as well).
 
     Raises:
         StateError: There is no such sample.
@@ -46,9 +49,7 @@ def span_of(
     now = (now_ns * rate_hz + NS_PER_S // 2) // NS_PER_S
     start = now - round(last_s * rate_hz) if since is None else since
     stop = now + round(then_s * rate_hz)
-    # What is older than the cycle is the ring's to overwrite at any moment.
-    oldest = now - sink_format.cycle_s * rate_hz if sink_format.cycle_s else 0
-    first = max(start, oldest, 0)
+    first = max(start, oldest(now), 0)
     if first >= stop:
         raise StateError(
             "there is nothing to save yet"

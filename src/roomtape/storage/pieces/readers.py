@@ -34,8 +34,43 @@ class Reader(ABC):
     any, and twice.
 
     Args:
-        fd: The file. The reader makes a descriptor of its own.
         first, stop: Samples of the recording; of AAC, at the borders of frames.
+    """
+
+    def __init__(self, first: int, stop: int) -> None:
+        self.position = first
+        """The next sample to be read."""
+        self.stop = stop
+        self.released = False
+        """Nobody wants any more of it."""
+
+    @abstractmethod
+    def read(self) -> Pieces:
+        """The next quarter of a megabyte or less; nothing where no more is written yet.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
+    def release(self) -> None:
+        """No more of it is wanted. Whoever reads closes it."""
+        self.released = True
+
+    @abstractmethod
+    def close(self) -> None:
+        """Any number of times."""
+
+    @abstractmethod
+    def let_go(self) -> None:
+        """In a forked child: close the descriptor and do nothing else."""
+
+
+class FileReader(Reader):
+    """Of one file.
+
+    Args:
+        fd: The file. The reader makes a descriptor of its own.
+        first, stop: See :class:`Reader`.
         written: How many samples of the recording are written by now.
         disk: Where it is.
 
@@ -46,21 +81,12 @@ class Reader(ABC):
     def __init__(
         self, fd: int, first: int, stop: int, written: Callable[[], int], disk: Disk
     ) -> None:
-        self.position = first
-        """The next sample to be read."""
-        self.stop = stop
-        self.released = False
-        """Nobody wants any more of it."""
+        super().__init__(first, stop)
         self._written = written
         self._disk = disk
         self._fd = disk.duplicate(fd)
 
     def read(self) -> Pieces:
-        """The next quarter of a megabyte or less; nothing where no more is written yet.
-
-        Raises:
-            OSError: It cannot be read.
-        """
         stop = min(self.stop, self._written())
         return self._read(stop) if self.position < stop else []
 
@@ -68,12 +94,7 @@ class Reader(ABC):
     def _read(self, stop: int) -> Pieces:
         """Read from the position on, at most to ``stop``, and move it on."""
 
-    def release(self) -> None:
-        """No more of it is wanted. Whoever reads closes it."""
-        self.released = True
-
     def close(self) -> None:
-        """Any number of times."""
         self.release()
         fd, self._fd = self._fd, -1
         if fd >= 0:
@@ -81,13 +102,12 @@ class Reader(ABC):
                 self._disk.close(fd)
 
     def let_go(self) -> None:
-        """In a forked child: close the descriptor and do nothing else."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
 
-class WavReader(Reader):
+class WavReader(FileReader):
     """Of a live WAV file, whose first sample is sample ``base`` of the recording, and whose samples
     of all channels are ``frame_bytes`` long."""
 
@@ -142,7 +162,7 @@ class AdtsIndex:
         return (noted * self._EVERY, self._offsets[noted]) if noted >= 0 else (0, 0)
 
 
-class AdtsReader(Reader):
+class AdtsReader(FileReader):
     """Of a live AAC file, whose first frame is that at sample ``base`` of the recording."""
 
     def __init__(
@@ -183,7 +203,7 @@ class AdtsReader(Reader):
         return frames or self._read(stop)
 
 
-class RingReader(Reader):
+class RingReader(FileReader):
     """Of a ring. What it has not read yet is kept for it before the ring overwrites it."""
 
     def __init__(

@@ -1,8 +1,7 @@
 """The files of a recording's stems, all on the thread that writes the recording.
 
-Each is a live file as any other, so that a crash leaves it as recoverable as the mix. One that
-begins late begins with silence that nobody writes: a hole in a WAV, the same frame again and again
-in AAC. One that ends early is filled up in the same way when the recording ends, to its length.
+Each is a live file as any other, so that a crash leaves it as recoverable as the mix; they are as
+long as the mix, with the same sample 0.
 
 A stem that cannot be written ends alone: the mix and the other stems go on.
 """
@@ -13,16 +12,16 @@ import contextlib
 import dataclasses
 import logging
 import queue
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from ...types import AudioFormat
 from ..disk import Disk
-from ..live import LiveAdts, LiveWav
 from ..sink import SinkFormat
 from .names import stem_name
 from .projects import ProjectTrack, write_projects
+from .stem_file import StemCut, StemFile
 
 logger = logging.getLogger(__name__)
 
@@ -31,83 +30,8 @@ _IN_TURN = 16
 13 s. A disk that turns takes a hundredth of a second for each, and there may be dozens."""
 
 
-class StemFile:
-    """One stem. All on the thread that writes.
-
-    Attributes:
-        path: Where it is; where somebody renamed it, only the end of the recording tells.
-        error: Why it was broken off; empty if it was not.
-    """
-
-    def __init__(self, path: Path, participant: str, silent_units: int) -> None:
-        self.path = path
-        self.participant = participant
-        self.error = ""
-        self._silent_units = silent_units  # before its first unit
-        self._sink: LiveWav | LiveAdts | None = None
-        self._closed = False
-
-    def write(self, units: list[bytes], sink_format: SinkFormat, disk: Disk) -> None:
-        """Append ``units``, creating the file if it is not there.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if self._closed:
-            return
-        sink = self._sink or self._opened(sink_format, disk)
-        wav = sink_format.audio_format is AudioFormat.WAV
-        # A WAV is not cut between units: one piece is as good as many.
-        sink.write([b"".join(units)] if wav else units)
-
-    @property
-    def there(self) -> bool:
-        """Whether there is a file."""
-        return self._sink is not None
-
-    def _opened(self, sink_format: SinkFormat, disk: Disk) -> LiveWav | LiveAdts:
-        wav = sink_format.audio_format is AudioFormat.WAV
-        sink = (LiveWav if wav else LiveAdts)(self.path, sink_format, disk)
-        try:
-            sink.place()
-        except BaseException:
-            sink.discard()
-            raise
-        self._sink = sink
-        sink.write_silence(self._silent_units * sink_format.unit_samples)
-        return sink
-
-    def sync(self) -> None:
-        if self._sink is not None and not self._closed:
-            self._sink.sync()
-
-    def finish(self, samples: int, sink_format: SinkFormat, disk: Disk) -> str:
-        """Complete the file, as long as the recording; tell what somebody did to its name.
-
-        Raises:
-            OSError: It cannot be completed.
-        """
-        if self._closed:
-            return ""
-        sink = self._sink or self._opened(sink_format, disk)
-        sink.write_silence(samples - sink.samples)
-        finished = sink.finish()
-        self._closed = True
-        self.path = finished.path
-        return finished.moved
-
-    def abandon(self, why: str = "") -> None:
-        """Leave it readable. Raises nothing, and may come twice."""
-        self.error = self.error or why
-        if self._sink is not None and not self._closed:
-            self._closed = True
-            with contextlib.suppress(Exception):
-                self.path = self._sink.abandon().path
-        self._closed = True
-
-    def let_go(self) -> None:
-        if self._sink is not None:
-            self._sink.let_go()
+_Units = tuple[StemFile, Sequence[bytes | memoryview], bool]
+"""Whose, what, and whether nothing more of it will come."""
 
 
 class StemFiles:
@@ -122,6 +46,7 @@ class StemFiles:
         recording: The file of the recording: the projects are called after it.
         sink_format: Of the recording. A stem has one channel.
         disk: Where the files go.
+        split: Whether the recording is: then :meth:`cut` may come.
     """
 
     def __init__(
@@ -130,7 +55,13 @@ class StemFiles:
         recording: Path,
         sink_format: SinkFormat,
         disk: Disk,
+        *,
+        split: bool = False,
     ) -> None:
+        self._split = split
+        self._part = int(split)
+        self._base = 0
+        self._cuts: list[StemCut] = []  # those that wait for a stem
         self._directory = directory
         self._recording = recording
         self._format = dataclasses.replace(
@@ -141,8 +72,9 @@ class StemFiles:
         self._disk = disk
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._files: list[StemFile] = []  # to which only begin() adds, at its end
-        self._queue: queue.SimpleQueue[list[tuple[StemFile, list[bytes]]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[_Units]] = queue.SimpleQueue()
         self._turn = 0
+        self._adding = threading.Lock()  # of what a new one begins with
         self.moved: list[str] = []
         """What somebody did to the names of stems, in words."""
         self.projects: tuple[Path, ...] = ()
@@ -152,20 +84,71 @@ class StemFiles:
         """One more, which begins with so much silence."""
         number = len(self._files) + 1
         name = stem_name(number, participant, self._format.audio_format)
-        stem = StemFile(self._directory / name, participant, silent_units)
-        self._files.append(stem)
+        with self._adding:
+            stem = StemFile(
+                self._directory / name,
+                participant,
+                silent_units,
+                self._format,
+                self._disk,
+                part=self._part,
+                base=self._base,
+            )
+            self._files.append(stem)
         return stem
 
-    def write(self, units: list[tuple[StemFile, list[bytes]]]) -> None:
-        """Append these to those, some time. Never blocks."""
+    def write(self, units: Sequence[_Units]) -> None:
+        """Append these to those, some time; the last says whether nothing more will come. Never
+        blocks."""
         self._queue.put(units)
 
-    def work(self) -> None:
-        """Write what came."""
+    def cut(self, sample: int, following: Path, on_complete: Callable[[StemCut], None]) -> None:
+        """The recording goes on in another file from that sample on, and so do its stems: each when
+        it is there. On the thread that writes.
+
+        Args:
+            sample: At the border of a unit.
+            following: The file that the recording goes on in.
+            on_complete: Called once, on this thread, when all stems have passed it.
+        """
+        cut = StemCut(
+            sample,
+            self._recording,
+            write_projects=self._written_projects,
+            on_failure=self._tell_failure,
+            on_complete=on_complete,
+        )
+        with self._adding:
+            self._recording = following
+            self._part += 1
+            self._base = sample
+            files = tuple(self._files)
+        for stem in files:
+            stem.cut(cut)
+            if stem.over:
+                stem.pass_cuts()
+        self._cuts.append(cut)
+        self._look_at_cuts()
+
+    def work(self, samples: int | None = None) -> None:
+        """Write what came.
+
+        Args:
+            samples: So long is the recording by now. A stem that could be cut is written no
+                further; None is the end.
+        """
+        limit = samples if self._split else None
         with contextlib.suppress(queue.Empty):
             while True:
-                for stem, units in self._queue.get_nowait():
-                    self._guarded(stem, partial(stem.write, units, self._format, self._disk))
+                for stem, units, over in self._queue.get_nowait():
+                    self._guarded(stem, partial(stem.write, units, limit))
+                    stem.over = stem.over or over
+        if self._split:
+            for stem in tuple(self._files):
+                self._guarded(stem, partial(stem.write, [], limit))
+                if stem.over:
+                    stem.pass_cuts()
+            self._look_at_cuts()
 
     def sync(self) -> None:
         """Have a part of what was written survive a power cut; the other parts come in turn."""
@@ -176,16 +159,18 @@ class StemFiles:
     def finish(self, samples: int) -> None:
         """Complete them all, to the length of the recording, and write the projects."""
         self.work()
+        self._end_cuts()
         for stem in self._files:
             self._guarded(stem, partial(self._finish, stem, samples))
-        self._write_projects(samples)
+        self._write_last_projects(samples)
 
     def abandon(self, samples: int) -> None:
         """The recording was broken off: leave them readable."""
         self.work()
         for stem in self._files:
             stem.abandon()
-        self._write_projects(samples)
+        self._end_cuts()
+        self._write_last_projects(samples)
 
     def take_failures(self) -> list[str]:
         """The stems that were broken off since this was asked last, in words; from any thread."""
@@ -200,10 +185,53 @@ class StemFiles:
         for stem in self._files:
             stem.let_go()
 
+    def _tell_failure(self, stem: StemFile, path: Path, error: Exception) -> None:
+        """A stem is only there in part."""
+        words = (getattr(error, "strerror", None) or str(error)).lower()
+        self._failures.put(
+            f"{stem.participant} has no stem any more, and is in the mix alone: {path}: {words}"
+        )
+
+    def _written_projects(
+        self, recording: Path, paths: Sequence[Path], samples: int
+    ) -> tuple[Path, ...]:
+        """Write what opens these stems of a file that is so long; none where that cannot be. Raises
+        nothing."""
+        tracks = [
+            ProjectTrack(path.name, path.stem) for path in paths if path.parent == self._directory
+        ]
+        if not tracks:
+            return ()
+        try:
+            return write_projects(
+                self._directory,
+                recording.stem,
+                tracks,
+                rate_hz=self._format.rate_hz,
+                duration_s=samples / self._format.rate_hz,
+                disk=self._disk,
+            )
+        except OSError as error:
+            logger.warning("no project can be written to %s: %s", self._directory, error)
+            return ()
+
     def _finish(self, stem: StemFile, samples: int) -> None:
-        moved = stem.finish(samples, self._format, self._disk)
+        moved = stem.finish(samples)
         if moved:
             self.moved.append(moved)
+
+    def _look_at_cuts(self) -> None:
+        complete = [cut for cut in self._cuts if not cut.waiting]
+        self._cuts = [cut for cut in self._cuts if cut.waiting]
+        for cut in complete:
+            cut.on_complete(cut)
+
+    def _end_cuts(self) -> None:
+        """Nothing more will be written."""
+        for cut in self._cuts:
+            for stem in tuple(cut.waiting):
+                stem.pass_cuts()
+        self._look_at_cuts()
 
     def _guarded(self, stem: StemFile, work: Callable[[], None]) -> None:
         if stem.error:
@@ -213,29 +241,10 @@ class StemFiles:
         except Exception as error:
             if not isinstance(error, OSError):
                 logger.exception("the stem %s failed", stem.path)
-            words = (getattr(error, "strerror", None) or str(error)).lower()
-            stem.abandon(words)
-            self._failures.put(
-                f"{stem.participant} has no stem any more, and is in the mix alone: {stem.path}: "
-                f"{words}"
-            )
+            path = stem.path
+            stem.abandon((getattr(error, "strerror", None) or str(error)).lower())
+            self._tell_failure(stem, path, error)
 
-    def _write_projects(self, samples: int) -> None:
-        tracks = [
-            ProjectTrack(stem.path.name, stem.path.stem)
-            for stem in self._files
-            if stem.there and stem.path.parent == self._directory
-        ]
-        if not tracks:
-            return
-        try:
-            self.projects = write_projects(
-                self._directory,
-                self._recording.stem,
-                tracks,
-                rate_hz=self._format.rate_hz,
-                duration_s=samples / self._format.rate_hz,
-                disk=self._disk,
-            )
-        except OSError as error:
-            logger.warning("no project can be written to %s: %s", self._directory, error)
+    def _write_last_projects(self, samples: int) -> None:
+        paths = [stem.path for stem in self._files if stem.there]
+        self.projects = self._written_projects(self._recording, paths, samples - self._base)

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from ..audio.outputs import Output
-from ..audio.session import RecordingSession
-from ..audio.source_track import SourceTrack
-from ..storage.notes.cues import within
-from ..storage.sink import Finished
-from ..types import (
+from ...audio.outputs import Output
+from ...audio.session import RecordingSession
+from ...audio.source_track import SourceTrack
+from ...storage.notes.cues import within
+from ...storage.sink import Finished
+from ...types import (
     NS_PER_S,
     Act,
     AudioRecordingConfiguration,
@@ -23,8 +23,8 @@ from ..types import (
     RecordingReport,
     SourceReport,
 )
-from ..types.bounded import bounded
-from .disk_writer import DiskWriter
+from ...types.bounded import bounded
+from ..disk_writer import DiskWriter
 
 logger = logging.getLogger(__name__)
 
@@ -64,14 +64,15 @@ def make_report(
     """
     rate_hz = config.sample_rate
     there = finished or writer.abandoned
-    samples = there.samples if there else writer.samples
-    first = there.first_sample if there else 0
+    sink = writer.sink
+    samples = there.samples if there else sink.samples - sink.first_sample
+    first = there.first_sample if there else sink.first_sample
     start_ns = first * NS_PER_S // rate_hz
     # The last AAC frame is padded; the recording is not longer for it.
     end_ns = min(first + samples, output.mixed_samples) * NS_PER_S // rate_hz
     heard = max(output.mixed_samples, ended_ns * rate_hz // NS_PER_S)
     unwritten = max(0, heard - writer.samples) if error else 0
-    path = there.path if there else config.path
+    path = there.path if there else sink.path
     return RecordingReport(
         file_path=str(path),
         format=config.format.value,

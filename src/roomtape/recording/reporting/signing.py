@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..storage.proof import signatures
+from ...storage.proof import signatures
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,5 +33,5 @@ class Signing:
         """
         if self._path is not None:
             with signatures():
-                from ..storage.proof.keys import load_private_key  # noqa: PLC0415
+                from ...storage.proof.keys import load_private_key  # noqa: PLC0415
             self.key = load_private_key(Path(os.fsdecode(self._path)))

@@ -1,0 +1,1 @@
+"""A recording in several files, one after the other, without a seam."""
