@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +15,13 @@ from roomtape import AudioRecordingConfiguration, ErrorCode, RtcEngine
 from roomtape.rooms import RtpRoom
 from support.damage import write_wav
 from support.lag import Lag
+from support.livekit_server import free_port
 from support.processes import stop
 from support.readers import read_all
 from support.signals import offset_of, speech
 
 pytestmark = pytest.mark.network
 
-EXCHANGE_PORT = 5068
 SPOKEN_S = 5
 ANSWER = """<?xml version="1.0" encoding="ISO-8859-1" ?>
 <scenario name="answer">
@@ -113,8 +114,9 @@ async def test_a_phone_that_calls_is_recorded(tmp_path: Path, codec: Codec, lag:
         answer = tmp_path / "answer.xml"
         numbers = {"port": room.address[1], "payload_type": codec.payload_type}
         answer.write_text(ANSWER.format(codec=codec.name, **numbers))
-        sipp = ["sipp", "-sf", str(answer), "-i", "127.0.0.1", "-p", str(EXCHANGE_PORT), "-m", "1"]
-        dial = ["-e", f"/dial sip:recorder@127.0.0.1:{EXCHANGE_PORT}", "-t", str(SPOKEN_S)]
+        exchange_port = free_port(socket.SOCK_DGRAM)
+        sipp = ["sipp", "-sf", str(answer), "-i", "127.0.0.1", "-p", str(exchange_port), "-m", "1"]
+        dial = ["-e", f"/dial sip:recorder@127.0.0.1:{exchange_port}", "-t", str(SPOKEN_S)]
         quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         with subprocess.Popen(  # noqa: ASYNC220 (it starts within milliseconds)
             [*sipp, "-nostdin"], stderr=subprocess.STDOUT, **quietly
