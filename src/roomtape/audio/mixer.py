@@ -149,7 +149,7 @@ class Mixer:
                     on_sum(samples)
                 else:
                     sums[bus].add(samples)
-            if group.over:
+            if not group.voices and group.over:
                 del self._groups[key]
                 self._at_once = None
         for bus in at_once:
@@ -209,6 +209,9 @@ class _Group:
         for out_rate_hz in dict.fromkeys(bus.rate_hz for bus in buses):
             sharing = [bus for bus in buses if bus.rate_hz == out_rate_hz]
             self._ways.append((_way(rate_hz, head, sharing[0]), sharing))
+        self._buses = buses
+        # What is read is what is given, each time: nearly all voices that have a stem are so.
+        self._direct = all(bus.rate_hz == rate_hz and bus.head == head for bus in buses)
 
     @property
     def over(self) -> bool:
@@ -217,15 +220,12 @@ class _Group:
 
     def next(self) -> list[tuple[Bus, Samples]]:
         """The next samples for the buses of this group, up to where each is being mixed."""
-        way, buses = self._ways[0]
-        if len(self._ways) == 1 and isinstance(way, _Straight) and way.is_at(self.head):
-            stop = buses[0].stop  # what nearly always is: read it, and hand it on
-            if stop == buses[0].head:
+        if self._direct:
+            stop = self._buses[0].stop
+            if stop == self.head:
                 return []
             samples = self._read(stop)
-            way.go_to(stop)
-            self._drop_done()
-            return [(bus, samples) for bus in buses]
+            return [(bus, samples) for bus in self._buses]
         given: list[tuple[Bus, Samples]] = []
         for way, buses in self._ways:
             stop = buses[0].stop
@@ -235,12 +235,7 @@ class _Group:
                 self._feed(self._read(wanted))
             samples = way.take(stop)
             given += [(bus, samples) for bus in buses]
-        self._drop_done()
         return given
-
-    def _drop_done(self) -> None:
-        if any(voice.done for voice in self.voices):
-            self.voices = [voice for voice in self.voices if not voice.done]
 
     def _read(self, stop: int) -> Samples:
         """The sum of every voice up to ``stop``."""
@@ -248,14 +243,18 @@ class _Group:
         total = np.zeros(count, np.float32)
         self.head = stop
         self._voiceless = 0 if self.voices else self._voiceless + count
+        done = False
         for voice in self.voices if len(self.voices) == 1 else tuple(self.voices):
             try:
                 voice.add_to(total, stop)
+                done |= voice.done
             except Exception as error:
                 if self._on_voice_failed is None:
                     raise
-                self.voices.remove(voice)
+                self.voices = [each for each in self.voices if each is not voice]
                 self._on_voice_failed(voice, error)
+        if done:
+            self.voices = [voice for voice in self.voices if not voice.done]
         return total
 
     def _feed(self, total: Samples) -> None:
@@ -272,15 +271,6 @@ class _Straight:
         # Another bus can be further: what this one gives until then is silence.
         self._ready = [np.zeros(head - out_head, np.float32)] if head > out_head else []
         self._head, self._end = out_head, head
-
-    def is_at(self, head: int) -> bool:
-        """Whether nothing was fed that was not taken, and the next that is read is the next that is
-        given."""
-        return not self._ready and self._head == self._end == head
-
-    def go_to(self, stop: int) -> None:
-        """What was read up to there, has been given."""
-        self._head = self._end = stop
 
     def wanted(self, stop: int) -> int | None:
         """Up to where the voices must be read for ``stop``; None if that was done."""
