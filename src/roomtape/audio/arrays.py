@@ -22,6 +22,20 @@ except ImportError:
     NATIVE = None
 
 
+_SILENCE: Samples = np.zeros(1 << 16, np.float32)
+_SILENCE.flags.writeable = False
+
+
+def silence(count: int) -> Samples:
+    """So many zeros, which nobody changes: of silence, nothing need be made or copied."""
+    return _SILENCE[:count] if count <= len(_SILENCE) else np.zeros(count, np.float32)
+
+
+def is_silence(samples: Samples | Pcm) -> bool:
+    """Whether :func:`silence` gave them; other zeros are not looked for."""
+    return samples.base is _SILENCE
+
+
 def add(total: Samples, pcm: Pcm) -> None:
     """``total += pcm``, for arrays of one length, contiguous both."""
     if NATIVE is not None:
@@ -63,7 +77,7 @@ def block_peaks(pcm: Pcm, block: int) -> list[tuple[int, int]]:
 
 
 def joined(pieces: list[tuple[int, Pcm | None]]) -> Pcm | None:
-    """One behind the other; None, which is so many zeros, if that is all there is."""
+    """One behind the other; None, which is So many zeros, if that is all there is."""
     if len(pieces) == 1:
         return pieces[0][1]
     if all(pcm is None for _, pcm in pieces):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import groupby
 from typing import Any, Protocol
 
 import av
 import numpy as np
+from av.codec.context import Flags
 
 from ..types import AudioFormat, AudioRecordingQuality, Pcm
 from .adts import AAC_FRAME_SAMPLES, ADTS_HEADER_BYTES, MAX_PAYLOAD_BYTES, adts_header
-from .arrays import Samples
+from .arrays import Samples, is_silence
 
 _AAC_BIT_RATE = {
     AudioRecordingQuality.LOW: 42_000,
@@ -42,6 +44,11 @@ _AAC_OPTIONS = {
 # Two channels are two sides that nobody may hear in each other. Coded as middle and difference, or
 # as one with an intensity, each would have a part of the other's noise.
 _AAC_APART = {"aac_ms": "0", "aac_is": "0"}
+
+_SETTLES = 8
+"""After three frames of digital silence, FFmpeg's encoder is in the state in which all further ones
+leave it, and gives the same frame for each: see tests/audio/test_silence.py. This leaves a margin
+for another version of it."""
 
 
 class Encoder(Protocol):
@@ -109,6 +116,10 @@ class PcmEncoder:
         self._waiting = np.zeros((0, channels) if channels > 1 else 0, "<i2")
 
     def encode(self, samples: Samples | Pcm) -> list[bytes]:
+        if is_silence(samples) and not self._waiting.any():
+            units, rest = divmod(len(self._waiting) + len(samples), self.unit_samples)
+            self._waiting = np.zeros((rest, *self._waiting.shape[1:]), "<i2")
+            return [bytes(self.most_unit_bytes)] * units
         pcm = np.concatenate([self._waiting, np.rint(samples).astype("<i2")])
         size = self.unit_samples
         whole = len(pcm) // size * size
@@ -142,6 +153,9 @@ class AacEncoder:
     that and is left out, so sample 0 of the file is sample 0 of the recording; what that costs is
     a fade-in over the first 1024 samples, since a decoder lacks the overlap with the frame before.
     Two channels have twice the bit rate.
+
+    Digital silence is not encoded for longer than the encoder needs to settle: the frame that it
+    gives then is given again, and what follows is, byte by byte, what it would have been.
     """
 
     def __init__(self, rate_hz: int, quality: AudioRecordingQuality, *, channels: int = 1) -> None:
@@ -152,6 +166,7 @@ class AacEncoder:
         self.bytes_per_s = bit_rate // 8 + -(-ADTS_HEADER_BYTES * rate_hz // AAC_FRAME_SAMPLES)
         self._rate_hz = rate_hz
         self._channels = channels
+        self._frame_size = AAC_FRAME_SAMPLES * channels
         self._codec = av.CodecContext.create("aac", "w")
         assert isinstance(self._codec, av.AudioCodecContext)
         self._codec.sample_rate = rate_hz
@@ -161,15 +176,34 @@ class AacEncoder:
         self._codec.bit_rate = bit_rate
         apart = _AAC_APART if channels > 1 else {}
         self._codec.options = _AAC_OPTIONS | _AAC_RATE_CONTROL[quality] | apart
+        # Else each 256th frame says which version made it, silent or not.
+        self._codec.flags |= Flags.bitexact
+        self._silent_frames = 0  # of the last ones that were encoded
+        self._silent_units: list[bytes] = []  # the last two that they gave
         self._waiting = np.zeros((0, channels) if channels > 1 else 0, np.float32)
         self._begun = False
         self._primed = False
 
     def encode(self, samples: Samples | Pcm) -> list[bytes]:
+        if is_silence(samples) and not self._waiting.any():
+            frames, rest = divmod(len(self._waiting) + len(samples), AAC_FRAME_SAMPLES)
+            self._waiting = np.zeros((rest, *self._waiting.shape[1:]), np.float32)
+            return self._encode_silence(frames)
         signal = np.concatenate([self._waiting, np.rint(samples) * np.float32(1 / 32768)])
-        whole = len(signal) // AAC_FRAME_SAMPLES * AAC_FRAME_SAMPLES
-        self._waiting = signal[whole:]
-        return self._encode_frames(signal[:whole]) if whole else []
+        frames = len(signal) // AAC_FRAME_SAMPLES
+        whole, self._waiting = np.split(signal, [frames * AAC_FRAME_SAMPLES])
+        units: list[bytes] = []
+        at = 0
+        sounding = np.any(whole.reshape(frames, self._frame_size), axis=1).tolist()
+        for sounds, run in groupby(sounding):
+            count = sum(1 for _ in run)
+            if sounds:
+                units += self._encode_frames(whole[at : at + count * AAC_FRAME_SAMPLES])
+                self._silent_units, self._silent_frames = [], 0
+            else:
+                units += self._encode_silence(count)
+            at += count * AAC_FRAME_SAMPLES
+        return units
 
     def finish(self) -> list[bytes]:
         units: list[bytes] = []
@@ -182,6 +216,24 @@ class AacEncoder:
             units += self._packed(self._codec.encode(None))
         # The overlap of the last frame comes as one more packet; a file needs no more than that.
         return units
+
+    def _encode_silence(self, frames: int) -> list[bytes]:
+        """Encode so many frames of it, or give again what the encoder gave before."""
+        count = min(frames, max(0, _SETTLES - self._silent_frames))
+        units = self._encode_zeros(count)
+        self._silent_frames += count
+        self._silent_units = [*self._silent_units, *units][-2:]
+        if frames > count:
+            before, last = self._silent_units
+            rest = frames - count
+            units += [last] * rest if before == last else self._encode_zeros(rest)
+        return units
+
+    def _encode_zeros(self, frames: int) -> list[bytes]:
+        if not frames:
+            return []
+        shape = (frames * AAC_FRAME_SAMPLES, *self._waiting.shape[1:])
+        return self._encode_frames(np.zeros(shape, np.float32))
 
     def _encode_frames(self, signal: Samples) -> list[bytes]:
         """Encode whole frames. All in one call: PyAV cuts them itself, and each call of it ends

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Samples, within_full_scale
+from .arrays import Samples, is_silence, silence, within_full_scale
 
 _LOOKAHEAD = 5  # blocks of 1 ms: short enough to stay inaudible, long enough not to click
 _RELEASE = 1 / 150  # a time constant of 150 ms; shorter ones distort low voices
@@ -28,16 +28,24 @@ class Limiter:
 
     def __init__(self, rate_hz: int) -> None:
         self._block = rate_hz // 1000
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting = silence(0)
         self._gain = 1.0  # at the border before the first waiting sample
         self.limited_samples = 0
         """How many samples came out turned down."""
 
     def process(self, samples: Samples) -> Samples:
         """Take ``samples`` in; give out what need not wait any longer."""
+        length = len(self._waiting) + len(samples)
+        ready = max(0, length // self._block - _LOOKAHEAD)
+        if self._gain == 1.0 and is_silence(samples) and is_silence(self._waiting):
+            count = ready * self._block
+            self._waiting = silence(length - count)
+            return silence(count)
         self._waiting = np.concatenate([self._waiting, samples])
-        ready = max(0, len(self._waiting) // self._block - _LOOKAHEAD)
-        return self._release(ready)
+        released = self._release(ready)
+        if is_silence(samples) and len(samples) >= len(self._waiting):
+            self._waiting = silence(len(self._waiting))
+        return released
 
     def flush(self) -> Samples:
         """Give out the rest."""

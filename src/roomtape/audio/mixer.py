@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from .arrays import Samples
+from .arrays import Samples, silence
 
 LEAD_S = 0.02
 """A rate that is resampled is read this far ahead of the mix head, for the resampler's filter."""
@@ -159,7 +159,7 @@ class Mixer:
             count, bus.head = bus.stop - bus.head, bus.stop
             total = summed.total
             if total is None:
-                total = np.zeros(count, np.float32)
+                total = silence(count)
             if bus.on_sum is None:
                 totals.append(total)
             elif count:

@@ -127,6 +127,12 @@ class RecordingSession:
         self._open[source] = buses
         return True
 
+    @property
+    def nothing_waits(self) -> bool:
+        """Whether nobody who is in has said anything that is not mixed; between two mixes, from any
+        thread."""
+        return all(source.nothing_waits for source in list(self._open))
+
     def mix(self, now_ns: int) -> None:
         """Mix up to ``delay_ns`` before ``now_ns``, for the outputs to encode."""
         self._ingest(now_ns)

@@ -153,6 +153,17 @@ class SourceTrack:
         """How much audio waits here: pushed and not looked at yet, or ahead of the clock."""
         return self.inbox.waiting_ns + self.queued_ns
 
+    @property
+    def nothing_waits(self) -> bool:
+        """Whether all that was pushed is mixed, and it has not left just now; between two mixes,
+        from any thread."""
+        timeline = self._timeline
+        return (
+            not self.inbox.waiting_ns
+            and (timeline is None or not timeline.waiting)
+            and self.left_ns is None
+        )
+
     def keep_books(self) -> None:
         """Write into the ledger what was mixed; that is put off while nothing happens."""
         timeline = self._timeline

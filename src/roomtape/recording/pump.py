@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_LOOK_NS = NS_PER_S
+_LOOK_NS = NS_PER_S * 9 // 10  # ticks that are a second apart are so by the machine's clock
 _SLEPT_NS = NS_PER_S // 10
 _MOST_BACKLOG_S = 60
 """A disk that hangs for longer ends the recording: the audio must not fill the memory."""
@@ -101,6 +101,11 @@ class Pump:
         """Whether that is because the disk has not taken anything for long."""
         self.suspended_ns = 0
         """For how long the machine slept meanwhile."""
+
+    @property
+    def nothing_came(self) -> bool:
+        """Whether a tick would find nothing but silence; between two ticks."""
+        return self._session.nothing_waits
 
     def tick(self, until_ns: int) -> Stage:
         """Mix what has come by ``until_ns`` on the clock. The next stage encodes it, and the one

@@ -175,7 +175,7 @@ class Run:
             clock=clock,
             disk=disk,
         )
-        self._beat = Scheduler.shared(clock).add(self.pump.tick)
+        self._beat = Scheduler.shared(clock).add(self.pump.tick, self._nothing_came)
         self._loop_end = LoopEnd(self._end_with_loop)
         running.add(self)
 
@@ -204,6 +204,10 @@ class Run:
             threading.Thread(target=self._finish, name="roomtape-finish", daemon=True).start()
         except RuntimeError:  # no more threads: then whoever ended it waits
             self._finish()
+
+    def _nothing_came(self) -> bool:
+        """Nor does anybody wait for what the next beat would write."""
+        return self.pump.nothing_came and not self.saves.under_way and not self.parts.turning
 
     async def _end_with_loop(self) -> None:
         self.end()

@@ -8,6 +8,9 @@ The beat is the event loop's on purpose. While the loop is blocked (or the whole
 what is sent to the recordings waits in sockets and queues, and the mix must wait for it as well.
 The time that was missed is made up for at twice the speed, so that the audio still finds its place
 unmixed.
+
+Where nothing has come for a second, a recorder *rests*: four of five beats are left out, until one
+finds that something has come.
 """
 
 from __future__ import annotations
@@ -29,6 +32,11 @@ _SLOTS = 4
 """Recorders take turns, so that no moment has the work of all of them."""
 _SLOT_NS = TICK_NS // _SLOTS
 
+_SETTLES = 5
+"""So many beats find nothing before a recorder rests: by then, all that was heard is written."""
+_RESTS = 5
+"""Of so many beats it has one then: a second of silence at once."""
+
 _TOGETHER = 8
 """So many take turns, stage by stage. Mixing has code and tables of its own, and so has encoding;
 this way, they stay in the core's cache. And no disk's thread wakes up in the middle of it all."""
@@ -42,13 +50,25 @@ Tick = Callable[[int], Stage | None]
 class Beat:
     """One recorder's part in the scheduler, until :meth:`stop`."""
 
-    def __init__(self, scheduler: Scheduler, tick: Tick, slot: int) -> None:
+    def __init__(
+        self, scheduler: Scheduler, tick: Tick, nothing_came: Callable[[], bool], slot: int
+    ) -> None:
         self._scheduler = scheduler
         self.tick = tick
+        self._nothing_came = nothing_came
+        self._beats = self._quiet_beats = 0
         self.slot = slot
         self.pending = False
         """Waits for a thread, or is at it: on a machine that is too slow, beats are left out."""
         self.stopped = False
+
+    def is_due(self) -> bool:
+        """Whether it has this beat: it is not at the one before, and does not rest."""
+        if self.pending:
+            return False
+        self._beats += 1
+        self._quiet_beats = self._quiet_beats + 1 if self._nothing_came() else 0
+        return self._quiet_beats <= _SETTLES or self._beats % _RESTS == 0
 
     def stop(self) -> None:
         """No more; it may be at it for a last time. Any number of times."""
@@ -93,11 +113,17 @@ class Scheduler:
         schedulers = _schedulers.setdefault(asyncio.get_running_loop(), {})
         return schedulers.setdefault(clock, cls(clock))
 
-    def add(self, tick: Tick) -> Beat:
+    def add(self, tick: Tick, nothing_came: Callable[[], bool] = lambda: False) -> Beat:
         """Call ``tick`` every :data:`TICK_NS` from now on, never twice at the same time, on some
-        thread (in a script: right in its turn)."""
+        thread (in a script: right in its turn).
+
+        Args:
+            tick: One beat.
+            nothing_came: Whether a beat can wait, since it would find nothing to do. Asked on the
+                loop's thread, while no beat is under way; it must be quick.
+        """
         slot = min(range(_SLOTS), key=lambda index: len(self._slots[index]))
-        beat = Beat(self, tick, slot)
+        beat = Beat(self, tick, nothing_came, slot)
         self._slots[slot].append(beat)
         if not self._beating:
             self._beating = True
@@ -139,7 +165,7 @@ class Scheduler:
             self._sleep()
 
     def _beat(self, beats: list[Beat], until_ns: int) -> None:
-        due = [beat for beat in beats if not beat.pending]
+        due = [beat for beat in beats if beat.is_due()]
         for beat in due:
             beat.pending = True
             self._pending.append((beat, until_ns))

@@ -76,6 +76,10 @@ class PlayoutTrack(SourceTrack):
     def level(self) -> int:
         return self.ledger.level
 
+    @property
+    def nothing_waits(self) -> bool:
+        return not self._queue.rates_hz and not self._leaving
+
     def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> Sequence[Voice]:
         """Begin to read at each rate that is new, and end with those that are no more in use."""
         rates = self._queue.rates_hz

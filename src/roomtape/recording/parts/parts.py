@@ -108,6 +108,11 @@ class Parts:
         """Whether only the last seconds are kept, for now."""
         return self._writer.cycle_s > 0
 
+    @property
+    def turning(self) -> bool:
+        """Whether it is about to become live, or cyclic."""
+        return self._turning is not None and not self._turning.outcome.done()
+
     def promote(self, path: Path) -> Future[Path]:
         """Record live to ``path``, beginning with all that the ring holds.
 

@@ -110,6 +110,11 @@ class Saves:
         save.start()
         return save
 
+    @property
+    def under_way(self) -> bool:
+        """Whether any waits for what is still to be written."""
+        return bool(self._pending)
+
     def written(self) -> None:
         """There is more to copy."""
         now_ns = self._clock.now_ns()
