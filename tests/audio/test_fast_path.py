@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from roomtape.audio import arrays
 from roomtape.audio.downmix import mixed_down
 from roomtape.audio.session import RecordingSession
-from roomtape.audio.timing.fast_path import fast_path
+from roomtape.audio.timing.fast_path import Left, fast_path
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality, IntervalKind, Pcm
 from support.examples import examples
 from support.scripted import (
@@ -114,9 +114,25 @@ def test_a_pause_that_was_not_sent_is_no_loss() -> None:
     assert len(spans(report, IntervalKind.SPOKE)) == 2
 
 
+@pytest.mark.parametrize("every_s", [0.04, 0.2, 0.4])
+def test_who_listens_and_sends_little_stays_on_it(every_s: float) -> None:
+    every = round(every_s * 50)
+    frames = spoken(noise(1, 20, RATE), RATE, start_s=0)
+    frames = [each._replace(gap_is_silence=True) for each in frames[::every]]
+    recording, report = play(frames, 20, rate_hz=RATE)
+    expected = noise(1, 20, RATE).reshape(-1, STEP).copy()
+    expected[np.arange(len(expected)) % every > 0] = 0
+    assert np.array_equal(recording, expected.reshape(-1)[: len(recording)])
+    assert not recording[len(expected.reshape(-1)) :].any()
+    assert (report.lost_s, report.late_s) == (0, 0)
+    assert report.received_s == len(frames) * 0.02
+    assert share_on_fast_path(frames, 20) > 0.9
+
+
 _TROUBLES = (
     "lost",
     "silent",
+    "sparse",
     "late",
     "at once",
     "twice",
@@ -151,6 +167,11 @@ def a_stream(draw: st.DrawFn) -> list[Frame]:
                 hurt = []
                 if last < len(frames):
                     frames[last] = frames[last]._replace(gap_is_silence=True)
+            case "sparse":  # a sender with DTX that listens
+                every = int(dice.integers(2, 60))
+                hurt = [each._replace(gap_is_silence=True) for each in frames[first::every]]
+                last = len(frames) if by < 1.0 else min(len(frames), first + 150)
+                hurt = [each for each in hurt if each.at_ns < frames[last - 1].at_ns]
             case "late":
                 hurt = [each._replace(at_ns=each.at_ns + round(by * NS_PER_S)) for each in hurt]
             case "at once":
@@ -312,7 +333,7 @@ def test_it_holds_ten_seconds_and_no_more_than_was_read_in_two() -> None:
     while offer(path, frame, pts=len(frame) * (pushed + 1), at_ns=pushed * NS_PER_S // 2):
         pushed += 1
     assert pushed == 20
-    assert path.place(10 * RATE) == (False, 0, -len(frame))
+    assert path.place(10 * RATE) == (Left.NOTHING, 0, -len(frame), 0, 0)
     total = np.zeros(10 * RATE, np.float32)
     assert not path.add_to(total)
     ends, peaks = zip(*path.heard(), strict=True)

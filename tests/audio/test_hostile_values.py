@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomtape.audio import arrays
-from roomtape.audio.timing.fast_path import fast_path
+from roomtape.audio.timing.fast_path import Left, fast_path
 from roomtape.types import NS_PER_S, AudioFormat, AudioRecordingQuality
 from support.scripted import Frame, Part, SoloSession, pcm_of, play, run
 from support.signals import noise
@@ -144,7 +144,7 @@ def test_what_was_released_is_empty_and_can_be_asked_all_the_same() -> None:
         assert not path.open
         assert not path.push(frame, RATE, 2 * STEP, 0, False)
         assert (path.pushed, path.take(), path.heard()) == (0, [], [])
-        assert path.place(0) == (False, 0, None)
+        assert path.place(0) == (Left.NOTHING, 0, None, 0, 0)
         with pytest.raises(ValueError, match="no more than waits"):
             path.add_to(np.zeros(1, np.float32))
         assert path.end()[:2] == (b"", 0)

@@ -37,12 +37,15 @@
 /* What is given in samples at the start: hours of them. */
 #define MOST_SAMPLES (INT64_C(1) << 30)
 
+/* What place() says of what was pushed; see Left in fast_path.py. */
+enum { DONE, AGAIN, LEFT };
+
 /* So many blocks, two seconds or three, are remembered before somebody is told to ask for them. */
 #define MOST_HEARD 32
 
 typedef struct {
     int64_t at, pts;
-    int32_t count;
+    int32_t count, gap; /* so many zeros before it, which were never sent, are in the ring */
     char timed, gap_is_silence;
 } Frame;
 
@@ -61,9 +64,10 @@ typedef struct {
     /* Samples in the ring. */
     Ring ring;
     Py_ssize_t kept, placed, pushed;
-    /* What was pushed and is not placed. */
+    /* What was pushed and is not placed; so much of it are gaps. */
     Frame *frames;
-    Py_ssize_t frames_capacity, first_frame, end_frame;
+    Py_ssize_t frames_capacity, first_frame, end_frame, gaps;
+    int64_t pushed_pts; /* behind the last of it */
 
     int64_t block, late, untimed_late, ahead, keep;
     Py_ssize_t head;
@@ -72,9 +76,9 @@ typedef struct {
     Block *heard;
     Py_ssize_t heard_capacity, heard_count;
     int level; /* the peak of the last block */
-    /* The timestamp expected next, and the anchor. */
+    /* The timestamp expected next, and the anchor; from begin() to end(). */
     int64_t next_pts, anchor, playout_offset, last_at;
-    int has_last_at;
+    int has_last_at, begun;
     /* What is of no interest: delays above `low` before `window_end`, and reading up to `calm_until`. */
     int64_t window_end, low, calm_until;
 } FastPath;
@@ -138,6 +142,14 @@ static Frame *add_frame(FastPath *self)
 
 /* -- pushing ----------------------------------------------------------------------------------- */
 
+/* How much silence stands before a frame with this timestamp, if it says so; none if it is too long. */
+static Py_ssize_t gap_before(const FastPath *self, int64_t pts)
+{
+    int64_t expected = self->first_frame < self->end_frame ? self->pushed_pts : self->next_pts;
+    int64_t gap = pts - expected;
+    return self->begun && 0 < gap && gap <= self->rate ? (Py_ssize_t)gap : 0;
+}
+
 static PyObject *fast_path_push(FastPath *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 5) {
@@ -158,13 +170,16 @@ static PyObject *fast_path_push(FastPath *self, PyObject *const *args, Py_ssize_
     }
     int plain = pcm.itemsize == 2 && pcm.format != NULL && strcmp(pcm.format, "h") == 0 &&
                 (pcm.ndim == 1 || (pcm.ndim == 2 && (pcm.shape[1] == 1 || pcm.shape[1] == 2)));
-    Py_ssize_t count = plain ? pcm.shape[0] : 0;
+    Py_ssize_t count = plain ? pcm.shape[0] : 0, silence = timed && gap ? gap_before(self, pts) : 0;
     Frame *frame = NULL;
     /* Asked once more: Python code may have run since. */
-    if (self->open && count > 0 && count <= self->most_pushed - (self->pushed - self->placed) &&
-        reserve(self, count) == 0)
+    if (self->open && count > 0 && count + silence <= self->most_pushed - (self->pushed - self->placed) &&
+        reserve(self, count + silence) == 0)
         frame = add_frame(self);
     if (frame != NULL) {
+        ring_silence(&self->ring, self->pushed, silence);
+        self->pushed += silence;
+        self->gaps += silence;
         if (pcm.ndim == 2 && pcm.shape[1] == 2) {
             for (Py_ssize_t done = 0, row; done < count; done += row) {
                 row = ring_row(&self->ring, self->pushed + done, count - done);
@@ -179,8 +194,10 @@ static PyObject *fast_path_push(FastPath *self, PyObject *const *args, Py_ssize_
         frame->at = position_of(arrived_ns, rate);
         frame->pts = pts;
         frame->count = (int32_t)count;
+        frame->gap = (int32_t)silence;
         frame->timed = (char)timed;
         frame->gap_is_silence = (char)gap;
+        self->pushed_pts = (timed ? pts : self->pushed_pts) + count;
         self->last_arrived_ns = arrived_ns;
         self->last_timed = (char)timed;
     }
@@ -196,6 +213,7 @@ static PyObject *fast_path_take(FastPath *self, PyObject *Py_UNUSED(none))
     Py_ssize_t start = self->placed;
     for (Py_ssize_t i = self->first_frame; i < self->end_frame; i++) {
         const Frame *frame = &self->frames[i];
+        start += frame->gap;
         PyObject *pcm = ring_bytes(&self->ring, start, frame->count);
         PyObject *pts = frame->timed ? PyLong_FromLongLong(frame->pts) : Py_NewRef(Py_None);
         PyObject *item = Py_BuildValue("(NLNO)", pcm, (long long)frame->at, pts,
@@ -210,6 +228,7 @@ static PyObject *fast_path_take(FastPath *self, PyObject *Py_UNUSED(none))
     }
     self->first_frame = self->end_frame = 0;
     self->pushed = self->placed;
+    self->gaps = 0;
     return taken;
 }
 
@@ -245,6 +264,7 @@ static PyObject *fast_path_begin(FastPath *self, PyObject *args)
     self->kept = self->head = self->placed - count;
     ring_write(&self->ring, self->head, pcm.buf, count);
     self->head_position = position;
+    self->begun = 1;
     self->next_pts = next_pts;
     self->anchor = anchor;
     self->playout_offset = playout_offset;
@@ -276,14 +296,27 @@ static PyObject *fast_path_place(FastPath *self, PyObject *now_arg)
         PyErr_SetString(PyExc_ValueError, "place needs a position below 2**60");
         return NULL;
     }
-    int64_t place = self->next_pts + self->anchor, least_at = 0, least = 0;
-    int found = 0, first = 1;
-    while (self->first_frame < self->end_frame) {
+    int64_t place = self->next_pts + self->anchor, least_at = 0, least = 0, gap = 0, gap_end = 0;
+    int found = 0, first = 1, again = 0;
+    while (self->first_frame < self->end_frame && !gap) {
         const Frame *frame = &self->frames[self->first_frame];
-        int64_t delay = frame->at - place;
-        if ((frame->timed && frame->pts != self->next_pts) ||
-            delay - self->playout_offset > (frame->timed ? self->late : self->untimed_late))
+        int64_t delay = frame->at - (place + frame->gap), late = delay - self->playout_offset;
+        if ((frame->timed && frame->pts != self->next_pts + frame->gap) ||
+            late > (frame->timed ? self->late : self->untimed_late))
             break;
+        if (frame->gap) {
+            if (2 * late < -self->ahead) /* as in Placement._fits() */
+                break;
+            again = !first; /* it is a run of its own */
+            if (again)
+                break;
+            gap = frame->gap;
+            place += gap;
+            gap_end = place;
+            self->next_pts += gap;
+            self->placed += gap;
+            self->gaps -= gap;
+        }
         int queued = self->has_last_at && frame->at - self->last_at < frame->count / 2;
         self->last_at = frame->at;
         self->has_last_at = 1;
@@ -301,15 +334,16 @@ static PyObject *fast_path_place(FastPath *self, PyObject *now_arg)
         self->placed += frame->count;
         self->first_frame++;
     }
-    PyObject *left = self->first_frame < self->end_frame ? Py_True : Py_False;
+    int left = self->first_frame < self->end_frame;
+    again = again || (left && gap);
     /* A mixer that has fallen behind sees what came since: that is not ahead. */
     int64_t seen = self->has_last_at && self->last_at > now ? self->last_at : now;
     int telling = found && (least_at >= self->window_end || least - self->playout_offset <= self->low);
-    if (left == Py_False && !telling && self->open && place + self->playout_offset - seen <= self->ahead)
+    if (!left && !gap && !telling && self->open && place + self->playout_offset - seen <= self->ahead)
         Py_RETURN_NONE;
-    if (!found)
-        return Py_BuildValue("(OLO)", left, (long long)least_at, Py_None);
-    return Py_BuildValue("(OLL)", left, (long long)least_at, (long long)least);
+    PyObject *delay = found ? PyLong_FromLongLong(least) : Py_NewRef(Py_None);
+    return Py_BuildValue("(iLNLL)", again ? AGAIN : left ? LEFT : DONE, (long long)least_at, delay,
+                         (long long)gap, (long long)gap_end);
 }
 
 /* Add what is read to the mix, and remember how loud it was. */
@@ -394,6 +428,7 @@ static PyObject *fast_path_end(FastPath *self, PyObject *Py_UNUSED(none))
     }
     Py_ssize_t read = self->head - self->kept;
     self->kept = self->head = self->placed;
+    self->begun = 0;
     return Py_BuildValue("(NnLLN)", kept, read, (long long)self->head_position,
                          (long long)self->next_pts, last_at);
 }
@@ -436,7 +471,8 @@ static void let_go(FastPath *self)
     self->ring = (Ring){NULL, 0};
     self->frames = NULL;
     self->heard = NULL;
-    self->frames_capacity = self->first_frame = self->end_frame = 0;
+    self->frames_capacity = self->first_frame = self->end_frame = self->gaps = 0;
+    self->begun = 0;
     self->heard_capacity = self->heard_count = 0;
     self->kept = self->head = self->placed = self->pushed = 0;
 }
@@ -465,7 +501,7 @@ static PyObject *fast_path_get_ready_end(FastPath *self, void *Py_UNUSED(closure
 
 static PyObject *fast_path_get_pushed(FastPath *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromSsize_t(self->pushed - self->placed);
+    return PyLong_FromSsize_t(self->pushed - self->placed - self->gaps);
 }
 
 static PyMethodDef fast_path_methods[] = {

@@ -44,7 +44,7 @@ class FastPath:
 
     @property
     def pushed(self) -> int:
-        """Samples that wait for :meth:`place` or :meth:`take`."""
+        """Samples that wait for :meth:`place` or :meth:`take`, without what was never sent."""
 
     @property
     def last_arrived_ns(self) -> int:
@@ -79,13 +79,16 @@ class FastPath:
         """Until the next :meth:`begin`, :meth:`place` need not tell of delays above ``low`` before
         ``window_end``, nor :meth:`add_to` of what is read up to ``calm_until``."""
 
-    def place(self, now: int, /) -> tuple[bool, int, int | None] | None:
-        """Place what was pushed, as far as all is as it should be.
+    def place(self, now: int, /) -> tuple[int, int, int | None, int, int] | None:
+        """Place what was pushed, as far as all is as it should be: what continues the stream, or
+        one frame before which nothing was sent for a second at most.
 
         Returns:
             None if nothing of this is worth telling, and :attr:`open` is set, and what waits is
-            not far ahead of ``now``. Else whether something is left; and of the frame that was
-            delayed least, when it came, and how long after its place (None if no frame says).
+            not far ahead of ``now``. Else what is left (0: nothing; 1: something, so place once
+            more; 2: something that is not as it should be); of the frame that was delayed least,
+            when it came, and how long after its place (None if no frame says); and of the zeros
+            that were never sent how many there are, and where they end.
         """
 
     def add_to(self, total: Samples, /) -> bool:

@@ -35,6 +35,14 @@ static inline void ring_write(Ring *ring, Py_ssize_t first, const int16_t *pcm, 
     }
 }
 
+static inline void ring_silence(Ring *ring, Py_ssize_t first, Py_ssize_t count)
+{
+    for (Py_ssize_t done = 0, row; done < count; done += row) {
+        row = ring_row(ring, first + done, count - done);
+        memset(ring_at(ring, first + done), 0, (size_t)row * 2);
+    }
+}
+
 static inline void ring_read(const Ring *ring, Py_ssize_t first, int16_t *pcm, Py_ssize_t count)
 {
     for (Py_ssize_t done = 0, row; done < count; done += row) {

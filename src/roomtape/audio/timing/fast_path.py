@@ -5,6 +5,7 @@ always so, and the same few sums for hundreds of frames a second.
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 
 _MOST_PUSHED_S = 10
 """More than this at once goes the long way, where it is bounded."""
+
+
+class Left(enum.IntEnum):
+    """What :meth:`FastPath.place` says of what was pushed."""
+
+    NOTHING = 0
+    MORE = 1
+    """To be placed with another call."""
+    ODD = 2
+    """More has to be decided than the fast path can."""
+
 
 FAR_AHEAD_S = 1
 """Who has pushed more than this ahead of the clock goes the long way."""

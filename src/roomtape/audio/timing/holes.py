@@ -24,6 +24,15 @@ class Holes:
         """The last one that was read may go on."""
         return self._open is not None
 
+    def goes_on_from(self, first: int, stop: int) -> None:
+        """The last one that was read, ``[first, stop)``, may go on."""
+        self._open = (first, stop)
+
+    def take_open(self) -> int | None:
+        """Where the last one that was read began, if it may go on: it is somebody else's now."""
+        taken, self._open = self._open, None
+        return None if taken is None else taken[0]
+
     def silent_before(self, position: int) -> bool:
         """Whether a hole that ends at ``position`` would be no loss."""
         return position in self._silent_before

@@ -8,6 +8,7 @@ samples later. A sender's clock that runs away changes the offset a little at a 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..arrays import block_peaks, joined
 from .books import Books
 from .drift import DriftTracker
 from .holes import Holes, Stretch
-from .placing.anchored_stream import NextFrame
+from .placing.anchored_stream import REORDER_S, NextFrame
 from .placing.placed import Placed
 from .sample_buffer import SampleBuffer
 from .varispeed import AFTER, BEFORE, Slew, interpolate
@@ -64,7 +65,7 @@ class Playout:
         self._begun = False
         self._epoch = 0
         self._placed_end = head
-        self._unsent_until = head  # what is read as zeros before this was never sent
+        self._unsent: list[Stretch] = []  # what of that which was handed over was never sent
         self.offset = 0
         """What stands at ``p`` in the buffer is heard at ``p + offset``."""
         self.drift = DriftTracker(rate_hz)
@@ -82,12 +83,8 @@ class Playout:
 
     @property
     def waiting(self) -> int:
-        """How many samples wait to be read, without the zeros that were never sent."""
-        return self._buffer.waiting(self._unsent_until)
-
-    def ever_sent(self, start: int, stop: int) -> int:
-        """How many of the samples at ``[start, stop)`` of the buffer are no zeros of our own."""
-        return max(0, stop - max(start, self._unsent_until))
+        """How many samples wait to be read."""
+        return self._buffer.waiting()
 
     def insert(self, run: Placed) -> None:
         """Take in what was placed; what comes too late, or comes twice, is written down."""
@@ -155,21 +152,45 @@ class Playout:
             head: The position that is heard next.
         """
         position = self._buffer.head
-        calm = self._slew is None and not self._holes.is_open and self._epoch == epoch
+        calm = self._slew is None and self._epoch == epoch
         read_ahead = position != head - self.offset  # for what was warped last
         end = next_frame.pts + next_frame.anchor
         if not (calm and self._begun) or position < 0 or read_ahead or self._buffer.end != end:
             return None
-        gap = (self._buffer.next_start or position) - position
-        if gap and (gap > self._rate_hz or not self._holes.silent_before(position + gap)):
+        pieces: list[tuple[int, Pcm | None]] = []
+        gaps: list[Stretch] = []
+        for start, pcm in self._buffer.pieces():
+            if start > position:
+                gaps.append((position, start))
+                pieces.append((start - position, None))
+            pieces.append((len(pcm), pcm))
+            position = start + len(pcm)
+        in_a_gap = bool(gaps) and gaps[0][0] == self._buffer.head
+        if self._holes.is_open and not in_a_gap:
             return None
-        pcm = self._buffer.whole(gap)
-        if pcm is None:
+        for start, stop in gaps:
+            if stop - start > self._rate_hz or not self._holes.silent_before(stop):
+                return None
+        whole = joined(pieces) if pieces else None
+        if whole is None:
             return None
-        self._unsent_until = max(self._unsent_until, position + gap)
-        return position, pcm
+        begun = self._holes.take_open()
+        if begun is not None:
+            gaps[0] = (begun, gaps[0][1])
+        self._unsent = gaps
+        return self._buffer.head, whole
 
-    def take_back(self, position: int, pcm: Pcm, read: int, placed_end: int) -> None:
+    def never_sent(self, start: int, stop: int) -> None:
+        """Of what was handed over, the zeros at ``[start, stop)`` of the buffer are our own."""
+        self._unsent.append((start, stop))
+
+    def ever_sent(self, start: int, stop: int) -> int:
+        """How many of the samples at ``[start, stop)`` of the buffer are no zeros of our own."""
+        return sum(end - first for first, end in self._sent(start, stop))
+
+    def take_back(
+        self, position: int, pcm: Pcm, read: int, placed_end: int
+    ) -> list[tuple[int, Pcm]]:
         """Go on with what was handed over.
 
         Args:
@@ -177,18 +198,44 @@ class Playout:
             pcm: Those that were read last, and then those that wait.
             read: How many were read.
             placed_end: Behind the last sample.
+
+        Returns:
+            What of ``pcm`` was sent: positions and samples, in order.
         """
         self._placed_end = placed_end
         self._buffer = SampleBuffer(position)
-        self._buffer.insert(position, pcm[read:])
         self._remember(pcm[:read])
+        begin = position - read
+        stretches = self._sent(begin, begin + len(pcm))
+        sent = [(start, pcm[start - begin : stop - begin]) for start, stop in stretches]
+        for start, piece in sent:
+            self._buffer.insert(start, piece)
+        for start, stop in self._unsent:
+            if stop > position:
+                self._holes.never_sent_before(stop)
+                if start < position:
+                    self._holes.goes_on_from(start, position)
+        self._unsent = []
+        return sent
 
     def was_read(self, start: int, stop: int) -> None:
         """``[start, stop)`` of the buffer was there and was read, here or by whom it was handed
         over to."""
-        start = max(start, self._unsent_until)
+        for first, end in self._sent(start, stop):
+            self._books.received(first + self.offset, end + self.offset)
+        if self._unsent:
+            kept = stop - REORDER_S * self._rate_hz
+            self._unsent = [each for each in self._unsent if each[1] > kept]
+
+    def _sent(self, start: int, stop: int) -> Iterator[Stretch]:
+        """``[start, stop)`` of the buffer without what was never sent."""
+        for first, end in self._unsent:
+            if start < end and first < stop:
+                if start < first:
+                    yield start, first
+                start = end
         if start < stop:
-            self._books.received(start + self.offset, stop + self.offset)
+            yield start, stop
 
     # -- the sender's clock -------------------------------------------------------------------
 
@@ -223,7 +270,7 @@ class Playout:
         if self._buffer.peak(head) > QUIET_PEAK:
             return False
         if head > self._buffer.head:
-            skipped = self._buffer.waiting(self._unsent_until, head)
+            skipped = self._buffer.waiting(head)
             self._books.left_out(LeftOut.CLOCK, skipped)
             self._buffer.read(head)
         else:

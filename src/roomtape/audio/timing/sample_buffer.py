@@ -53,31 +53,19 @@ class SampleBuffer:
         """Behind the last sample that waits; ``head`` if nothing waits."""
         return self._runs[-1].end if self._runs else self.head
 
-    def waiting(self, start: int, stop: int | None = None) -> int:
-        """How many samples wait in ``[start, stop)``."""
+    def waiting(self, stop: int | None = None) -> int:
+        """How many samples wait, before ``stop`` if that is given."""
         ends = (run.end if stop is None else min(run.end, stop) for run in self._runs)
-        return sum(
-            max(0, end - max(run.start, start)) for run, end in zip(self._runs, ends, strict=True)
-        )
+        return sum(max(0, end - run.start) for run, end in zip(self._runs, ends, strict=True))
 
     def peak(self, stop: int) -> int:
         """The largest absolute sample in ``[head, stop)``, 0 where nothing waits."""
         waiting = [run.pcm[: stop - run.start] for run in self._runs if run.start < stop]
         return max((max(int(pcm.max()), -int(pcm.min())) for pcm in waiting), default=0)
 
-    def whole(self, gap: int = 0) -> Pcm | None:
-        """All that waits, from ``head`` on, in one piece; None if nothing does, or there is a hole.
-
-        Args:
-            gap: So many samples before the first one that waits are zeros, and no hole.
-        """
-        end = self.head + gap
-        for run in self._runs:
-            if run.start != end:
-                return None
-            end = run.end
-        silence = np.zeros(gap, np.int16)
-        return np.concatenate([silence, *(run.pcm for run in self._runs)]) if self._runs else None
+    def pieces(self) -> list[tuple[int, Pcm]]:
+        """All that waits, in order, and where each piece of it begins."""
+        return [(run.start, run.pcm) for run in self._runs]
 
     def insert(self, start: int, pcm: Pcm) -> Inserted:
         """Write ``pcm``, shape ``(frames,)``, at ``start``. The array is kept, not copied."""

@@ -22,7 +22,7 @@ import numpy as np
 from ..arrays import Samples, add
 from ..ledger import Ledger
 from .books import Books
-from .fast_path import FAR_AHEAD_S, arrivals_of, fast_path
+from .fast_path import FAR_AHEAD_S, Left, arrivals_of, fast_path
 from .placing.anchor import Arrival
 from .placing.placement import Placement
 from .playout import PATIENCE_S, QUIET_PEAK, TOLERANCE_S, Playout
@@ -120,16 +120,19 @@ class Timeline:
         Returns:
             Whether all is as it was: on the fast path, and not far ahead of the clock.
         """
-        if self._active is not None:
+        left: int = Left.ODD if self._active is None else Left.MORE
+        while left == Left.MORE and self._active is not None:
             placed = self._active.place(now)
             if placed is None:
                 return True
-            left, at, delay = placed
+            left, at, delay, unsent, unsent_end = placed
+            if unsent:
+                self._playout.never_sent(unsent_end - unsent, unsent_end)
             if delay is not None:
                 self._playout.drift.add(at, delay - self._playout.offset)
                 self._expect(self._active)
-            if not left:
-                return False
+        if left == Left.NOTHING:
+            return False
         self.ingest([] if self.fast_path is None else arrivals_of(self.fast_path), now)
         self._enter_fast_path(now)
         return False
@@ -206,8 +209,8 @@ class Timeline:
         placed_end = active.ready_end
         kept, read, position, next_pts, last_at = active.end()
         pcm = np.frombuffer(kept, np.int16)
-        self._placement.resume(next_pts, last_at, pcm)
-        self._playout.take_back(position, pcm, read, placed_end)
+        sent = self._playout.take_back(position, pcm, read, placed_end)
+        self._placement.resume(next_pts, last_at, sent)
         logger.debug("%s, %.3f s: off the fast path: %s", self._name, self.head / self.rate_hz, why)
 
     def _expect(self, active: FastPath) -> None:

@@ -149,14 +149,16 @@ class AnchoredStream:
         silence = gap_is_silence or arrival.gap_is_silence
         return Placed(start, arrival.pcm, silence, at, delay, self.epoch)
 
-    def resume(self, next_pts: int, last_at: int | None, pcm: Pcm) -> None:
-        """The stream went on to ``next_pts`` elsewhere, and ``pcm`` is the end of it."""
+    def resume(self, next_pts: int, last_at: int | None, placed: Sequence[tuple[int, Pcm]]) -> None:
+        """The stream went on to ``next_pts`` elsewhere, and the end of it is at these positions."""
         assert self.anchor is not None
-        start = max(self.next_pts, next_pts - len(pcm))
+        for position, pcm in placed:
+            pts = position - self.anchor
+            known = max(0, self.next_pts - pts)
+            self._recent.extend(pts + known, pcm[known:])
         self.next_pts = self._follows = next_pts
         self._end = next_pts + self.anchor
         self._last_at = last_at
-        self._recent.extend(start, pcm[len(pcm) - (next_pts - start) :])
 
     def next_frame(self) -> NextFrame | None:
         """What it goes on with; None without an anchor."""

@@ -131,9 +131,10 @@ class Placement:
             return None
         return self._stream.next_frame()
 
-    def resume(self, next_pts: int, last_at: int | None, pcm: Pcm) -> None:
-        """What was undisputed went on to ``next_pts``, and ``pcm`` is the end of it."""
-        self._stream.resume(next_pts, last_at, pcm)
+    def resume(self, next_pts: int, last_at: int | None, placed: Sequence[tuple[int, Pcm]]) -> None:
+        """What was undisputed went on to ``next_pts``, and the end of it was placed at these
+        positions."""
+        self._stream.resume(next_pts, last_at, placed)
 
     def feed(self, arrivals: Sequence[Arrival]) -> Iterator[Placed]:
         """Take in ``arrivals``; give what can be placed now, in order of decision."""
