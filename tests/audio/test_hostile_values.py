@@ -144,7 +144,7 @@ def test_what_was_released_is_empty_and_can_be_asked_all_the_same() -> None:
         assert not path.open
         assert not path.push(frame, RATE, 2 * STEP, 0, False)
         assert (path.pushed, path.take(), path.heard()) == (0, [], [])
-        assert path.place(0) == (Left.NOTHING, 0, None, 0, 0)
+        assert path.place(0) == (Left.UNSURE, 0, None, 0, 0)
         with pytest.raises(ValueError, match="no more than waits"):
             path.add_to(np.zeros(1, np.float32))
         assert path.end()[:2] == (b"", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roomtape.types import IntervalKind, Pcm
+from roomtape.types import NS_PER_S, IntervalKind, Pcm
 from support.scripted import Frame, play, spans, spoken
 from support.signals import noise
 
@@ -96,3 +96,22 @@ def test_a_stall_of_our_own_delays_nothing() -> None:
     recording, report = play(frames, 12, rate_hz=RATE)
     assert np.array_equal(recording[4 * RATE : 11 * RATE], speech[3 * RATE :])
     assert report.reanchored == 0
+
+
+@pytest.mark.parametrize("late_ms", [8, 13, 18])
+def test_silence_that_a_clock_is_corrected_in_is_no_loss(late_ms: int) -> None:
+    """A listener with DTX, whose first frames came later than the others, is corrected in a pause:
+    now and then by more than is left of it, so that comfort noise is left out as well."""
+    comfort, left_out = np.random.default_rng(1).integers(-8, 9, RATE * 10).astype(np.int16), 0.0
+    for start_ms in range(0, 400, 7):
+        frames = [
+            frame._replace(gap_is_silence=True)
+            for frame in spoken(comfort, RATE, start_s=start_ms / 1000)[::20]
+        ]
+        for index in range(2):
+            late_ns = frames[index].at_ns + late_ms * NS_PER_S // 1000
+            frames[index] = frames[index]._replace(at_ns=late_ns)
+        _, report = play(frames, 10, rate_hz=RATE)
+        assert (report.lost_s, report.late_s) == (0, 0)
+        left_out += report.left_out_s
+    assert left_out > 0

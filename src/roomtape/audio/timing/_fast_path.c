@@ -38,7 +38,7 @@
 #define MOST_SAMPLES (INT64_C(1) << 30)
 
 /* What place() says of what was pushed; see Left in fast_path.py. */
-enum { DONE, AGAIN, LEFT };
+enum { NOTHING, MORE, ODD, UNSURE };
 
 /* So many blocks, two seconds or three, are remembered before somebody is told to ask for them. */
 #define MOST_HEARD 32
@@ -339,11 +339,12 @@ static PyObject *fast_path_place(FastPath *self, PyObject *now_arg)
     /* A mixer that has fallen behind sees what came since: that is not ahead. */
     int64_t seen = self->has_last_at && self->last_at > now ? self->last_at : now;
     int telling = found && (least_at >= self->window_end || least - self->playout_offset <= self->low);
-    if (!left && !gap && !telling && self->open && place + self->playout_offset - seen <= self->ahead)
+    int sure = self->open && place + self->playout_offset - seen <= self->ahead;
+    int rest = again ? MORE : left ? ODD : sure ? NOTHING : UNSURE;
+    if (rest == NOTHING && !gap && !telling)
         Py_RETURN_NONE;
-    PyObject *delay = found ? PyLong_FromLongLong(least) : Py_NewRef(Py_None);
-    return Py_BuildValue("(iLNLL)", again ? AGAIN : left ? LEFT : DONE, (long long)least_at, delay,
-                         (long long)gap, (long long)gap_end);
+    PyObject *delay = telling ? PyLong_FromLongLong(least) : Py_NewRef(Py_None);
+    return Py_BuildValue("(iLNLL)", rest, (long long)least_at, delay, (long long)gap, (long long)gap_end);
 }
 
 /* Add what is read to the mix, and remember how loud it was. */

@@ -84,11 +84,10 @@ class FastPath:
         one frame before which nothing was sent for a second at most.
 
         Returns:
-            None if nothing of this is worth telling, and :attr:`open` is set, and what waits is
-            not far ahead of ``now``. Else what is left (0: nothing; 1: something, so place once
-            more; 2: something that is not as it should be); of the frame that was delayed least,
-            when it came, and how long after its place (None if no frame says); and of the zeros
-            that were never sent how many there are, and where they end.
+            None if nothing of this is worth telling. Else what is left (see ``fast_path.Left``); of
+            the frame that was delayed least, when it came, and how long after its place (None if
+            that is of no interest); and of the zeros that were never sent how many there are, and
+            where they end.
         """
 
     def add_to(self, total: Samples, /) -> bool:

@@ -30,6 +30,8 @@ class Left(enum.IntEnum):
     """To be placed with another call."""
     ODD = 2
     """More has to be decided than the fast path can."""
+    UNSURE = 3
+    """Nothing; but it is not open, or what waits is far ahead of the clock."""
 
 
 FAR_AHEAD_S = 1

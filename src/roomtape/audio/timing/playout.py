@@ -270,9 +270,10 @@ class Playout:
         if self._buffer.peak(head) > QUIET_PEAK:
             return False
         if head > self._buffer.head:
-            skipped = self._buffer.waiting(head)
-            self._books.left_out(LeftOut.CLOCK, skipped)
-            self._buffer.read(head)
+            self._books.left_out(LeftOut.CLOCK, self._buffer.waiting(head))
+            begin = self._buffer.head
+            _, holes = self._buffer.read(head)  # the last of which may end before it
+            self._lose(self._holes.read(begin, head, holes, self._buffer.next_start))
         else:
             self._holes.never_sent_before(self._buffer.head)
             self._buffer.head = head

@@ -131,8 +131,8 @@ class Timeline:
             if delay is not None:
                 self._playout.drift.add(at, delay - self._playout.offset)
                 self._expect(self._active)
-        if left == Left.NOTHING:
-            return False
+        if left != Left.ODD:
+            return left == Left.NOTHING
         self.ingest([] if self.fast_path is None else arrivals_of(self.fast_path), now)
         self._enter_fast_path(now)
         return False
