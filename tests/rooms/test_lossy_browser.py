@@ -15,6 +15,7 @@ import pytest
 from aioice.ice import StunProtocol
 
 from roomtape.rooms.rtp import receive
+from roomtape.rooms.rtp.aioice_internals import Door
 from roomtape.server.app import RoomServer
 from roomtape.types import SourceReport
 from support.browser import chromium
@@ -33,10 +34,16 @@ class Network:
         self.inward, self.outward = Way(rtcp=True), Way(rtcp=True)
         self.inward.random.seed(1)
         self.outward.random.seed(2)
-        receive_ = StunProtocol.datagram_received
+        watch = Door._watch
 
-        def received(protocol: StunProtocol, data: bytes, address: tuple[Any, ...]) -> None:
-            self.inward.carry(data, lambda packet: receive_(protocol, packet, address))
+        def watched(door: Door, protocol: Any) -> None:
+            watch(door, protocol)
+            at_the_door = protocol.datagram_received
+
+            def received(data: bytes, address: tuple[Any, ...]) -> None:
+                self.inward.carry(data, lambda packet: at_the_door(packet, address))
+
+            protocol.datagram_received = received
 
         async def sent(protocol: StunProtocol, data: bytes, address: tuple[str, int]) -> None:
             def deliver(packet: bytes) -> None:
@@ -45,7 +52,7 @@ class Network:
 
             self.outward.carry(data, deliver)
 
-        monkeypatch.setattr(StunProtocol, "datagram_received", received)
+        monkeypatch.setattr(Door, "_watch", watched)
         monkeypatch.setattr(StunProtocol, "send_data", sent)
 
     def lose(self, share: float) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from aiortc import RTCDtlsTransport
-from aiortc.rtp import RtpPacket
+from aiortc import RTCRtpReceiver
 
+from roomtape.rooms.rtp import direct
+from roomtape.rooms.rtp.packet import Rtp
 from roomtape.rooms.webrtc.room import WebRtcRoom
 from roomtape.server.app import RoomServer
 from roomtape.types import NS_PER_S, FrameOrigin
@@ -27,16 +28,15 @@ class Line:
         self.loses: Callable[[int], bool] = lambda number: False
         self.arrived = 0
         self.sent = 0
-        deliver = RTCDtlsTransport._handle_rtp_data
+        deliver = direct.received_directly
 
-        async def lossy(transport: RTCDtlsTransport, data: bytes, arrival_time_ms: int) -> None:
+        def lossy(receiver: RTCRtpReceiver, packet: Rtp) -> None:
             self.sent += 1
             if not self.loses(self.sent):
-                packet = RtpPacket.parse(data, transport._rtp_header_extensions_map)
                 self.arrived += bool(packet.payload)
-                await deliver(transport, data, arrival_time_ms=arrival_time_ms)
+                deliver(receiver, packet)
 
-        monkeypatch.setattr(RTCDtlsTransport, "_handle_rtp_data", lossy)
+        monkeypatch.setattr(direct, "received_directly", lossy)
 
 
 async def heard_over(line: Line, seconds: float) -> RoomEar:

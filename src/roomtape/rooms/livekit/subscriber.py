@@ -15,7 +15,7 @@ from aiortc import (
     RTCRtpReceiver,
     RTCSessionDescription,
 )
-from aiortc.rtp import RtcpSrPacket, RtpPacket
+from aiortc.rtp import RtcpSrPacket
 
 from ..rtp.aioice_internals import Door
 from ..rtp.aiortc_internals import (
@@ -30,6 +30,8 @@ from ..rtp.aiortc_internals import (
 )
 from ..rtp.bounds import Excess, MediaBounds
 from ..rtp.closing import close_connection
+from ..rtp.direct import direct_rtp
+from ..rtp.packet import Rtp
 from ..rtp.receive import Incoming, RemoteAudio
 from ..rtp.sender_clocks import SenderClocks
 from .candidates import Candidates
@@ -153,6 +155,7 @@ class Subscriber:
                 loopback=self._loopback,
                 bounds=BOUNDS,
                 excess=self._excess,
+                take=direct_rtp(transport, self._excess),
             )
             self._door.open()
         for transceiver in transceivers:
@@ -195,7 +198,7 @@ class Subscriber:
             if stream is not None:
                 self._streams[ssrc] = stream
 
-    def _take(self, packet: RtpPacket) -> None:
+    def _take(self, packet: Rtp) -> None:
         stream = self._streams.get(packet.ssrc)
         if stream is not None:
             stream.take(packet)

@@ -55,14 +55,22 @@ class Door:
         loopback: Have an address at 127.0.0.1 as well, which ICE leaves out (RFC 8445, section
             5.1.1.1). Without it, a machine without a network has no address at all.
         bounds, excess: What may come, and where the rest is counted.
+        take: Asked first with what comes from the chosen address; True: it has taken it.
     """
 
     def __init__(
-        self, ice: Connection, *, loopback: bool, bounds: MediaBounds, excess: Excess
+        self,
+        ice: Connection,
+        *,
+        loopback: bool,
+        bounds: MediaBounds,
+        excess: Excess,
+        take: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self._ice = ice
         self._loopback = loopback
         self._excess = excess
+        self._take = take
         self._known = TokenBucket(bounds.datagrams, bounds.datagrams_a_second)
         self._strangers = TokenBucket(*STRANGERS)
         self._heard_ns = time.monotonic_ns()
@@ -162,6 +170,8 @@ class Door:
             else:
                 if known or not self._ice._nominated:
                     self._heard_ns = now_ns
+                if known and data and self._take(data):
+                    return
                 try:
                     receive(data, address)
                 except Exception as error:

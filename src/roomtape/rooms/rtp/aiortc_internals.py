@@ -1,5 +1,5 @@
 """The places where Roomtape reaches into aiortc, all of them (:mod:`.aioice_internals` has those
-of aioice).
+of aioice, and :mod:`.direct` the short way of RTP).
 
 aiortc is made to play audio, and offers no way to have the packets as they come. Its jitter
 buffer (``JitterBuffer(capacity=16, prefetch=4)``) delays audio by 80 ms, and by 300 ms for
@@ -38,7 +38,7 @@ from aiortc import (
 )
 from aiortc.jitterbuffer import JitterBuffer as AiortcJitterBuffer
 from aiortc.rtcdtlstransport import RtpRouter
-from aiortc.rtcrtpreceiver import RemoteStreamTrack
+from aiortc.rtcrtpreceiver import RemoteStreamTrack, StreamStatistics
 from aiortc.rtp import (
     RTCP_RTPFB_NACK,
     RtcpByePacket,
@@ -49,6 +49,7 @@ from aiortc.rtp import (
 )
 
 from .bounds import Excess, MediaBounds, TokenBucket
+from .packet import Rtp
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +61,12 @@ RUN_RTCP = "_run_rtcp"
 HANDLE_RTCP = "_handle_rtcp_packet"
 RETRANSMIT = "_retransmit"
 _CONNECTING = "addresses to which there is no way"
+BROKEN = "packets that are broken"
 HANDLE_RTP = "_handle_rtp_data"
 HANDLE_RTCP_DATA = "_handle_rtcp_data"
 HANDLE_DATA = "_handle_data"
 
-PacketListener = Callable[[RtpPacket], None]
+PacketListener = Callable[[Rtp], None]
 _Method = Callable[..., Awaitable[None]]
 
 
@@ -75,7 +77,7 @@ class _PacketTap(AiortcJitterBuffer):
         super().__init__(capacity=1)
         self._on_packet = on_packet
 
-    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+    def add(self, packet: Rtp) -> tuple[bool, None]:
         self._on_packet(packet)
         return False, None
 
@@ -114,6 +116,21 @@ def tap_packets(
         await handle(packet)
 
     setattr(receiver, HANDLE_RTCP, handle_rtcp)
+
+
+def received_directly(receiver: RTCRtpReceiver, packet: Rtp) -> None:
+    """What aiortc does with a packet of audio, but for its lines of the log: count it for RTCP, and
+    have the listener of :func:`tap_packets` take it."""
+    codec = getattr(receiver, CODECS).get(packet.payload_type)
+    if codec is None or not receiver._enabled:
+        return
+    streams = getattr(receiver, REMOTE_STREAMS)
+    if packet.ssrc not in streams:
+        streams[packet.ssrc] = StreamStatistics(codec.clockRate)
+    streams[packet.ssrc].add(packet)
+    tap = getattr(receiver, JITTER_BUFFER)
+    if isinstance(tap, _PacketTap):
+        tap.add(packet)
 
 
 def codecs_of(transceiver: RTCRtpTransceiver) -> dict[int, str]:
@@ -208,13 +225,12 @@ def guard_transport(
     candidates are gathered."""
     rtcp = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
     setattr(connection, CONNECT, _caught(getattr(connection, CONNECT), excess, _CONNECTING))
-    broken = "packets that are broken"
-    setattr(transport, HANDLE_RTP, _caught(getattr(transport, HANDLE_RTP), excess, broken))
-    handle_rtcp = _caught(getattr(transport, HANDLE_RTCP_DATA), excess, broken)
+    setattr(transport, HANDLE_RTP, _caught(getattr(transport, HANDLE_RTP), excess, BROKEN))
+    handle_rtcp = _caught(getattr(transport, HANDLE_RTCP_DATA), excess, BROKEN)
     setattr(transport, HANDLE_RTCP_DATA, _paced(handle_rtcp, rtcp, excess, "RTCP"))
     if connection.sctp is not None:
         data = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
-        handle_data = _caught(getattr(connection.sctp, HANDLE_DATA), excess, broken)
+        handle_data = _caught(getattr(connection.sctp, HANDLE_DATA), excess, BROKEN)
         setattr(connection.sctp, HANDLE_DATA, _paced(handle_data, data, excess, "data"))
 
 

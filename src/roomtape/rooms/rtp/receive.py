@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from aiortc import RTCRtpReceiver
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtp import RtpPacket
 
 from ...types import NS_PER_S, AudioFrame, FrameOrigin, Pcm
 from .aiortc_internals import ask_again, tap_packets
@@ -24,6 +23,7 @@ from .bounds import Excess, TokenBucket
 from .codecs import clock_hz_of, decoder_for
 from .jitter_buffer import JitterBuffer, Ordered
 from .opus import Decoder, UndecodableError
+from .packet import Rtp
 from .sender_clocks import SenderClocks
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class RemoteAudio:
         self._pass_all(self._order.flush())
         self._set_timer()
 
-    def take(self, packet: RtpPacket) -> None:
+    def take(self, packet: Rtp) -> None:
         """A packet has come."""
         codec = self._incoming.codecs.get(packet.payload_type)
         # An empty packet probes the network and has no audio.

@@ -23,6 +23,7 @@ from ..rtp.aioice_internals import Door
 from ..rtp.aiortc_internals import codecs_of, guard, ice_of, tell_loss
 from ..rtp.bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
 from ..rtp.closing import close_connection
+from ..rtp.direct import direct_rtp
 from ..rtp.receive import Incoming
 from ..rtp.send import PacketTrack
 from .description import CODECS, Description, DescriptionError, Section, spoken
@@ -83,7 +84,11 @@ class Call:
         self._transceiver = self._connection.addTransceiver(track, "sendrecv")
         tell_loss(self._transceiver.sender, track.report_loss)
         self._door = Door(
-            ice_of(self._connection), loopback=loopback, bounds=self._bounds, excess=excess
+            ice_of(self._connection),
+            loopback=loopback,
+            bounds=self._bounds,
+            excess=excess,
+            take=direct_rtp(self._transceiver.receiver.transport, excess),
         )
         self._door.open()
 

@@ -1,0 +1,62 @@
+"""The short way of RTP, from a datagram to whoever listens.
+
+aiortc puts each datagram into a queue, wakes up a task for it, and reads all of its header. That is
+much for what comes fifty times a second from everybody who speaks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import cast
+
+import pylibsrtp
+from aiortc import RTCDtlsTransport, RTCRtpReceiver
+from aiortc.rtp import RtpPacket, is_rtcp
+
+from .aiortc_internals import BROKEN, received_directly
+from .bounds import Excess
+from .packet import Rtp, parsed
+
+logger = logging.getLogger(__name__)
+
+
+def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes], bool]:
+    """For the RTP of one transport; make it before that connects.
+
+    Args:
+        transport: All of its receivers receive audio.
+        excess: Where packets are counted that aiortc raises on.
+
+    Returns:
+        Takes a datagram as it comes, if it is RTP and the transport is connected; all else, for
+        which it gives False, goes aiortc's way.
+    """
+    connected = False
+
+    def look() -> None:
+        nonlocal connected
+        connected = transport.state == "connected"
+
+    transport.on("statechange", look)
+
+    def take(data: bytes) -> bool:
+        if not connected or not 128 <= data[0] <= 191 or is_rtcp(data):
+            return False
+        try:
+            plain = transport._rx_srtp.unprotect(data)
+            packet: Rtp = parsed(plain)
+            receiver = transport._rtp_router.ssrc_table.get(packet.ssrc)
+            if receiver is None:  # whose stream that is, an extension of its header says
+                packet = RtpPacket.parse(plain, transport._rtp_header_extensions_map)
+                receiver = transport._rtp_router.route_rtp(packet)
+            if receiver is not None:
+                received_directly(cast(RTCRtpReceiver, receiver), packet)
+        except (pylibsrtp.Error, ValueError) as error:  # forged, or twice, or no RTP
+            logger.debug("a packet is left out: %r", error)
+        except Exception as error:
+            excess.add(BROKEN)
+            logger.debug("aiortc raised on %s: %r", BROKEN, error)
+        return True
+
+    return take
