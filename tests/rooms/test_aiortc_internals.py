@@ -65,7 +65,11 @@ async def test_aiortc_still_has_what_is_guarded() -> None:
     transceiver = connection.addTransceiver("audio")
     transport = transceiver.receiver.transport
     assert hasattr(connection, CONNECT)
-    assert all(hasattr(transport, name) for name in (HANDLE_RTP, HANDLE_RTCP_DATA, "_rtp_router"))
+    for name in (HANDLE_RTP, HANDLE_RTCP_DATA, "_rtp_router", "_rx_srtp"):
+        assert hasattr(transport, name)
+    assert hasattr(transport, "_rtp_header_extensions_map")
+    assert hasattr(transport._rtp_router, "ssrc_table")
+    assert hasattr(transceiver.receiver, "_enabled")
     for end in (transceiver.sender, transceiver.receiver):
         assert hasattr(end, RUN_RTCP)
         assert hasattr(end, HANDLE_RTCP)

@@ -118,6 +118,32 @@ def tap_packets(
     setattr(receiver, HANDLE_RTCP, handle_rtcp)
 
 
+def unprotected(transport: RTCDtlsTransport, data: bytes) -> bytes:
+    """An SRTP packet of a connected transport without its protection.
+
+    Raises:
+        pylibsrtp.Error: It is forged, or was here before.
+    """
+    return transport._rx_srtp.unprotect(data)
+
+
+def receiver_of_stream(transport: RTCDtlsTransport, ssrc: int) -> RTCRtpReceiver | None:
+    """Whose packets these are, where that is known already."""
+    receiver: Any = transport._rtp_router.ssrc_table.get(ssrc)
+    return receiver  # type: ignore[no-any-return]
+
+
+def routed(transport: RTCDtlsTransport, data: bytes) -> tuple[Rtp, RTCRtpReceiver | None]:
+    """A packet of a new stream, and whose it is, which an extension of its header may say.
+
+    Raises:
+        ValueError: It is no RTP.
+    """
+    packet = RtpPacket.parse(data, transport._rtp_header_extensions_map)
+    receiver: Any = transport._rtp_router.route_rtp(packet)
+    return packet, receiver
+
+
 def received_directly(receiver: RTCRtpReceiver, packet: Rtp) -> None:
     """What aiortc does with a packet of audio, but for its lines of the log: count it for RTCP, and
     have the listener of :func:`tap_packets` take it."""

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import cast
 
 import pylibsrtp
-from aiortc import RTCDtlsTransport, RTCRtpReceiver
-from aiortc.rtp import RtpPacket, is_rtcp
+from aiortc import RTCDtlsTransport
+from aiortc.rtp import is_rtcp
 
-from .aiortc_internals import BROKEN, received_directly
+from .aiortc_internals import (
+    BROKEN,
+    received_directly,
+    receiver_of_stream,
+    routed,
+    unprotected,
+)
 from .bounds import Excess
 from .packet import Rtp, parsed
 
@@ -44,14 +49,13 @@ def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes],
         if not connected or not 128 <= data[0] <= 191 or is_rtcp(data):
             return False
         try:
-            plain = transport._rx_srtp.unprotect(data)
+            plain = unprotected(transport, data)
             packet: Rtp = parsed(plain)
-            receiver = transport._rtp_router.ssrc_table.get(packet.ssrc)
-            if receiver is None:  # whose stream that is, an extension of its header says
-                packet = RtpPacket.parse(plain, transport._rtp_header_extensions_map)
-                receiver = transport._rtp_router.route_rtp(packet)
+            receiver = receiver_of_stream(transport, packet.ssrc)
+            if receiver is None:
+                packet, receiver = routed(transport, plain)
             if receiver is not None:
-                received_directly(cast(RTCRtpReceiver, receiver), packet)
+                received_directly(receiver, packet)
         except (pylibsrtp.Error, ValueError) as error:  # forged, or twice, or no RTP
             logger.debug("a packet is left out: %r", error)
         except Exception as error:
