@@ -104,6 +104,8 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         for call in (engine.exclude_participant(who), engine.include_participant(who)):
             assert isinstance(world.run(call), ErrorCode)
+        for call in (engine.mask_participant(who), engine.unmask_participant(who)):
+            assert isinstance(world.run(call), ErrorCode)
         for call in (engine.pause_audio_recording(), engine.resume_audio_recording()):
             assert isinstance(world.run(call), ErrorCode)
 

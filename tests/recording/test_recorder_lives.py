@@ -185,10 +185,13 @@ class Recorders(Machine):
 
             world.run(both(), cancelled_after)
 
-    @rule(which=recorders, what=st.sampled_from(["exclude", "include", "pause", "resume"]))
+    @rule(
+        which=recorders,
+        what=st.sampled_from(["exclude", "include", "mask", "unmask", "pause", "resume"]),
+    )
     def decide(self, which, what):
         recorder, _ = which
-        getattr(recorder, what)(*["alice"][: what.endswith("clude")])
+        getattr(recorder, what)(*["alice"][: what not in ("pause", "resume")])
 
     @rule(which=recorders, at=st.sampled_from([None, None, 0, 0.5, 1e9, "x"]))
     def mark(self, which, at):

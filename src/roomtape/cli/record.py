@@ -95,6 +95,14 @@ def record(
             "several times.",
         ),
     ] = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whom the key k masks (a tone stands in place of a card number), and no longer; "
+            "can be given several times.",
+        ),
+    ] = None,
     stems: Annotated[
         Path | None,
         typer.Option(
@@ -131,7 +139,8 @@ def record(
 
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
-    key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on.
+    key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on;
+    k puts a tone in place of what those of --mask say, and no longer.
     Of a cyclic recording, the key l, and SIGUSR2, make a live one that begins with what was kept;
     once more, and that file is finished, and the last seconds are kept again.
     """
@@ -176,7 +185,7 @@ def record(
     joined, own_name = _room_at(url, token, ice_server or [], trust_clocks=trust_clocks)
     name = own_name if name is None else name
     return asyncio.run(
-        _record(joined, channel, name, token, config, local, duration, saving, as_json)
+        _record(joined, channel, name, token, config, local, duration, saving, mask or [], as_json)
     )
 
 
@@ -241,6 +250,7 @@ async def _record(
     local: LocalAudio | None,
     duration: float | None,
     saving: tuple[float, float],
+    masked: list[str],
     as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415 (quick --help)
@@ -248,6 +258,7 @@ async def _record(
     from ..engine import RtcEngine  # noqa: PLC0415
     from .running.keys import listening  # noqa: PLC0415
     from .running.marking import Marker  # noqa: PLC0415
+    from .running.masking import Masker  # noqa: PLC0415
     from .running.pausing import Pauser  # noqa: PLC0415
     from .running.promoting import Promoter  # noqa: PLC0415
     from .running.saving import Saver  # noqa: PLC0415
@@ -271,6 +282,7 @@ async def _record(
             raise RoomtapeError(engine.last_error)
         marker, pauser = Marker(engine, teller), Pauser(engine, teller)
         keys = {"s": saver.save, "m": marker.mark, "p": pauser.pause, "l": promoter.turn}
+        keys["k"] = Masker(engine, masked, teller).mask
         with listening(keys):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:

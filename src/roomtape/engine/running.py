@@ -148,6 +148,15 @@ class RunningRecording(ABC):
         """Record it again. Returns the same as :meth:`exclude_participant`."""
         return self._decide(lambda recorder: recorder.include(uid, by=by))
 
+    async def mask_participant(self, uid: str, *, tone: bool = True, by: str = "") -> ErrorCode:
+        """Put a quiet tone, or silence, in place of what it says: see
+        :meth:`~roomtape.AudioRecorder.mask`. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.mask(uid, tone=tone, by=by))
+
+    async def unmask_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """Record it again. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.unmask(uid, by=by))
+
     async def pause_audio_recording(self, *, by: str = "") -> ErrorCode:
         """Record silence until :meth:`resume_audio_recording`: see
         :meth:`~roomtape.AudioRecorder.pause`. Returns the same as :meth:`exclude_participant`."""

@@ -120,8 +120,8 @@ class SourceReport:
         stays: How many stays this entry is about: 1, but for the last entry of a report that would
             have too many. That one has the sums of so many, of whom least came.
         samples: The same in samples, one entry for each sample rate, exact.
-        silenced_s: Of what came, so much is silence in the recording, since it was excluded or the
-            recording was paused. (It counts as received.)
+        silenced_s: Of what came, so much is silence, or a tone, in the recording, since it was
+            excluded or masked, or the recording was paused. (It counts as received.)
         loss_positions: Whether it is known where something was lost. Where it is not (LiveKit's
             SDK, which conceals it), ``lost_s`` is a total, and the intervals have none of it.
     """
@@ -159,6 +159,8 @@ class ActKind(enum.StrEnum):
 
     EXCLUDED = "excluded"
     INCLUDED = "included"
+    MASKED = "masked"
+    UNMASKED = "unmasked"
     PAUSED = "paused"
     RESUMED = "resumed"
 
@@ -244,7 +246,8 @@ class RecordingReport:
         marks: The moments in the file that were given a name, in their order.
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
-        acts: Who was excluded and included again, and when all of it was paused: the latest 1000.
+        acts: Who was excluded or masked, and no longer, and when all of it was paused: the latest
+            1000.
         part: Of a split recording, the number of the file, from 1; 0 of one that is not.
         previous_file, next_file: Of a split recording, the files before and after it; empty where
             there is none.

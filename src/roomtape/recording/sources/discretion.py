@@ -1,8 +1,8 @@
 """Whose voice a recording keeps out, and since when.
 
-What is kept out is replaced where it comes in, before anything keeps it: by silence of the same
-length at the same time. So nothing of it can be in a file, a ring, a stem, a saved part, or what a
-crash leaves; and what it says of time and loss stays true.
+What is kept out is replaced where it comes in, before anything keeps it: by silence, or a quiet
+tone, of the same length at the same time. So nothing of it can be in a file, a ring, a stem, a
+saved part, or what a crash leaves; and what it says of time and loss stays true.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from ...types import NS_PER_S, Act, ActKind
+from .stand_in import StandIn
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Discretion:
 
     def __init__(self) -> None:
         self._excluded: set[str] = set()
+        self._masked: dict[str, StandIn] = {}
         self._paused = False
         self._acts = deque[tuple[int, Act]](maxlen=MOST_ACTS)
 
@@ -32,15 +34,21 @@ class Discretion:
         """Nobody is heard."""
         return self._paused
 
-    def silences(self, name: str) -> bool:
-        """Whether somebody of that name is not to be heard; so is each track of who is excluded:
-        ``bob (2)`` with ``bob``."""
-        if self._paused or name in self._excluded:
-            return True
-        person, _, number = name.rpartition(" (")
-        return person in self._excluded and number.endswith(")") and number[:-1].isdecimal()
+    def in_place_of(self, name: str) -> StandIn | None:
+        """What is heard in place of somebody of that name; None for the voice itself."""
+        names = _names_of(name)
+        if self._paused or not self._excluded.isdisjoint(names):
+            return StandIn.SILENCE
+        return next((self._masked[each] for each in names if each in self._masked), None)
 
-    def decide(self, kind: ActKind, who: str, by: str, now_ns: int) -> None:
+    def decide(
+        self,
+        kind: ActKind,
+        who: str,
+        by: str,
+        now_ns: int,
+        stand_in: StandIn = StandIn.SILENCE,
+    ) -> None:
         """It is so from now on. What is so already is no act.
 
         Args:
@@ -48,6 +56,7 @@ class Discretion:
             who: The participant; empty for all.
             by: Who decided it, for the report, at most 200 characters.
             now_ns: From the start of the recording; negative, or 0, before it.
+            stand_in: What a mask puts in place of a voice.
 
         Raises:
             ValueError: A name is none.
@@ -61,6 +70,10 @@ class Discretion:
                 self._excluded.add(who)
             case ActKind.INCLUDED if who in self._excluded:
                 self._excluded.remove(who)
+            case ActKind.MASKED if self._masked.get(who) is not stand_in:
+                self._masked[who] = stand_in
+            case ActKind.UNMASKED if who in self._masked:
+                del self._masked[who]
             case ActKind.PAUSED if not self._paused:
                 self._paused = True
             case ActKind.RESUMED if self._paused:
@@ -74,6 +87,14 @@ class Discretion:
         """The latest thousand up to ``end_ns``, counted from ``first_ns``: negative where it was so
         before that already."""
         return tuple(_counted_from(first_ns, self._acts, end_ns))
+
+
+def _names_of(name: str) -> tuple[str, ...]:
+    """What is decided of these concerns ``name``: its own, and the participant's whose track it is
+    (``bob (2)`` is one of ``bob``)."""
+    person, _, number = name.rpartition(" (")
+    track = number.endswith(")") and number[:-1].isdecimal()
+    return (name, person) if track else (name,)
 
 
 def _counted_from(first_ns: int, acts: Iterable[tuple[int, Act]], end_ns: int) -> Iterable[Act]:

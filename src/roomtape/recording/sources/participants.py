@@ -18,6 +18,7 @@ from .discretion import Discretion
 from .participant import Participant
 from .playout import MOST_QUEUED_S, PlayoutSource
 from .source import Source
+from .stand_in import StandIn
 from .tracks import TrackReaders, loop_here, on_loop
 
 if TYPE_CHECKING:
@@ -170,6 +171,24 @@ class Participants(ABC):
         before may still be on its way. Arguments and errors are the same."""
         self._decide(ActKind.INCLUDED, name, by)
 
+    def mask(self, name: str, *, tone: bool = True, by: str = "") -> None:
+        """Put a quiet tone in place of what a participant says (a card number), from the next frame
+        on until :meth:`unmask`, so that a listener knows. The time goes on, and everything else is
+        as with :meth:`exclude`, which is stronger where both are so.
+
+        Args:
+            name, by: See :meth:`exclude`.
+            tone: False for silence in its place.
+
+        Raises:
+            ValueError: As :meth:`exclude`.
+        """
+        self._decide(ActKind.MASKED, name, by, StandIn.TONE if tone else StandIn.SILENCE)
+
+    def unmask(self, name: str, *, by: str = "") -> None:
+        """Record whom :meth:`mask` masked, from a second later on, as :meth:`include` does."""
+        self._decide(ActKind.UNMASKED, name, by)
+
     def pause(self, *, by: str = "") -> None:
         """Keep everybody out, as :meth:`exclude` does one, until :meth:`resume`. The time goes on:
         the pause is silence in the file."""
@@ -184,17 +203,19 @@ class Participants(ABC):
         """Whether :meth:`pause` came last."""
         return self._discretion.paused
 
-    def _decide(self, kind: ActKind, who: str, by: str) -> None:
+    def _decide(
+        self, kind: ActKind, who: str, by: str, stand_in: StandIn = StandIn.SILENCE
+    ) -> None:
         with self._deciding:
-            self._discretion.decide(kind, who, by, round(self.duration_s * NS_PER_S))
+            self._discretion.decide(kind, who, by, round(self.duration_s * NS_PER_S), stand_in)
             for source in tuple(self._sources):
-                source.set_silenced(self._discretion.silences(source.name))
+                source.set_stand_in(self._discretion.in_place_of(source.name))
 
     def _add(self, source: Participant) -> None:
         if self.over:
             raise StateError("the recording is over; it takes no more sources")
         with self._deciding:
-            source.set_silenced(self._discretion.silences(source.name))
+            source.set_stand_in(self._discretion.in_place_of(source.name))
             self._sources.append(source)
         self._let_in(source)
         if self.recording and len(self._sources) > 2 * MOST_SOURCES:
