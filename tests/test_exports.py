@@ -41,6 +41,7 @@ NAMES = [
     "ErrorCode",
     "FileAudio",
     "FileError",
+    "Forgotten",
     "Interval",
     "IntervalKind",
     "LeftOut",
@@ -246,6 +247,7 @@ def test_the_fields_of_the_reports():
         "part",
         "previous_file",
         "next_file",
+        "forgotten_s",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

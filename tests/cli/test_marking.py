@@ -34,7 +34,7 @@ def test_keys_mark_pause_and_mask(tmp_path: Path):
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{url}/marks"),
                 *("-o", str(path), "--json", "--sign", str(private), "--exclude", "bob"),
-                *("--mask", "carol"),
+                *("--mask", "carol", "--forget", "dave"),
             ],
             stdin=theirs,
             stdout=subprocess.PIPE,
@@ -50,6 +50,8 @@ def test_keys_mark_pause_and_mask(tmp_path: Path):
             for _ in range(3):
                 os.write(ours, b"mxpk")  # any other key is none
                 time.sleep(0.5)
+            os.write(ours, b"f")
+            time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=120)
         finally:
@@ -66,6 +68,11 @@ def test_keys_mark_pause_and_mask(tmp_path: Path):
     assert masks == ["masked", "unmasked", "masked"]
     excluded, *acts = report["acts"]
     assert (excluded["kind"], excluded["who"]) == ("excluded", "bob")
+    told_of = [each for each in events if each["event"] == "forgotten"]
+    assert [(each["uid"], each["still_in"]) for each in told_of] == [("dave", [])]
+    forgotten = next(act for act in acts if act["kind"] == "forgotten")
+    acts.remove(forgotten)
+    assert (forgotten["who"], forgotten["by"]) == ("dave", "key f")
     assert [(act["kind"], act["who"], act["by"]) for act in acts] == [
         ("paused", "", "key p"),
         ("masked", "carol", "key k"),

@@ -109,6 +109,11 @@ class Engines(Machine):
         for call in (engine.pause_audio_recording(), engine.resume_audio_recording()):
             assert isinstance(world.run(call), ErrorCode)
 
+    @rule(index=st.integers(0, 1), who=st.sampled_from(["bob", None]), cancelled_after=few)
+    def forget(self, index, who, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        self._begin(world, engine.forget_participant(who), cancelled_after)
+
     @rule(index=st.integers(0, 1), at=st.sampled_from([None, 0, 1e9, "x"]))
     def mark(self, index, at):
         engine, _, world, _ = self.engines[index]

@@ -18,55 +18,12 @@ from roomtape import (
     AudioRecordingConfiguration,
     ConfigurationError,
     DamagedFileError,
-    RecordingReport,
 )
-from roomtape.audio.tone import TONE_HZ, TONE_PEAK
+from roomtape.audio.discretion.tone import TONE_HZ, TONE_PEAK
 from roomtape.storage.recover import recover
-from roomtape.types import Pcm
-from roomtape.types.clock import ScriptedClock
+from support.discreet_room import PUBLIC, RATE, SECRET, STEP, Room, holds_secret
 from support.examples import examples
 from support.readers import read_all
-
-RATE = 16000
-STEP = RATE // 10
-SECRET = 12345
-"""What nobody else says, in runs of constant samples: any of it is found again."""
-PUBLIC = 20
-
-
-class Room:
-    """A recording on a scripted clock, in which each says its own constant."""
-
-    def __init__(self, path: Path, **config: Any) -> None:
-        self.clock = ScriptedClock()
-        self.warnings: list[str] = []
-        self.recorder = AudioRecorder(
-            AudioRecordingConfiguration(path, sample_rate=RATE, **config),
-            clock=self.clock,
-            on_event=lambda event: self.warnings.append(event.code.name),
-        )
-        self.sources: dict[str, Any] = {}
-        self.said = 0
-
-    def join(self, name: str) -> None:
-        self.sources[name] = self.recorder.add_source(name)
-
-    async def go_on(self, steps: int, **values: int) -> None:
-        """Everybody speaks for so many tenths of a second."""
-        for _ in range(steps):
-            for name, source in self.sources.items():
-                value = values.get(name, PUBLIC)
-                source.push(np.full(STEP, value, np.int16), RATE, self.said)
-            self.said += STEP
-            await self.clock.advance(0.1)
-
-    async def stop(self) -> tuple[Pcm, RecordingReport]:
-        report = await self.recorder.stop()
-        return read_all(report.file_path)[0], report
-
-
-def holds_secret(pcm: Pcm) -> bool:
-    return bool(np.any(np.abs(pcm.astype(int)) > SECRET // 2))
 
 
 async def test_who_is_excluded_is_silence_and_the_others_go_on(tmp_path: Path) -> None:

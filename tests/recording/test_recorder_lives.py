@@ -16,6 +16,7 @@ from roomtape import (
     AudioRecorder,
     AudioRecordingCode,
     AudioRecordingConfiguration,
+    Forgotten,
     RecordingEvent,
 )
 from roomtape.recording.life import RecorderState
@@ -192,6 +193,15 @@ class Recorders(Machine):
     def decide(self, which, what):
         recorder, _ = which
         getattr(recorder, what)(*["alice"][: what not in ("pause", "resume")])
+
+    @rule(which=recorders, cancelled_after=few, begun_s=st.sampled_from([None, 0, 0.5, 1.5]))
+    def forget(self, which, cancelled_after, begun_s):
+        recorder, world = which
+        if world.over:
+            return
+        self.begun_for(recorder, world, begun_s)
+        forgotten = world.run(recorder.forget("alice"), cancelled_after)
+        assert isinstance(forgotten, Forgotten | RoomtapeError | asyncio.CancelledError)
 
     @rule(which=recorders, at=st.sampled_from([None, None, 0, 0.5, 1e9, "x"]))
     def mark(self, which, at):

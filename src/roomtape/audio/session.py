@@ -127,6 +127,28 @@ class RecordingSession:
         self._open[source] = buses
         return True
 
+    def forget(
+        self, concerns: Callable[[str], bool]
+    ) -> tuple[list[SourceTrack], list[tuple[int, int]]]:
+        """Mix nothing more of these sources, whatever of it waits; between two mixes.
+
+        Args:
+            concerns: Whether a source of that name is one of them.
+
+        Returns:
+            The sources, and when any of them was heard, in nanoseconds: as mixed so far, and
+            rather too much than too little.
+        """
+        tracks = [source for source in list(self.sources) if concerns(source.name)]
+        heard: list[tuple[int, int]] = []
+        for source in tracks:
+            source.curtain.drop()
+            source.keep_books()
+            heard += source.ledger.sound.spans()
+        if self.earlier is not None:  # of whom nobody knows any more who they were
+            heard.append((0, round(self.earlier.left_s * NS_PER_S)))
+        return tracks, heard
+
     def mix(self, now_ns: int) -> None:
         """Mix up to ``delay_ns`` before ``now_ns``, for the outputs to encode."""
         self._ingest(now_ns)

@@ -21,6 +21,7 @@ from ..types import (
     SampleCounts,
     SourceReport,
 )
+from .discretion.curtain import Curtain
 from .downmix import mixed_down
 from .inbox import Inbox
 from .ledger import STALL_NS, Ledger
@@ -57,6 +58,8 @@ class SourceTrack:
         self.local = local
         self.expects_silence = expects_silence
         self.ledger = Ledger()
+        self.curtain = Curtain()
+        """What is behind it is not mixed."""
         self.inbox = Inbox(joined_ns)
         """Where frames come in."""
         self.joined_ns = joined_ns
@@ -343,7 +346,12 @@ class SourceTrack:
                 *(self.name, rate_hz, last.rate_hz, not_before),
             )
         timeline = Timeline(
-            rate_hz, head=head, ledger=self.ledger, not_before=not_before, name=self.name
+            rate_hz,
+            head=head,
+            ledger=self.ledger,
+            not_before=not_before,
+            name=self.name,
+            curtain=self.curtain,
         )
         with self._lock:
             if self.error:  # from another thread, just now

@@ -103,6 +103,14 @@ def record(
             "can be given several times.",
         ),
     ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whom the key f records no more, and removes from what a cyclic recording holds; "
+            "can be given several times.",
+        ),
+    ] = None,
     stems: Annotated[
         Path | None,
         typer.Option(
@@ -140,7 +148,7 @@ def record(
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
     key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on;
-    k puts a tone in place of what those of --mask say, and no longer.
+    k puts a tone in place of what those of --mask say, and no longer; f forgets those of --forget.
     Of a cyclic recording, the key l, and SIGUSR2, make a live one that begins with what was kept;
     once more, and that file is finished, and the last seconds are kept again.
     """
@@ -185,7 +193,18 @@ def record(
     joined, own_name = _room_at(url, token, ice_server or [], trust_clocks=trust_clocks)
     name = own_name if name is None else name
     return asyncio.run(
-        _record(joined, channel, name, token, config, local, duration, saving, mask or [], as_json)
+        _record(
+            joined,
+            channel,
+            name,
+            token,
+            config,
+            local,
+            duration,
+            saving,
+            (mask or [], forget or []),
+            as_json,
+        )
     )
 
 
@@ -250,12 +269,13 @@ async def _record(
     local: LocalAudio | None,
     duration: float | None,
     saving: tuple[float, float],
-    masked: list[str],
+    chosen: tuple[list[str], list[str]],
     as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..engine import RtcEngine  # noqa: PLC0415
+    from .running.forgetting import Forgetter  # noqa: PLC0415
     from .running.keys import listening  # noqa: PLC0415
     from .running.marking import Marker  # noqa: PLC0415
     from .running.masking import Masker  # noqa: PLC0415
@@ -282,13 +302,16 @@ async def _record(
             raise RoomtapeError(engine.last_error)
         marker, pauser = Marker(engine, teller), Pauser(engine, teller)
         keys = {"s": saver.save, "m": marker.mark, "p": pauser.pause, "l": promoter.turn}
-        keys["k"] = Masker(engine, masked, teller).mask
+        masked, forgotten = chosen
+        forgetter = Forgetter(engine, forgotten, teller)
+        keys |= {"k": Masker(engine, masked, teller).mask, "f": forgetter.forget}
         with listening(keys):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
         await saver.wait()
         await promoter.wait()
+        await forgetter.wait()
         report = engine.last_recording_report
     if report is None:
         raise RoomtapeError("the recording ended without a report")

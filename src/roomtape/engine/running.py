@@ -10,6 +10,7 @@ from ..types import (
     AudioRecordingCode,
     AudioRecordingConfiguration,
     ErrorCode,
+    Forgotten,
     RecordingReport,
 )
 from ..types.errors import RoomtapeError, StateError, SuffixError
@@ -23,6 +24,7 @@ class RunningRecording(ABC):
     def __init__(self) -> None:
         self._save_report: RecordingReport | None = None
         self._part_report: RecordingReport | None = None
+        self._forgotten: Forgotten | None = None
 
     @abstractmethod
     def _running(self) -> AudioRecorder | ErrorCode:
@@ -147,6 +149,31 @@ class RunningRecording(ABC):
     async def include_participant(self, uid: str, *, by: str = "") -> ErrorCode:
         """Record it again. Returns the same as :meth:`exclude_participant`."""
         return self._decide(lambda recorder: recorder.include(uid, by=by))
+
+    async def forget_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """Keep it out, and remove its voice from what a cyclic recording holds and from all that is
+        still to be written and saved: see :meth:`~roomtape.AudioRecorder.forget`. Waits for the
+        disk, and for no other call.
+
+        Returns:
+            OK (:attr:`last_forgotten` says where the voice is still to be heard); FATAL if the disk
+            does not take it, and it can be tried again; otherwise as :meth:`exclude_participant`.
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            self._forgotten = await recorder.forget(uid, by=by)
+        except ValueError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        except RoomtapeError as error:
+            return self._refused(error, None)
+        return ErrorCode.OK
+
+    @property
+    def last_forgotten(self) -> Forgotten | None:
+        """What became of the voice that was forgotten last; None before the first."""
+        return self._forgotten
 
     async def mask_participant(self, uid: str, *, tone: bool = True, by: str = "") -> ErrorCode:
         """Put a quiet tone, or silence, in place of what it says: see

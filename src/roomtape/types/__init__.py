@@ -24,6 +24,7 @@ from .contract import (
 from .report import (
     Act,
     ActKind,
+    Forgotten,
     Interval,
     IntervalKind,
     LeftOut,
@@ -50,6 +51,7 @@ __all__ = [
     "AudioRecordingWarning",
     "Block",
     "ErrorCode",
+    "Forgotten",
     "FrameOrigin",
     "Interval",
     "IntervalKind",

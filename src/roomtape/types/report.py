@@ -159,6 +159,7 @@ class ActKind(enum.StrEnum):
 
     EXCLUDED = "excluded"
     INCLUDED = "included"
+    FORGOTTEN = "forgotten"
     MASKED = "masked"
     UNMASKED = "unmasked"
     PAUSED = "paused"
@@ -180,6 +181,20 @@ class Act:
     at_s: float
     who: str
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What became of a voice that was to be forgotten.
+
+    Attributes:
+        silenced_s: So much of what a cyclic recording held is silence now.
+        still_in: The files in which it is still to be heard, absolute: live files, stems, and parts
+            that were complete; of each kind the latest thousand.
+    """
+
+    silenced_s: float
+    still_in: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +261,12 @@ class RecordingReport:
         marks: The moments in the file that were given a name, in their order.
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
-        acts: Who was excluded or masked, and no longer, and when all of it was paused: the latest
-            1000.
+        acts: Who was excluded, masked or forgotten, and no longer, and when all of it was paused:
+            the latest 1000.
         part: Of a split recording, the number of the file, from 1; 0 of one that is not.
         previous_file, next_file: Of a split recording, the files before and after it; empty where
             there is none.
+        forgotten_s: How much of the file is silence because somebody was forgotten.
     """
 
     file_path: str
@@ -278,6 +294,7 @@ class RecordingReport:
     part: int = 0
     previous_file: str = ""
     next_file: str = ""
+    forgotten_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

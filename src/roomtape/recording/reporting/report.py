@@ -99,6 +99,7 @@ def make_report(
         stems=tuple(stems.values()),
         projects=tuple(map(str, projects)),
         acts=acts(start_ns, end_ns),
+        forgotten_s=writer.silenced.within(first, first + samples).samples / rate_hz,
     )
 
 

@@ -41,6 +41,11 @@ class Discretion:
             return StandIn.SILENCE
         return next((self._masked[each] for each in names if each in self._masked), None)
 
+    @staticmethod
+    def concerns(who: str, name: str) -> bool:
+        """Whether what is decided of ``who`` is decided of somebody of that name."""
+        return who in _names_of(name)
+
     def decide(
         self,
         kind: ActKind,
@@ -67,6 +72,8 @@ class Discretion:
             raise ValueError(f"by is a text of at most {MOST_BY_CHARACTERS} characters")
         match kind:
             case ActKind.EXCLUDED if who not in self._excluded:
+                self._excluded.add(who)
+            case ActKind.FORGOTTEN:
                 self._excluded.add(who)
             case ActKind.INCLUDED if who in self._excluded:
                 self._excluded.remove(who)

@@ -60,6 +60,9 @@ class Participant(ABC):
             track.silenced = stand_in is not None
             if changed:
                 track.unmuted_ns = now_ns - self._start_ns
+            if stand_in is not StandIn.SILENCE:
+                wait_ns = max(self._under_way_ns, track.waiting_ns)
+                track.curtain.lift(now_ns - self._start_ns + wait_ns)
 
     def _instead(self, samples: int, rate_hz: int) -> Pcm | None:
         """What is to be taken in place of so many samples; None for themselves. Under the gate."""

@@ -6,7 +6,7 @@ import enum
 
 import numpy as np
 
-from ...audio.tone import tone
+from ...audio.discretion.tone import tone
 from ...types import Pcm
 
 

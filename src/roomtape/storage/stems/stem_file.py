@@ -13,6 +13,8 @@ from pathlib import Path
 from ...types import AudioFormat, part_path
 from ..disk import Disk
 from ..live import LiveAdts, LiveFile, LiveWav
+from ..pieces.silence import silenced_pieces
+from ..pieces.stretches import Stretches
 from ..sink import SinkFormat
 
 
@@ -57,6 +59,7 @@ class StemFile:
         self._sink: LiveFile | None = None
         self._cuts: list[StemCut] = []
         self._held: list[bytes | memoryview] = []  # what may have to be cut yet
+        self._forgotten = Stretches()
         self._closed = False
 
     def write(self, units: Sequence[bytes | memoryview], limit: int | None = None) -> None:
@@ -75,6 +78,8 @@ class StemFile:
             until = self._cuts[0].sample if self._cuts else limit
             now, self._held = self._up_to(until)
             if now:
+                if self._forgotten:
+                    now = silenced_pieces(now, self._position, self._forgotten, self._format)
                 sink = self._sink or self._opened()
                 # A WAV is not cut between units: one piece is as good as many.
                 sink.write([b"".join(now)] if self._wav and len(now) > 1 else now)
@@ -93,6 +98,11 @@ class StemFile:
             return
         cut.waiting.add(self)
         self._cuts.append(cut)
+
+    def forget(self, stretches: Stretches) -> None:
+        """Silence stands in place of these samples, as far as they are still to be written. From
+        any thread."""
+        self._forgotten |= stretches
 
     def pass_cuts(self) -> None:
         """Nothing more of it will come: what there is belongs before the first cut."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import Pcm
+from ...types import Pcm
 
 TONE_HZ = 440
 TONE_PEAK = 656  # -34 dBFS: heard beside speech, and not over it
