@@ -51,6 +51,7 @@ NAMES = [
     "MixInput",
     "MixResult",
     "OpenFileError",
+    "PauseMode",
     "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
@@ -66,6 +67,7 @@ NAMES = [
     "SourceReport",
     "StateError",
     "SuffixError",
+    "TimeCut",
     "TrackAudio",
     "Verdict",
     "Verification",
@@ -248,6 +250,7 @@ def test_the_fields_of_the_reports():
         "previous_file",
         "next_file",
         "forgotten_s",
+        "cuts",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

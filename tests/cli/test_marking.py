@@ -34,7 +34,7 @@ def test_keys_mark_pause_and_mask(tmp_path: Path):
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{url}/marks"),
                 *("-o", str(path), "--json", "--sign", str(private), "--exclude", "bob"),
-                *("--mask", "carol", "--forget", "dave"),
+                *("--mask", "carol", "--forget", "dave", "--pause-mode", "tone"),
             ],
             stdin=theirs,
             stdout=subprocess.PIPE,
@@ -68,6 +68,7 @@ def test_keys_mark_pause_and_mask(tmp_path: Path):
     assert masks == ["masked", "unmasked", "masked"]
     excluded, *acts = report["acts"]
     assert (excluded["kind"], excluded["who"]) == ("excluded", "bob")
+    assert {act["how"] for act in acts if act["kind"] == "paused"} == {"tone"}
     told_of = [each for each in events if each["event"] == "forgotten"]
     assert [(each["uid"], each["still_in"]) for each in told_of] == [("dave", [])]
     forgotten = next(act for act in acts if act["kind"] == "forgotten")

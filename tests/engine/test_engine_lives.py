@@ -99,15 +99,21 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         world.run(engine.stop_audio_recording(), cancelled_after)
 
-    @rule(index=st.integers(0, 1), who=st.sampled_from(["bob", None]))
-    def decide(self, index, who):
+    @rule(
+        index=st.integers(0, 1),
+        who=st.sampled_from(["bob", None]),
+        mode=st.sampled_from(["silence", "tone", "skip", "", None]),
+        resumes=st.booleans(),
+    )
+    def decide(self, index, who, mode, resumes):
         engine, _, world, _ = self.engines[index]
         for call in (engine.exclude_participant(who), engine.include_participant(who)):
             assert isinstance(world.run(call), ErrorCode)
         for call in (engine.mask_participant(who), engine.unmask_participant(who)):
             assert isinstance(world.run(call), ErrorCode)
-        for call in (engine.pause_audio_recording(), engine.resume_audio_recording()):
-            assert isinstance(world.run(call), ErrorCode)
+        assert isinstance(world.run(engine.pause_audio_recording(mode)), ErrorCode)
+        if resumes:
+            assert isinstance(world.run(engine.resume_audio_recording()), ErrorCode)
 
     @rule(index=st.integers(0, 1), who=st.sampled_from(["bob", None]), cancelled_after=few)
     def forget(self, index, who, cancelled_after):

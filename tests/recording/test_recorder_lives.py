@@ -189,10 +189,12 @@ class Recorders(Machine):
     @rule(
         which=recorders,
         what=st.sampled_from(["exclude", "include", "mask", "unmask", "pause", "resume"]),
+        mode=st.sampled_from(["silence", "tone", "skip"]),
     )
-    def decide(self, which, what):
+    def decide(self, which, what, mode):
         recorder, _ = which
-        getattr(recorder, what)(*["alice"][: what not in ("pause", "resume")])
+        given = {"pause": [mode], "resume": []}
+        getattr(recorder, what)(*given.get(what, ["alice"]))
 
     @rule(which=recorders, cancelled_after=few, begun_s=st.sampled_from([None, 0, 0.5, 1.5]))
     def forget(self, which, cancelled_after, begun_s):

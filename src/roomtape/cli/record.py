@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
-from ..types import AudioRecordingConfiguration, ErrorCode
+from ..types import AudioRecordingConfiguration, ErrorCode, PauseMode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality, bytes_of, seconds_of
 from .termination import signals_that_end
@@ -95,6 +95,13 @@ def record(
             "several times.",
         ),
     ] = None,
+    pause_mode: Annotated[
+        PauseMode,
+        typer.Option(
+            help="What the key p leaves in the file: silence, a quiet tone, or nothing (the time "
+            "is cut out)."
+        ),
+    ] = PauseMode.SILENCE,
     mask: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,7 +154,7 @@ def record(
 
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
-    key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on;
+    key m marks a moment, in the report and in a WAV; p pauses (--pause-mode), and goes on;
     k puts a tone in place of what those of --mask say, and no longer; f forgets those of --forget.
     Of a cyclic recording, the key l, and SIGUSR2, make a live one that begins with what was kept;
     once more, and that file is finished, and the last seconds are kept again.
@@ -192,19 +199,9 @@ def record(
     local = FileAudio(speak) if speak is not None else None
     joined, own_name = _room_at(url, token, ice_server or [], trust_clocks=trust_clocks)
     name = own_name if name is None else name
+    chosen = (pause_mode, mask or [], forget or [])
     return asyncio.run(
-        _record(
-            joined,
-            channel,
-            name,
-            token,
-            config,
-            local,
-            duration,
-            saving,
-            (mask or [], forget or []),
-            as_json,
-        )
+        _record(joined, channel, name, token, config, local, duration, saving, chosen, as_json)
     )
 
 
@@ -269,7 +266,7 @@ async def _record(
     local: LocalAudio | None,
     duration: float | None,
     saving: tuple[float, float],
-    chosen: tuple[list[str], list[str]],
+    chosen: tuple[PauseMode, list[str], list[str]],
     as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415 (quick --help)
@@ -300,11 +297,12 @@ async def _record(
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        marker, pauser = Marker(engine, teller), Pauser(engine, teller)
-        keys = {"s": saver.save, "m": marker.mark, "p": pauser.pause, "l": promoter.turn}
-        masked, forgotten = chosen
+        marker = Marker(engine, teller)
+        keys = {"s": saver.save, "m": marker.mark, "l": promoter.turn}
+        pause_mode, masked, forgotten = chosen
         forgetter = Forgetter(engine, forgotten, teller)
-        keys |= {"k": Masker(engine, masked, teller).mask, "f": forgetter.forget}
+        pauser, masker = Pauser(engine, pause_mode, teller), Masker(engine, masked, teller)
+        keys |= {"p": pauser.pause, "k": masker.mask, "f": forgetter.forget}
         with listening(keys):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:

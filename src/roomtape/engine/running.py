@@ -11,6 +11,7 @@ from ..types import (
     AudioRecordingConfiguration,
     ErrorCode,
     Forgotten,
+    PauseMode,
     RecordingReport,
 )
 from ..types.errors import RoomtapeError, StateError, SuffixError
@@ -184,10 +185,13 @@ class RunningRecording(ABC):
         """Record it again. Returns the same as :meth:`exclude_participant`."""
         return self._decide(lambda recorder: recorder.unmask(uid, by=by))
 
-    async def pause_audio_recording(self, *, by: str = "") -> ErrorCode:
-        """Record silence until :meth:`resume_audio_recording`: see
-        :meth:`~roomtape.AudioRecorder.pause`. Returns the same as :meth:`exclude_participant`."""
-        return self._decide(lambda recorder: recorder.pause(by=by))
+    async def pause_audio_recording(
+        self, mode: PauseMode | str = PauseMode.SILENCE, *, by: str = ""
+    ) -> ErrorCode:
+        """Record silence, or a tone, or nothing at all until :meth:`resume_audio_recording`: see
+        :meth:`~roomtape.AudioRecorder.pause`. Returns the same as :meth:`exclude_participant`;
+        INVALID_PARAM for a mode that is none, too, and INVALID_STATE after a thousand cuts."""
+        return self._decide(lambda recorder: recorder.pause(mode, by=by))
 
     async def resume_audio_recording(self, *, by: str = "") -> ErrorCode:
         """Hear everybody again. Returns the same as :meth:`exclude_participant`."""
@@ -199,6 +203,8 @@ class RunningRecording(ABC):
             return recorder
         try:
             decide(recorder)
+        except StateError as error:
+            return self._refuse(ErrorCode.INVALID_STATE, str(error))
         except ValueError as error:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         return ErrorCode.OK

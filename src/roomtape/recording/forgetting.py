@@ -58,7 +58,9 @@ class Forgetting:
         # A live file in the making has what the ring had; one that is there already keeps it.
         given_up = parts.give_up_promotion("somebody was forgotten meanwhile; promote it again")
         tracks, sounded = pump.while_still(lambda: session.forget(concerns))
-        self._stretches = stretches = stretches_of(sounded, sink_format)
+        file_ns = session.pauses.file_ns
+        placed = [(file_ns(start_ns), file_ns(end_ns)) for start_ns, end_ns in sounded]
+        self._stretches = stretches = stretches_of(placed, sink_format)
         self._stems = [file for track, file in tuple(pump.stem_files.items()) if track in tracks]
         for stem in self._stems:
             stem.forget(stretches)
@@ -102,7 +104,7 @@ class Forgetting:
 
 
 def stretches_of(sounded: Iterable[tuple[int, int]], sink_format: SinkFormat) -> Stretches:
-    """The units in which something of that is which was heard then, in nanoseconds."""
+    """The units in which something of that is which was heard then, in nanoseconds of the file."""
     rate_hz, unit = sink_format.rate_hz, sink_format.unit_samples
     more = _AAC_FRAMES * unit if sink_format.audio_format is AudioFormat.AAC else 0
     return Stretches(

@@ -75,9 +75,9 @@ class AudioRecorder(WhileRecording):
         disk: Disk | None = None,
     ) -> None:
         config = config.checked()
-        super().__init__(config, clock or SYSTEM_CLOCK, EventFeed(config.first_path, on_event))
+        events = EventFeed(config.first_path, on_event)
+        super().__init__(config, clock or SYSTEM_CLOCK, events, RecordingSession())
         self._disk = disk or Disk()
-        self._session = RecordingSession()
         quality = AudioRecordingQuality(config.quality)
         self._output = self._session.add_output(
             make_encoder(config.format, config.sample_rate, quality, channels=config.channels),

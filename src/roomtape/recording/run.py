@@ -107,7 +107,7 @@ class Run:
         self.start_ns = clock.now_ns()
         """When it began, on the clock."""
         self._ended_ns = 0  # from the start
-        self.marks = Marks(config.sample_rate)
+        self.marks = Marks(config.sample_rate, session.pauses.file_ns)
         """What was marked so far."""
         self.error = ""
         """Why it was broken off; empty if it was not."""
@@ -158,7 +158,7 @@ class Run:
             sink_format,
             open_reader=self._writer.reader,
             oldest=self._writer.oldest_sample,
-            report=lambda done, span, gone: self._reporter.of_save(done, span, gone, self.now_ns),
+            report=lambda done, span, gone: self._reporter.of_save(done, span, gone, self.file_ns),
             marks=self.marks.all,
             on_end=partial(self._tell_in_order, self._tell_save),
             clock=clock,
@@ -191,6 +191,11 @@ class Run:
     def now_ns(self) -> int:
         """The time since it began."""
         return self._clock.now_ns() - self.start_ns
+
+    @property
+    def file_ns(self) -> int:
+        """How much of that time is recorded: all but what was cut out."""
+        return self._session.pauses.file_ns(self.now_ns)
 
     def forget(self, concerns: Callable[[str], bool]) -> Forgetting:
         """Begin to forget whoever has such a name, and is kept out already."""
@@ -262,7 +267,7 @@ class Run:
         self._note_stems()
         report = self._reporter.made(
             finished,
-            self._ended_ns,
+            self._session.pauses.file_ns(self._ended_ns),
             error=self.error,
             stems={
                 track: str(file.path) for track, file in self.pump.stem_files.items() if file.there

@@ -7,6 +7,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from ..audio.session import RecordingSession
 from ..types import (
     ActKind,
     AudioRecordingConfiguration,
@@ -30,12 +31,18 @@ class WhileRecording(Participants):
     Args:
         config: What is recorded; checked.
         clock, events: See :class:`Participants`.
+        session: What is mixed.
     """
 
     def __init__(
-        self, config: AudioRecordingConfiguration, clock: Clock, events: EventFeed
+        self,
+        config: AudioRecordingConfiguration,
+        clock: Clock,
+        events: EventFeed,
+        session: RecordingSession,
     ) -> None:
-        super().__init__(clock, events)
+        super().__init__(clock, events, session.pauses)
+        self._session = session
         self.config = config
         """What is recorded, and where to."""
         self._life = Life(str(config.path))
@@ -106,7 +113,7 @@ class WhileRecording(Participants):
             at=self.path,
         )
         run = self._running_run("save")
-        return await asyncio.wrap_future(run.saves.begin(asked, run.now_ns).outcome)
+        return await asyncio.wrap_future(run.saves.begin(asked, run.file_ns).outcome)
 
     async def promote(self, file_path: str | os.PathLike[str] | None = None) -> Path:
         """Something is happening now: make a cyclic recording a live one, that begins with all that
@@ -156,7 +163,7 @@ class WhileRecording(Participants):
         """
         cycle_s = checked_cycle(self.config, cycle_time)
         run = self._running_run("demote")
-        return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.now_ns))
+        return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.file_ns))
 
     async def forget(self, name: str, *, by: str = "") -> Forgotten:
         """Keep a participant's voice out from now on, as :meth:`exclude` does, and remove it from

@@ -29,10 +29,12 @@ from .report import (
     IntervalKind,
     LeftOut,
     Mark,
+    PauseMode,
     RecordingReport,
     ReportProof,
     SampleCounts,
     SourceReport,
+    TimeCut,
 )
 
 __all__ = [
@@ -57,11 +59,13 @@ __all__ = [
     "IntervalKind",
     "LeftOut",
     "Mark",
+    "PauseMode",
     "Pcm",
     "RecordingEvent",
     "RecordingReport",
     "ReportProof",
     "SampleCounts",
     "SourceReport",
+    "TimeCut",
     "part_path",
 ]

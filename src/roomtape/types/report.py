@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 
@@ -154,6 +154,16 @@ class SourceReport:
     silenced_s: float = 0.0
 
 
+class PauseMode(enum.StrEnum):
+    """What stands in a recording where it is paused."""
+
+    SILENCE = "silence"
+    TONE = "tone"
+    """So that a listener knows."""
+    SKIP = "skip"
+    """Nothing: the time is cut out."""
+
+
 class ActKind(enum.StrEnum):
     """What somebody decided of a recording."""
 
@@ -175,12 +185,15 @@ class Act:
         at_s: Seconds from sample 0 of the file; negative where that was before it.
         who: The participant; empty for all.
         by: Who decided it, as the program says; empty where it does not.
+        how: What stands there then: of a mask "tone" or "silence", of a pause "skip", too; else
+            empty.
     """
 
     kind: ActKind
     at_s: float
     who: str
     by: str
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +208,20 @@ class Forgotten:
 
     silenced_s: float
     still_in: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCut:
+    """Time that was cut out of a file.
+
+    Attributes:
+        at_s: Where in the file, in seconds.
+        lasted_s: How much is missing there. What follows it in the file was so much later than what
+            came before.
+    """
+
+    at_s: float
+    lasted_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +294,8 @@ class RecordingReport:
         previous_file, next_file: Of a split recording, the files before and after it; empty where
             there is none.
         forgotten_s: How much of the file is silence because somebody was forgotten.
+        cuts: Where pauses were cut out of the file, in their order: what tells the time of day of
+            each moment in it (:meth:`time_of`). All other times count in the file.
     """
 
     file_path: str
@@ -295,6 +324,12 @@ class RecordingReport:
     previous_file: str = ""
     next_file: str = ""
     forgotten_s: float = 0.0
+    cuts: tuple[TimeCut, ...] = ()
+
+    def time_of(self, at_s: float) -> datetime:
+        """When a moment of the file was, by UTC; at a cut, when it went on."""
+        lasted_s = sum(cut.lasted_s for cut in self.cuts if cut.at_s <= at_s)
+        return self.started_at + timedelta(seconds=at_s + lasted_s)
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

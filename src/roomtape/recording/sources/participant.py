@@ -9,7 +9,7 @@ from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
 from ...types import NS_PER_S, Pcm
 from ...types.clock import Clock
-from .stand_in import StandIn
+from .stand_in import LIFT_NS, StandIn
 
 
 class Participant(ABC):
@@ -17,8 +17,7 @@ class Participant(ABC):
     :class:`~roomtape.PlayoutSource`. Every method is thread-safe and never blocks.
     """
 
-    _under_way_ns = NS_PER_S
-    """What comes later than that after it was heard is too late for the mix in any case."""
+    _under_way_ns = LIFT_NS
 
     def __init__(self, name: str, *, local: bool, clock: Clock) -> None:
         self.name = name

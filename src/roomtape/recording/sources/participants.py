@@ -9,7 +9,8 @@ from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from ...types import NS_PER_S, ActKind, AudioRecordingWarning
+from ...audio.discretion.pauses import Pauses
+from ...types import NS_PER_S, ActKind, AudioRecordingWarning, PauseMode
 from ...types.bounded import MOST_SOURCES
 from ...types.clock import Clock
 from ...types.errors import StateError
@@ -33,14 +34,15 @@ class Participants(ABC):
     Args:
         clock: Of the recording.
         events: Who is told.
+        pauses: Of the recording.
     """
 
-    def __init__(self, clock: Clock, events: EventFeed) -> None:
+    def __init__(self, clock: Clock, events: EventFeed, pauses: Pauses) -> None:
         self._clock = clock
         self._events = events
         self._sources: list[Participant] = []
         self._readers = TrackReaders()
-        self._discretion = Discretion()
+        self._discretion = Discretion(pauses)
         self._deciding = RLock()
 
     @property
@@ -183,16 +185,34 @@ class Participants(ABC):
         Raises:
             ValueError: As :meth:`exclude`.
         """
-        self._decide(ActKind.MASKED, name, by, StandIn.TONE if tone else StandIn.SILENCE)
+        stand_in = StandIn.TONE if tone else StandIn.SILENCE
+        self._decide(ActKind.MASKED, name, by, stand_in=stand_in)
 
     def unmask(self, name: str, *, by: str = "") -> None:
         """Record whom :meth:`mask` masked, from a second later on, as :meth:`include` does."""
         self._decide(ActKind.UNMASKED, name, by)
 
-    def pause(self, *, by: str = "") -> None:
-        """Keep everybody out, as :meth:`exclude` does one, until :meth:`resume`. The time goes on:
-        the pause is silence in the file."""
-        self._decide(ActKind.PAUSED, "", by)
+    def pause(self, mode: PauseMode | str = PauseMode.SILENCE, *, by: str = "") -> None:
+        """Keep everybody out, as :meth:`exclude` does one, until :meth:`resume`. A pause of another
+        mode takes the place of the one before.
+
+        Args:
+            mode: "silence": the time goes on, and the pause is silence in the file; "tone": a
+                quiet tone, so that a listener knows (in the mix; a stem has silence); "skip": the
+                time is cut out, and ``cuts`` in the report say where and how much. What is cut out
+                goes on until voices are heard again.
+            by: Who wants it so, for the report.
+
+        Raises:
+            ValueError: ``mode`` is none of these, or ``by`` is too long.
+            StateError: A thousand pauses were cut out already.
+        """
+        try:
+            checked = PauseMode(mode)
+        except ValueError:
+            listed = ", ".join(PauseMode)
+            raise ValueError(f"mode is {mode!r:.40}; it must be one of {listed}") from None
+        self._decide(ActKind.PAUSED, "", by, mode=checked)
 
     def resume(self, *, by: str = "") -> None:
         """Go on after :meth:`pause`. Who is excluded stays out."""
@@ -204,10 +224,17 @@ class Participants(ABC):
         return self._discretion.paused
 
     def _decide(
-        self, kind: ActKind, who: str, by: str, stand_in: StandIn = StandIn.SILENCE
+        self,
+        kind: ActKind,
+        who: str,
+        by: str,
+        *,
+        stand_in: StandIn = StandIn.SILENCE,
+        mode: PauseMode = PauseMode.SILENCE,
     ) -> None:
         with self._deciding:
-            self._discretion.decide(kind, who, by, round(self.duration_s * NS_PER_S), stand_in)
+            now_ns = round(self.duration_s * NS_PER_S)
+            self._discretion.decide(kind, who, by, now_ns, stand_in=stand_in, mode=mode)
             for source in tuple(self._sources):
                 source.set_stand_in(self._discretion.in_place_of(source.name))
 
