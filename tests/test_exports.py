@@ -37,6 +37,7 @@ NAMES = [
     "AudioRecordingWarning",
     "ChannelEventCallback",
     "ConfigurationError",
+    "Consent",
     "DamagedFileError",
     "ErrorCode",
     "FileAudio",
@@ -218,6 +219,7 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "exclude",
         "split_s",
         "split_bytes",
+        "consent",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -251,6 +253,7 @@ def test_the_fields_of_the_reports():
         "next_file",
         "forgotten_s",
         "cuts",
+        "consent",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

@@ -94,10 +94,13 @@ class Recorders(Machine):
         report=st.booleans(),
         stems=st.booleans(),
         split_s=st.sampled_from([None, None, 1]),
+        consent=st.sampled_from(["not_asked", "required"]),
         habit=habits,
         fault=faults,
     )
-    def make(self, index, name, cycle_time, channels, report, stems, split_s, habit, fault):
+    def make(
+        self, index, name, cycle_time, channels, report, stems, split_s, consent, habit, fault
+    ):
         world, told = self.world(index), Told(habit)
         config = AudioRecordingConfiguration(
             self.directory / name,
@@ -107,6 +110,7 @@ class Recorders(Machine):
             report=report,
             stems=self.directory / f"stems-{len(self.made)}" if stems and not cycle_time else None,
             split_s=None if cycle_time else split_s,
+            consent=consent,
         )
 
         def heard(event: RecordingEvent) -> object:
@@ -188,7 +192,8 @@ class Recorders(Machine):
 
     @rule(
         which=recorders,
-        what=st.sampled_from(["exclude", "include", "mask", "unmask", "pause", "resume"]),
+        what=st.sampled_from(["exclude", "include", "mask", "unmask", "pause", "resume"])
+        | st.sampled_from(["agree", "withdraw", "ask_again"]),
         mode=st.sampled_from(["silence", "tone", "skip"]),
     )
     def decide(self, which, what, mode):

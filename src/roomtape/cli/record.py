@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
-from ..types import AudioRecordingConfiguration, ErrorCode, PauseMode
+from ..types import AudioRecordingConfiguration, Consent, ErrorCode, PauseMode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality, bytes_of, seconds_of
 from .termination import signals_that_end
@@ -95,6 +95,14 @@ def record(
             "several times.",
         ),
     ] = None,
+    consent: Annotated[
+        bool,
+        typer.Option(
+            "--consent",
+            help="Record a participant only once it agreed: the room asks, as the server's page "
+            "does.",
+        ),
+    ] = False,
     pause_mode: Annotated[
         PauseMode,
         typer.Option(
@@ -171,6 +179,7 @@ def record(
         channels=channels,
         stems=stems,
         exclude=exclude or [],
+        consent=Consent.REQUIRED if consent else Consent.NOT_ASKED,
         split_s=None if split is None else seconds_of("--split", split),
         split_bytes=None if split_bytes is None else bytes_of("--split-bytes", split_bytes),
     )

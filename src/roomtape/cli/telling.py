@@ -85,6 +85,10 @@ class Teller(ChannelEventCallback):
         verb = "is recording, too" if recording else "no longer records"
         self.say("recording", f"{uid} {verb}", uid=uid, recording=recording)
 
+    def on_user_consent(self, uid: str, agrees: bool) -> None:
+        words = "agrees to be recorded" if agrees else "does not agree to be recorded"
+        self.say("consent", f"{uid} {words}", uid=uid, agrees=agrees)
+
     def on_disconnect(self, reason: str) -> None:
         self.disconnected = reason
         self.say("disconnected", f"the room was lost: {reason}", reason=reason)

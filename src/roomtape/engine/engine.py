@@ -23,6 +23,7 @@ from ..types import (
     AudioRecordingConfiguration,
     AudioRecordingQuality,
     AudioRecordingWarning,
+    Consent,
     ErrorCode,
     RecordingEvent,
     RecordingReport,
@@ -124,6 +125,20 @@ class RtcEngine(RunningRecording):
         self._local.muted = mute
         if self._joined:
             await self._room.set_muted(self._local.muted)
+        return ErrorCode.OK
+
+    async def set_local_consent(self, agrees: bool) -> ErrorCode:
+        """Tell the others whether the local user agrees to be recorded by them, as far as the room
+        can. (What is recorded here needs no consent of the local side.)
+
+        Returns:
+            OK; ROOM_NOT_JOINED; INVALID_STATE after release.
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        await self._room.say_consent(bool(agrees))
         return ErrorCode.OK
 
     async def join_channel(self, token: str | None, channel: str, uid: str) -> ErrorCode:
@@ -332,7 +347,10 @@ class RtcEngine(RunningRecording):
 
     async def _say_recording(self) -> None:
         if self._joined:
-            await self._room.set_recording(self._recorder is not None)
+            recorder = self._recorder
+            asks = recorder is not None and recorder.config.consent is Consent.REQUIRED
+            await self._room.ask_consent(asks)
+            await self._room.set_recording(recorder is not None)
 
     def _local_muted(self, stay: Stay, muted: bool) -> None:
         if stay is self._stay and stay.going_on:

@@ -151,6 +151,17 @@ class RunningRecording(ABC):
         """Record it again. Returns the same as :meth:`exclude_participant`."""
         return self._decide(lambda recorder: recorder.include(uid, by=by))
 
+    async def agree_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """It agrees to be recorded: see :meth:`~roomtape.AudioRecorder.agree`. (Where a room can
+        ask, it does so itself.) Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.agree(uid, by=by))
+
+    async def withdraw_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """It does not want to be recorded, or no longer: see
+        :meth:`~roomtape.AudioRecorder.withdraw`. Returns the same as :meth:`exclude_participant`.
+        """
+        return self._decide(lambda recorder: recorder.withdraw(uid, by=by))
+
     async def forget_participant(self, uid: str, *, by: str = "") -> ErrorCode:
         """Keep it out, and remove its voice from what a cyclic recording holds and from all that is
         still to be written and saved: see :meth:`~roomtape.AudioRecorder.forget`. Waits for the

@@ -101,6 +101,11 @@ class Stay:
         if not self._ended:
             self._tell(lambda to: to.on_user_recording(uid, recording))
 
+    def on_participant_consent(self, uid: str, agrees: bool) -> None:
+        if not self._ended:
+            self.members.consent(uid, agrees)
+            self._tell(lambda to: to.on_user_consent(uid, agrees))
+
     def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
         self.members.audio(uid, track, frame)
 

@@ -11,6 +11,7 @@ from ..audio.session import RecordingSession
 from ..types import (
     ActKind,
     AudioRecordingConfiguration,
+    Consent,
     Forgotten,
     Mark,
     RecordingReport,
@@ -41,7 +42,7 @@ class WhileRecording(Participants):
         events: EventFeed,
         session: RecordingSession,
     ) -> None:
-        super().__init__(clock, events, session.pauses)
+        super().__init__(clock, events, session.pauses, Consent(config.consent))
         self._session = session
         self.config = config
         """What is recorded, and where to."""

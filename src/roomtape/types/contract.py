@@ -144,6 +144,14 @@ class ErrorCode(enum.IntEnum):
     ROOM_NOT_JOINED = 30101
 
 
+class Consent(enum.StrEnum):
+    """Whether who is recorded must have agreed to it."""
+
+    NOT_ASKED = "not_asked"
+    REQUIRED = "required"
+    """Nobody but the local side is heard before it agreed."""
+
+
 class AudioFormat(enum.StrEnum):
     """The two file formats, named by their suffix."""
 
@@ -178,6 +186,8 @@ class AudioRecordingConfiguration:
         split_bytes: The same, before a file would be larger than so many bytes, at least 65536.
         exclude: Participants who are not to be heard, whenever they come: see
             :meth:`roomtape.AudioRecorder.exclude`.
+        consent: "required" records a participant only once it agreed: see
+            :meth:`roomtape.AudioRecorder.agree`; "not_asked" (default) does not ask.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -196,6 +206,7 @@ class AudioRecordingConfiguration:
     exclude: Sequence[str] = ()
     split_s: float | None = None
     split_bytes: int | None = None
+    consent: Consent | str = Consent.NOT_ASKED
 
     @property
     def path(self) -> Path:
@@ -279,6 +290,7 @@ class AudioRecordingConfiguration:
             stems=stems,
             sign=None if self.sign is None else _checked_path(self.sign, "sign"),
             exclude=_checked_names(self.exclude),
+            consent=_checked_consent(self.consent),
             split_s=split_s,
             split_bytes=split_bytes,
         )
@@ -311,6 +323,14 @@ def _checked_names(given: object) -> tuple[str, ...]:
     raise ConfigurationError(
         f"exclude is {given!r:.60}; it must be a list of names, at most {_MOST_NAMES}"
     )
+
+
+def _checked_consent(given: object) -> Consent:
+    try:
+        return Consent(given)  # type: ignore[arg-type]  # whatever it is
+    except ValueError:
+        listed = ", ".join(Consent)
+        raise ConfigurationError(f"consent is {given!r:.40}; it must be one of {listed}") from None
 
 
 def _checked_split(split_s: object, split_bytes: object) -> tuple[float | None, int | None]:

@@ -170,6 +170,8 @@ class ActKind(enum.StrEnum):
     EXCLUDED = "excluded"
     INCLUDED = "included"
     FORGOTTEN = "forgotten"
+    AGREED = "agreed"
+    WITHDRAWN = "withdrawn"
     MASKED = "masked"
     UNMASKED = "unmasked"
     PAUSED = "paused"
@@ -288,12 +290,14 @@ class RecordingReport:
         marks: The moments in the file that were given a name, in their order.
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
-        acts: Who was excluded, masked or forgotten, and no longer, and when all of it was paused:
-            the latest 1000.
+        acts: Who agreed to be recorded or withdrew, was excluded, masked or forgotten, and no
+            longer, and when all of it was paused: the latest 1000.
         part: Of a split recording, the number of the file, from 1; 0 of one that is not.
         previous_file, next_file: Of a split recording, the files before and after it; empty where
             there is none.
         forgotten_s: How much of the file is silence because somebody was forgotten.
+        consent: "required" where a participant was recorded only once it had agreed; the acts say
+            when.
         cuts: Where pauses were cut out of the file, in their order: what tells the time of day of
             each moment in it (:meth:`time_of`). All other times count in the file.
     """
@@ -325,6 +329,7 @@ class RecordingReport:
     next_file: str = ""
     forgotten_s: float = 0.0
     cuts: tuple[TimeCut, ...] = ()
+    consent: str = ""
 
     def time_of(self, at_s: float) -> datetime:
         """When a moment of the file was, by UTC; at a cut, when it went on."""

@@ -98,6 +98,7 @@ def make_report(
         projects=tuple(map(str, projects)),
         acts=acts(first * NS_PER_S // rate_hz, end * NS_PER_S // rate_hz),
         cuts=clock.cuts(),
+        consent=str(config.consent),
         forgotten_s=writer.silenced.within(first, first + samples).samples / rate_hz,
     )
 

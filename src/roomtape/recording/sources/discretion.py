@@ -12,7 +12,7 @@ import logging
 from collections import deque
 
 from ...audio.discretion.pauses import MOST_CUTS, Pauses
-from ...types import NS_PER_S, Act, ActKind, PauseMode
+from ...types import NS_PER_S, Act, ActKind, Consent, PauseMode
 from ...types.errors import StateError
 from .stand_in import LIFT_NS, StandIn
 
@@ -27,10 +27,14 @@ class Discretion:
 
     Args:
         pauses: Of the recording: they are changed here.
+        consent: Whether a participant must have agreed.
     """
 
-    def __init__(self, pauses: Pauses) -> None:
+    def __init__(self, pauses: Pauses, consent: Consent) -> None:
         self._pauses = pauses
+        self._consent = consent
+        self._agreed: set[str] = set()
+        self._withdrawn: set[str] = set()
         self._excluded: set[str] = set()
         self._masked: dict[str, StandIn] = {}
         self._paused: PauseMode | None = None
@@ -41,10 +45,14 @@ class Discretion:
         """Nobody is heard."""
         return self._paused is not None
 
-    def in_place_of(self, name: str) -> StandIn | None:
-        """What is heard in place of somebody of that name; None for the voice itself."""
+    def in_place_of(self, name: str, *, local: bool = False) -> StandIn | None:
+        """What is heard in place of somebody of that name; None for the voice itself. The local
+        side is not asked for its consent: it is who records."""
         names = _names_of(name)
-        if self.paused or not self._excluded.isdisjoint(names):
+        if self.paused or not (self._excluded | self._withdrawn).isdisjoint(names):
+            return StandIn.SILENCE
+        asked = self._consent is Consent.REQUIRED and not local
+        if asked and self._agreed.isdisjoint(names):
             return StandIn.SILENCE
         return next((self._masked[each] for each in names if each in self._masked), None)
 
@@ -83,12 +91,18 @@ class Discretion:
         if not isinstance(by, str) or len(by) > MOST_BY_CHARACTERS:
             raise ValueError(f"by is a text of at most {MOST_BY_CHARACTERS} characters")
         match kind:
-            case ActKind.EXCLUDED if who not in self._excluded:
-                self._excluded.add(who)
-            case ActKind.FORGOTTEN:
+            case ActKind.FORGOTTEN | ActKind.EXCLUDED if (
+                kind is ActKind.FORGOTTEN or who not in self._excluded
+            ):
                 self._excluded.add(who)
             case ActKind.INCLUDED if who in self._excluded:
                 self._excluded.remove(who)
+            case ActKind.AGREED if who not in self._agreed:
+                self._withdrawn.discard(who)
+                self._agreed.add(who)
+            case ActKind.WITHDRAWN if who not in self._withdrawn:
+                self._agreed.discard(who)
+                self._withdrawn.add(who)
             case ActKind.MASKED if self._masked.get(who) is not stand_in:
                 self._masked[who] = stand_in
                 how = stand_in.value
@@ -105,6 +119,12 @@ class Discretion:
                 return
         logger.info("%s %s, by %s", who or "the recording", kind.value, by or "the program")
         self._acts.append((now_ns, Act(kind, now_ns / NS_PER_S, who, by, how)))
+
+    def ask_again(self, who: str) -> None:
+        """What it said of its consent holds no longer: it has left, and whoever comes under its
+        name is asked anew."""
+        self._agreed.discard(who)
+        self._withdrawn.discard(who)
 
     def _pause(self, mode: PauseMode | None, now_ns: int) -> None:
         self._paused = mode

@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from ...audio.discretion.pauses import Pauses
-from ...types import NS_PER_S, ActKind, AudioRecordingWarning, PauseMode
+from ...types import NS_PER_S, ActKind, AudioRecordingWarning, Consent, PauseMode
 from ...types.bounded import MOST_SOURCES
 from ...types.clock import Clock
 from ...types.errors import StateError
@@ -35,14 +35,15 @@ class Participants(ABC):
         clock: Of the recording.
         events: Who is told.
         pauses: Of the recording.
+        consent: Whether a participant must have agreed.
     """
 
-    def __init__(self, clock: Clock, events: EventFeed, pauses: Pauses) -> None:
+    def __init__(self, clock: Clock, events: EventFeed, pauses: Pauses, consent: Consent) -> None:
         self._clock = clock
         self._events = events
         self._sources: list[Participant] = []
         self._readers = TrackReaders()
-        self._discretion = Discretion(pauses)
+        self._discretion = Discretion(pauses, consent)
         self._deciding = RLock()
 
     @property
@@ -173,6 +174,27 @@ class Participants(ABC):
         before may still be on its way. Arguments and errors are the same."""
         self._decide(ActKind.INCLUDED, name, by)
 
+    def agree(self, name: str, *, by: str = "") -> None:
+        """A participant agrees to be recorded. With ``consent="required"`` it is heard from a
+        second later on, as after :meth:`include`, and not before; so are all tracks of it. Before
+        the start, before it comes, or while it is there. What the local side publishes needs no
+        consent. Arguments and errors are those of :meth:`exclude`."""
+        self._decide(ActKind.AGREED, name, by)
+
+    def withdraw(self, name: str, *, by: str = "") -> None:
+        """A participant does not want to be recorded, or no longer: it is kept out from the next
+        frame on, as by :meth:`exclude`, until it agrees; whether consent is required or not. (What
+        was recorded stays: :meth:`forget`.)"""
+        self._decide(ActKind.WITHDRAWN, name, by)
+
+    def ask_again(self, name: str) -> None:
+        """A participant has left, and what it said of its consent holds no longer: whoever comes
+        under that name is asked anew."""
+        with self._deciding:
+            self._discretion.ask_again(name)
+            for source in tuple(self._sources):
+                source.set_stand_in(self._in_place_of(source))
+
     def mask(self, name: str, *, tone: bool = True, by: str = "") -> None:
         """Put a quiet tone in place of what a participant says (a card number), from the next frame
         on until :meth:`unmask`, so that a listener knows. The time goes on, and everything else is
@@ -236,13 +258,16 @@ class Participants(ABC):
             now_ns = round(self.duration_s * NS_PER_S)
             self._discretion.decide(kind, who, by, now_ns, stand_in=stand_in, mode=mode)
             for source in tuple(self._sources):
-                source.set_stand_in(self._discretion.in_place_of(source.name))
+                source.set_stand_in(self._in_place_of(source))
+
+    def _in_place_of(self, source: Participant) -> StandIn | None:
+        return self._discretion.in_place_of(source.name, local=source.local)
 
     def _add(self, source: Participant) -> None:
         if self.over:
             raise StateError("the recording is over; it takes no more sources")
         with self._deciding:
-            source.set_stand_in(self._discretion.in_place_of(source.name))
+            source.set_stand_in(self._in_place_of(source))
             self._sources.append(source)
         self._let_in(source)
         if self.recording and len(self._sources) > 2 * MOST_SOURCES:
