@@ -220,6 +220,7 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "split_s",
         "split_bytes",
         "consent",
+        "beep_s",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 

@@ -77,9 +77,12 @@ class Engines(Machine):
         stems=st.booleans(),
         split_s=st.sampled_from([None, None, 1, 0]),
         consent=st.sampled_from(["not_asked", "required", ""]),
+        beep_s=st.sampled_from([None, None, 1, 0]),
         cancelled_after=few,
     )
-    def start(self, index, name, cycle_time, channels, stems, split_s, consent, cancelled_after):
+    def start(
+        self, index, name, cycle_time, channels, stems, split_s, consent, beep_s, cancelled_after
+    ):
         engine, _, world, _ = self.engines[index]
         config = AudioRecordingConfiguration(
             f"{self.directory}/{index}{name}",
@@ -89,6 +92,7 @@ class Engines(Machine):
             stems=f"{self.directory}/stems-{index}" if stems else None,
             split_s=split_s,
             consent=consent,
+            beep_s=beep_s,
             report=True,
         )
         code = world.run(engine.start_audio_recording_with_config(config), cancelled_after)

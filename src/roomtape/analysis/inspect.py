@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..storage.notes.cuts import cuts_of
 from ..types import Mark, TimeCut
-from .cuts import cuts_of
 from .levels import ChannelLevels, Levels, Silence
 from .marks import marks_of
 from .reader import open_audio

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..storage.notes.cuts import cuts_of
 from ..types import Interval, IntervalKind, Mark, Pcm
 from ..types.errors import FileError
-from .cuts import cuts_of
 from .marks import marks_of
 from .peaks import Envelope, Outline, Spectrum
 from .reader import open_audio

@@ -24,12 +24,12 @@ from urllib.parse import urlsplit
 from ..storage.disk import Disk
 from ..storage.finishing import new_file
 from ..storage.naming import report_path
+from ..storage.notes.cuts import read_cuts
 from ..storage.proof.canonical import escaped
 from ..storage.proof.verify import Verdict, verify_recording
 from ..storage.report_file import read_report
 from ..types import IntervalKind
 from ..types.errors import ConfigurationError, DamagedFileError, FileError
-from .cuts import read_cuts
 
 SYNTAX = "0.4.0"
 MOST_INLINE_BYTES = 64 << 20

@@ -103,6 +103,13 @@ def record(
             "does.",
         ),
     ] = False,
+    beep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Let everybody in the room hear a beep at the start and every S seconds.",
+        ),
+    ] = None,
     pause_mode: Annotated[
         PauseMode,
         typer.Option(
@@ -179,6 +186,7 @@ def record(
         channels=channels,
         stems=stems,
         exclude=exclude or [],
+        beep_s=beep,
         consent=Consent.REQUIRED if consent else Consent.NOT_ASKED,
         split_s=None if split is None else seconds_of("--split", split),
         split_bytes=None if split_bytes is None else bytes_of("--split-bytes", split_bytes),

@@ -53,6 +53,11 @@ class RoomListener(Protocol):
 class Room(ABC):
     """A real-time audio room."""
 
+    @property
+    def can_publish(self) -> bool:
+        """Whether the others can hear the local user here."""
+        return True
+
     @abstractmethod
     async def join(
         self,

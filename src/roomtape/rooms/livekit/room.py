@@ -155,6 +155,10 @@ class LiveKitRoom(Room):
         self._lose("left")
         await self._closed()
 
+    @property
+    def can_publish(self) -> bool:
+        return not self._access.hidden
+
     async def publish(self, local_audio: LocalAudio | None) -> None:
         self._publishing = self._publishing or local_audio is not None
         self._publisher.publish(local_audio)

@@ -75,6 +75,10 @@ class LiveKitSdkRoom(Room):
         if self._closing:
             await asyncio.wait(self._closing)
 
+    @property
+    def can_publish(self) -> bool:
+        return False
+
     async def publish(self, local_audio: LocalAudio | None) -> None:
         if local_audio is not None and local_audio is not self.local_audio:
             logger.warning(

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ..storage.disk import Disk
-from ..storage.report_file import read_report_file
-from ..types import TimeCut
+from ...types import TimeCut
+from ..disk import Disk
+from ..report_file import read_report_file
 
 _MOST_CUTS = 10_000
 
