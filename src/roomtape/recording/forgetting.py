@@ -96,7 +96,7 @@ class Forgetting:
         late = [path for path, done in self._saving.items() if not (done.done() and done.result())]
         found = [
             *self._writer.holding(self._stretches),
-            *(stem.path for stem in self._stems if stem.there),
+            *(path for stem in self._stems for path in stem.paths),
             *self._saves.holding(self._stretches, but=self._saving),
             *late,
         ]

@@ -7,6 +7,7 @@ and again in AAC. One that ends early is filled up in the same way.
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ..live import LiveAdts, LiveFile, LiveWav
 from ..pieces.silence import silenced_pieces
 from ..pieces.stretches import Stretches
 from ..sink import SinkFormat
+
+_MOST_NOTED = 1000
 
 
 class StemFile:
@@ -60,6 +63,7 @@ class StemFile:
         self._cuts: list[StemCut] = []
         self._held: list[bytes | memoryview] = []  # what may have to be cut yet
         self._forgotten = Stretches()
+        self._earlier = deque[Path](maxlen=_MOST_NOTED)
         self._closed = False
 
     def write(self, units: Sequence[bytes | memoryview], limit: int | None = None) -> None:
@@ -116,6 +120,11 @@ class StemFile:
         self._cuts.clear()
 
     @property
+    def paths(self) -> list[Path]:
+        """Where it is, and its latest thousand files before that."""
+        return [*self._earlier, *([self.path] if self.there else [])]
+
+    @property
     def there(self) -> bool:
         """Whether there is a file."""
         return self._sink is not None
@@ -142,6 +151,7 @@ class StemFile:
     def _pass(self, cut: StemCut) -> None:
         cut.waiting.discard(self)
         if self._sink is not None:
+            self._earlier.append(self.path)
             cut.sinks[self] = self._sink
             self._sink = None
         self._go_on_from(cut)
