@@ -36,7 +36,7 @@ NAMES = ("alice", "bob", "carol")
 ACTS = [
     *("exclude", "include", "mask", "unmask", "agree", "agree", "withdraw"),
     *("pause", "resume", "resume", "save", "promote", "demote", "crash"),
-    *("forget", "forget", "speak", "speak"),
+    *("forget", "forget what is being saved", "speak", "speak"),
 ]
 
 
@@ -88,6 +88,11 @@ class Script:
             case "save":
                 path = self.directory / f"part-{self.number}.wav"
                 self.begin(recorder.save(path, last_s=3, then_s=self.chance.choice([0, 0, 1])))
+            case "forget what is being saved":
+                path = self.directory / f"running-{self.number}.wav"
+                self.begin(recorder.save(path, last_s=3, then_s=1))
+                await self.speak()
+                await self.forget()
             case "promote":
                 self.begin(recorder.promote(self.directory / f"live-{self.number}.wav"))
             case "demote":
