@@ -15,8 +15,8 @@ import time
 from common import OUT, Row, machine, save_rows
 
 ORDER = (
-    "offline_mix", "mixer_alone", "limit", "webrtc", "density", "quiet", "stems", "stop", "save",
-    "growth", "quality",
+    "offline_mix", "mixer_alone", "limit", "webrtc", "room", "density", "quiet", "stems", "stop",
+    "save", "growth", "quality",
 )  # fmt: skip
 
 

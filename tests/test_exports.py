@@ -37,10 +37,12 @@ NAMES = [
     "AudioRecordingWarning",
     "ChannelEventCallback",
     "ConfigurationError",
+    "Consent",
     "DamagedFileError",
     "ErrorCode",
     "FileAudio",
     "FileError",
+    "Forgotten",
     "Interval",
     "IntervalKind",
     "LeftOut",
@@ -50,6 +52,7 @@ NAMES = [
     "MixInput",
     "MixResult",
     "OpenFileError",
+    "PauseMode",
     "PlayoutSource",
     "PushedAudio",
     "RecordingEvent",
@@ -65,6 +68,7 @@ NAMES = [
     "SourceReport",
     "StateError",
     "SuffixError",
+    "TimeCut",
     "TrackAudio",
     "Verdict",
     "Verification",
@@ -215,6 +219,8 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "exclude",
         "split_s",
         "split_bytes",
+        "consent",
+        "beep_s",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -246,6 +252,9 @@ def test_the_fields_of_the_reports():
         "part",
         "previous_file",
         "next_file",
+        "forgotten_s",
+        "cuts",
+        "consent",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

@@ -25,7 +25,7 @@ from support.serving import serving
 
 
 @pytest.mark.network
-def test_the_key_m_marks_the_moment_and_p_pauses(tmp_path: Path):
+def test_keys_mark_pause_and_mask(tmp_path: Path):
     path = tmp_path / "a.wav"
     private, public = write_keys(tmp_path)
     ours, theirs = pty.openpty()
@@ -34,6 +34,7 @@ def test_the_key_m_marks_the_moment_and_p_pauses(tmp_path: Path):
             [
                 *(sys.executable, "-m", "roomtape", "record", f"{url}/marks"),
                 *("-o", str(path), "--json", "--sign", str(private), "--exclude", "bob"),
+                *("--mask", "carol", "--forget", "dave", "--pause-mode", "tone"),
             ],
             stdin=theirs,
             stdout=subprocess.PIPE,
@@ -47,8 +48,10 @@ def test_the_key_m_marks_the_moment_and_p_pauses(tmp_path: Path):
             while not events or events[-1]["event"] != "start":
                 events.append(json.loads(process.stdout.readline()))
             for _ in range(3):
-                os.write(ours, b"mxp")  # any other key is none
+                os.write(ours, b"mxpk")  # any other key is none
                 time.sleep(0.5)
+            os.write(ours, b"f")
+            time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=120)
         finally:
@@ -61,12 +64,23 @@ def test_the_key_m_marks_the_moment_and_p_pauses(tmp_path: Path):
     report = events[-1]["report"]
     pauses = [each["event"] for each in events if each["event"] in ("paused", "resumed")]
     assert pauses == ["paused", "resumed", "paused"]
+    masks = [each["event"] for each in events if each["event"].endswith("masked")]
+    assert masks == ["masked", "unmasked", "masked"]
     excluded, *acts = report["acts"]
     assert (excluded["kind"], excluded["who"]) == ("excluded", "bob")
-    assert [(act["kind"], act["by"]) for act in acts] == [
-        ("paused", "key p"),
-        ("resumed", "key p"),
-        ("paused", "key p"),
+    assert {act["how"] for act in acts if act["kind"] == "paused"} == {"tone"}
+    told_of = [each for each in events if each["event"] == "forgotten"]
+    assert [(each["uid"], each["still_in"]) for each in told_of] == [("dave", [])]
+    forgotten = next(act for act in acts if act["kind"] == "forgotten")
+    acts.remove(forgotten)
+    assert (forgotten["who"], forgotten["by"]) == ("dave", "key f")
+    assert [(act["kind"], act["who"], act["by"]) for act in acts] == [
+        ("paused", "", "key p"),
+        ("masked", "carol", "key k"),
+        ("resumed", "", "key p"),
+        ("unmasked", "carol", "key k"),
+        ("paused", "", "key p"),
+        ("masked", "carol", "key k"),
     ]
     assert [(each["label"], each["at_s"]) for each in report["marks"]] == told
     assert read_cues_libsndfile(path) == [

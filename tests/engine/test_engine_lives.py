@@ -76,9 +76,13 @@ class Engines(Machine):
         channels=st.sampled_from([1, 2]),
         stems=st.booleans(),
         split_s=st.sampled_from([None, None, 1, 0]),
+        consent=st.sampled_from(["not_asked", "required", ""]),
+        beep_s=st.sampled_from([None, None, 1, 0]),
         cancelled_after=few,
     )
-    def start(self, index, name, cycle_time, channels, stems, split_s, cancelled_after):
+    def start(
+        self, index, name, cycle_time, channels, stems, split_s, consent, beep_s, cancelled_after
+    ):
         engine, _, world, _ = self.engines[index]
         config = AudioRecordingConfiguration(
             f"{self.directory}/{index}{name}",
@@ -87,6 +91,8 @@ class Engines(Machine):
             channels=channels,
             stems=f"{self.directory}/stems-{index}" if stems else None,
             split_s=split_s,
+            consent=consent,
+            beep_s=beep_s,
             report=True,
         )
         code = world.run(engine.start_audio_recording_with_config(config), cancelled_after)
@@ -99,13 +105,29 @@ class Engines(Machine):
         engine, _, world, _ = self.engines[index]
         world.run(engine.stop_audio_recording(), cancelled_after)
 
-    @rule(index=st.integers(0, 1), who=st.sampled_from(["bob", None]))
-    def decide(self, index, who):
+    @rule(
+        index=st.integers(0, 1),
+        who=st.sampled_from(["bob", None]),
+        mode=st.sampled_from(["silence", "tone", "skip", "", None]),
+        resumes=st.booleans(),
+    )
+    def decide(self, index, who, mode, resumes):
         engine, _, world, _ = self.engines[index]
         for call in (engine.exclude_participant(who), engine.include_participant(who)):
             assert isinstance(world.run(call), ErrorCode)
-        for call in (engine.pause_audio_recording(), engine.resume_audio_recording()):
+        for call in (engine.mask_participant(who), engine.unmask_participant(who)):
             assert isinstance(world.run(call), ErrorCode)
+        for call in (engine.agree_participant(who), engine.withdraw_participant(who)):
+            assert isinstance(world.run(call), ErrorCode)
+        assert isinstance(world.run(engine.set_local_consent(resumes)), ErrorCode)
+        assert isinstance(world.run(engine.pause_audio_recording(mode)), ErrorCode)
+        if resumes:
+            assert isinstance(world.run(engine.resume_audio_recording()), ErrorCode)
+
+    @rule(index=st.integers(0, 1), who=st.sampled_from(["bob", None]), cancelled_after=few)
+    def forget(self, index, who, cancelled_after):
+        engine, _, world, _ = self.engines[index]
+        self._begin(world, engine.forget_participant(who), cancelled_after)
 
     @rule(index=st.integers(0, 1), at=st.sampled_from([None, 0, 1e9, "x"]))
     def mark(self, index, at):
@@ -189,6 +211,11 @@ class Engines(Machine):
             await calls
 
         world.run(at_once(), cancelled_after)
+
+    @rule(index=st.integers(0, 1), agrees=st.booleans())
+    def somebody_says_whether_it_agrees(self, index, agrees):
+        _, room, _, _ = self.engines[index]
+        room.agree("bob", agrees=agrees)
 
     @rule(index=st.integers(0, 1))
     def somebody_speaks(self, index):

@@ -136,6 +136,10 @@ async def test_the_others_hear_who_records_and_who_is_muted(
     for recording in (True, False):
         await room.set_recording(recording)
         await ear.until_event("recording", "bob", recording)
+    await room.ask_consent(True)
+    for agrees in (True, False):
+        await room.say_consent(agrees)
+        await ear.until_event("consent", "bob", agrees)
     audio.muted = True
     await ear.until(lambda: ear.events[-1] == ("muted", "bob", True))
 

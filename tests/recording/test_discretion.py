@@ -18,54 +18,12 @@ from roomtape import (
     AudioRecordingConfiguration,
     ConfigurationError,
     DamagedFileError,
-    RecordingReport,
 )
+from roomtape.audio.discretion.tone import TONE_HZ, TONE_PEAK
 from roomtape.storage.recover import recover
-from roomtape.types import Pcm
-from roomtape.types.clock import ScriptedClock
+from support.discreet_room import PUBLIC, RATE, SECRET, STEP, Room, holds_secret
 from support.examples import examples
 from support.readers import read_all
-
-RATE = 16000
-STEP = RATE // 10
-SECRET = 12345
-"""What nobody else says, in runs of constant samples: any of it is found again."""
-PUBLIC = 20
-
-
-class Room:
-    """A recording on a scripted clock, in which each says its own constant."""
-
-    def __init__(self, path: Path, **config: Any) -> None:
-        self.clock = ScriptedClock()
-        self.warnings: list[str] = []
-        self.recorder = AudioRecorder(
-            AudioRecordingConfiguration(path, sample_rate=RATE, **config),
-            clock=self.clock,
-            on_event=lambda event: self.warnings.append(event.code.name),
-        )
-        self.sources: dict[str, Any] = {}
-        self.said = 0
-
-    def join(self, name: str) -> None:
-        self.sources[name] = self.recorder.add_source(name)
-
-    async def go_on(self, steps: int, **values: int) -> None:
-        """Everybody speaks for so many tenths of a second."""
-        for _ in range(steps):
-            for name, source in self.sources.items():
-                value = values.get(name, PUBLIC)
-                source.push(np.full(STEP, value, np.int16), RATE, self.said)
-            self.said += STEP
-            await self.clock.advance(0.1)
-
-    async def stop(self) -> tuple[Pcm, RecordingReport]:
-        report = await self.recorder.stop()
-        return read_all(report.file_path)[0], report
-
-
-def holds_secret(pcm: Pcm) -> bool:
-    return bool(np.any(np.abs(pcm.astype(int)) > SECRET // 2))
 
 
 async def test_who_is_excluded_is_silence_and_the_others_go_on(tmp_path: Path) -> None:
@@ -120,6 +78,60 @@ async def test_a_pause_is_silence_and_who_is_excluded_stays_out(tmp_path: Path) 
         ("resumed", "", ""),
     ]
     assert {each.name: each.silenced_s for each in report.sources} == {"alice": 2.0, "bob": 3.0}
+
+
+@pytest.mark.parametrize("tone", [True, False])
+async def test_a_mask_is_a_tone_or_silence_in_place_of_one_voice(
+    tmp_path: Path, tone: bool
+) -> None:
+    room = Room(tmp_path / "a.wav")
+    await room.recorder.start()
+    room.join("alice")
+    room.join("bob (2)")
+    await room.go_on(10)
+    room.recorder.mask("bob", tone=tone, by="the agent")
+    room.recorder.mask("bob", tone=tone)
+    await room.go_on(10, **{"bob (2)": SECRET})
+    room.recorder.unmask("bob")
+    room.recorder.unmask("bob")
+    await room.go_on(20, **{"bob (2)": PUBLIC})
+    pcm, report = await room.stop()
+    assert np.all(pcm[:RATE] == 2 * PUBLIC)
+    masked = pcm[RATE : 3 * RATE].astype(int) - PUBLIC
+    assert np.all(pcm[3 * RATE :] == 2 * PUBLIC)
+    if tone:
+        spectrum = np.abs(np.fft.rfft(masked))
+        assert np.argmax(spectrum) == 2 * TONE_HZ
+        assert np.sum(spectrum > spectrum.max() / 1000) == 1  # without a click
+        assert abs(masked).max() == TONE_PEAK
+    else:
+        assert not masked.any()
+    assert [(act.kind, act.at_s, act.who, act.by) for act in report.acts] == [
+        (ActKind.MASKED, 1.0, "bob", "the agent"),
+        (ActKind.UNMASKED, 2.0, "bob", ""),
+    ]
+    assert [each.silenced_s for each in report.sources] == [0.0, 2.0]
+
+
+async def test_who_is_excluded_is_no_tone_and_a_bot_can_be_masked(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav")
+    room.recorder.mask("bob")
+    await room.recorder.start()
+    room.join("bob")
+    room.recorder.exclude("bob")
+    await room.go_on(10, bob=SECRET)
+    bot = room.recorder.add_playout("bot", local=True)
+    bot.push(np.full(2 * RATE, SECRET, np.int16), RATE)
+    room.recorder.mask("bot")
+    await room.go_on(20, bob=SECRET)
+    room.recorder.include("bob")
+    await room.go_on(10, bob=SECRET)
+    pcm, report = await room.stop()
+    assert abs(pcm).max() <= 2 * TONE_PEAK
+    assert not pcm[: RATE - RATE // 10].any()  # a resampler rings ahead of itself
+    assert pcm[RATE : 3 * RATE].any()
+    assert pcm[3 * RATE :].any()
+    assert [act.at_s for act in report.acts] == [0.0, 0.0, 1.0, 3.0]
 
 
 async def test_every_track_of_somebody_is_kept_out_and_no_other_name(tmp_path: Path) -> None:
@@ -207,6 +219,8 @@ def test_names_that_are_none_are_refused(tmp_path: Path) -> None:
     for wrong in (None, 7):
         with pytest.raises(ValueError, match="a name is a text"):
             recorder.exclude(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="a name is a text"):
+            recorder.mask(wrong)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="exclude is"):
             AudioRecordingConfiguration(tmp_path / "a.wav", exclude=[wrong]).validate()  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match="exclude is 'bob'"):
@@ -257,7 +271,7 @@ async def test_nothing_that_is_excluded_is_anywhere(tmp_path: Path, seed: int) -
     saves = []
     for name in ("alice", "bob", "carol"):
         room.join(name)
-    out = {"carol"} if room.recorder._discretion.silences("carol") else set[str]()
+    out = {"carol"} if room.recorder._discretion.in_place_of("carol") else set[str]()
     paused = False
     for number in range(30):
         match chance.choice(["exclude", "include", "pause", "resume", "save", "crash", "speak"]):

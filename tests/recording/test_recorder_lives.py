@@ -16,6 +16,7 @@ from roomtape import (
     AudioRecorder,
     AudioRecordingCode,
     AudioRecordingConfiguration,
+    Forgotten,
     RecordingEvent,
 )
 from roomtape.recording.life import RecorderState
@@ -93,10 +94,13 @@ class Recorders(Machine):
         report=st.booleans(),
         stems=st.booleans(),
         split_s=st.sampled_from([None, None, 1]),
+        consent=st.sampled_from(["not_asked", "required"]),
         habit=habits,
         fault=faults,
     )
-    def make(self, index, name, cycle_time, channels, report, stems, split_s, habit, fault):
+    def make(
+        self, index, name, cycle_time, channels, report, stems, split_s, consent, habit, fault
+    ):
         world, told = self.world(index), Told(habit)
         config = AudioRecordingConfiguration(
             self.directory / name,
@@ -106,6 +110,7 @@ class Recorders(Machine):
             report=report,
             stems=self.directory / f"stems-{len(self.made)}" if stems and not cycle_time else None,
             split_s=None if cycle_time else split_s,
+            consent=consent,
         )
 
         def heard(event: RecordingEvent) -> object:
@@ -185,10 +190,25 @@ class Recorders(Machine):
 
             world.run(both(), cancelled_after)
 
-    @rule(which=recorders, what=st.sampled_from(["exclude", "include", "pause", "resume"]))
-    def decide(self, which, what):
+    @rule(
+        which=recorders,
+        what=st.sampled_from(["exclude", "include", "mask", "unmask", "pause", "resume"])
+        | st.sampled_from(["agree", "withdraw", "ask_again"]),
+        mode=st.sampled_from(["silence", "tone", "skip"]),
+    )
+    def decide(self, which, what, mode):
         recorder, _ = which
-        getattr(recorder, what)(*["alice"][: what.endswith("clude")])
+        given = {"pause": [mode], "resume": []}
+        getattr(recorder, what)(*given.get(what, ["alice"]))
+
+    @rule(which=recorders, cancelled_after=few, begun_s=st.sampled_from([None, 0, 0.5, 1.5]))
+    def forget(self, which, cancelled_after, begun_s):
+        recorder, world = which
+        if world.over:
+            return
+        self.begun_for(recorder, world, begun_s)
+        forgotten = world.run(recorder.forget("alice"), cancelled_after)
+        assert isinstance(forgotten, Forgotten | RoomtapeError | asyncio.CancelledError)
 
     @rule(which=recorders, at=st.sampled_from([None, None, 0, 0.5, 1e9, "x"]))
     def mark(self, which, at):

@@ -81,6 +81,33 @@ async def test_chromium_and_a_room_hear_each_other(tmp_path: Path) -> None:
     await audio.stop()
 
 
+async def test_the_page_asks_and_tells_what_is_answered(tmp_path: Path) -> None:
+    microphone = write_wav(tmp_path / "carol.wav", voice("carol", 30))
+    ear = RoomEar()
+    async with RoomServer("127.0.0.1", 0) as server:
+        room = WebRtcRoom(server.url)
+        await room.join(token=None, channel="standup", uid=UID, listener=ear, local_audio=None)
+        query = urlencode({"room": "standup", "uid": "carol", "autojoin": "", "raw": ""})
+        async with chromium(f"{server.url}/?{query}", microphone=microphone) as page:
+            await page.press_join()
+            await ear.until_event("joined", "carol")
+            assert await page.evaluate("document.getElementById('asked').hidden")
+            await room.ask_consent(True)
+            asked = "document.getElementById('asked-by').innerText"
+            await page.until(f"{asked}.includes('not recorded until you agree')")
+            assert UID in await page.evaluate(asked)
+            assert await page.evaluate("document.title") == "Roomtape"
+            await page.evaluate("document.getElementById('agree').click()")
+            await ear.until_event("consent", "carol", True)
+            assert await page.evaluate(asked) == "You agreed to be recorded."
+            await page.evaluate("document.getElementById('decline').click()")
+            await ear.until_event("consent", "carol", False)
+            assert await page.evaluate(asked) == "You are not recorded."
+            await room.ask_consent(False)
+            await page.until("document.getElementById('asked').hidden")
+        await room.leave()
+
+
 async def test_a_newcomer_reaches_a_page_that_was_there_before(tmp_path: Path) -> None:
     microphone = write_wav(tmp_path / "carol.wav", voice("carol", 30))
     ear = RoomEar()

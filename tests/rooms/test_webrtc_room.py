@@ -137,7 +137,10 @@ async def test_a_dropped_websocket_is_mended_and_the_audio_flows_on(meeting: Mee
     bob.break_off()
     await bob.room.set_recording(True)
     await alice.ear.until_event("recording", "bob", True)
+    await bob.room.say_consent(True)
+    await alice.ear.until_event("consent", "bob", True)
     carol = await meeting.join("carol")
+    await carol.ear.until_event("consent", "bob", True)
     pairs = ((alice, bob), (bob, alice), (carol, bob), (bob, carol))
     await asyncio.gather(*(assert_hears(ear, mouth.uid) for ear, mouth in pairs))
     assert alice.ear.events[:2] == [("joined", "bob"), ("recording", "bob", True)]

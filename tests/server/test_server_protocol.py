@@ -26,6 +26,8 @@ def test_messages_are_understood() -> None:
     assert parse(json.dumps(JOIN)) == Join("standup", "alice", "s1", None, None, False, False)
     assert parse(json.dumps(OFFER)) == Relay("offer", "bob", "c1", {"sdp": "v=0"}, 3, 0)
     assert parse('{"type":"state","muted":true}') == State(True, None)
+    answer = parse('{"type":"state","asks":true,"agrees":false}')
+    assert answer == State(None, None, asks=True, agrees=False)
     assert parse('{"type":"leave"}') == Leave()
     end = {"type": "candidate", "to": "bob", "call": "c1", "candidate": None}
     assert parse(json.dumps(end)) == Relay("candidate", "bob", "c1", {"candidate": None}, 0, 0)

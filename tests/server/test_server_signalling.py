@@ -95,6 +95,8 @@ async def test_a_newcomer_is_told_who_is_there_and_they_of_it(here: Setting) -> 
         "number": alice.welcome["number"],
         "muted": True,
         "recording": True,
+        "asks": False,
+        "agrees": None,
         "away": False,
     }
     assert bob.welcome["number"] > alice.welcome["number"]
@@ -128,6 +130,21 @@ async def test_everybody_hears_who_is_muted_and_who_records(here: Setting) -> No
     assert [(state["muted"], state["recording"]) for state in told] == [(False, True), (True, True)]
     carol = await here.joined("carol")
     assert [state["recording"] for state in carol.welcome["participants"]] == [False, True]
+
+
+async def test_everybody_hears_who_asks_and_who_agrees(here: Setting) -> None:
+    alice, bob = await here.joined("alice", asks=True), await here.joined("bob")
+    assert [each["asks"] for each in bob.welcome["participants"]] == [True]
+    await alice.hear()
+    for agrees in (True, True, False):  # what changes nothing is told to nobody
+        await bob.say(type="state", agrees=agrees)
+    told = [(await alice.hear())["participant"]["agrees"] for _ in range(2)]
+    assert told == [True, False]
+    await bob.say(type="state", agrees="yes")
+    assert (await bob.hear())["code"] == "bad_message"
+    carol = await here.joined("carol", agrees=True)
+    assert [each["agrees"] for each in carol.welcome["participants"]] == [None, False]
+    assert (await alice.hear())["participant"]["agrees"] is True
 
 
 async def test_goodbyes_are_told_at_once_with_their_reason(here: Setting) -> None:

@@ -39,6 +39,8 @@ PARTICIPANTS = st.fixed_dictionaries(
         "number": st.integers(0, 3),
         "muted": st.booleans(),
         "recording": st.booleans(),
+        "asks": st.booleans(),
+        "agrees": st.none() | st.booleans() | ODD_TEXT,
     }
 )
 FROM_A_SERVER = st.one_of(

@@ -59,6 +59,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "resume": ODD_VALUES,
     "muted": st.booleans() | ODD_VALUES,
     "recording": st.booleans() | ODD_VALUES,
+    "asks": st.booleans() | ODD_VALUES,
+    "agrees": st.booleans() | ODD_VALUES,
     "to": NAMES,
     "from": NAMES,
     "call": CALLS | ODD_VALUES,

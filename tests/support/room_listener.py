@@ -60,6 +60,9 @@ class RoomEar:
     def on_participant_recording(self, uid: str, recording: bool) -> None:
         self._note("recording", uid, recording)
 
+    def on_participant_consent(self, uid: str, agrees: bool) -> None:
+        self._note("consent", uid, agrees)
+
     def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
         self.frames[uid].append(frame)
         self.arrivals_ns[uid].append(time.monotonic_ns())

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..types import Mark
+from ..storage.notes.cuts import cuts_of
+from ..types import Mark, TimeCut
 from .levels import ChannelLevels, Levels, Silence
 from .marks import marks_of
 from .reader import open_audio
@@ -43,6 +44,7 @@ class Inspection:
         notes: What is merely odd, in words.
         marks: Moments with a name: the cue points of a WAV file, or those of the report beside it.
         channel_levels: Peak and RMS of each channel, in order.
+        cuts: Where pauses were cut out of it, by the report beside it.
     """
 
     path: str
@@ -64,6 +66,7 @@ class Inspection:
     notes: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
     channel_levels: tuple[ChannelLevels, ...] = ()
+    cuts: tuple[TimeCut, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: None in place of -inf."""
@@ -113,4 +116,5 @@ def inspect_file(path: str | Path, *, on_progress: Progress | None = None) -> In
             notes=tuple(reader.notes),
             marks=marks_of(path),
             channel_levels=levels.channels,
+            cuts=cuts_of(path),
         )

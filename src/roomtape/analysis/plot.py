@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..storage.notes.cuts import cuts_of
 from ..types import Interval, IntervalKind, Mark, Pcm
 from ..types.errors import FileError
 from .marks import marks_of
@@ -52,6 +53,7 @@ _SMALLEST_TOP = 1 / 64
 _CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback")
 _SPECTRUM_FLOOR_DBFS = -100.0
 _MARK = "#c2185b"
+_CUT = "#00796b"
 _MOST_MARKS, _MOST_WORDS, _MOST_LEVEL, _MOST_LABEL = 1000, 60, 8, 40
 
 
@@ -95,6 +97,10 @@ def plot_file(path: str | Path, png: str | Path) -> None:
                 spectrum.add(part)
     rate = reader.sample_rate
     duration_s = max(drawn[0][0].frames, 1) / rate
+    cuts = [
+        Mark(cut.at_s, round(cut.at_s * rate), f"{cut.lasted_s:.1f} s cut out")
+        for cut in cuts_of(path)
+    ]
 
     figure = _figure(6.2 * lanes)
     axes = figure.subplots(2 * lanes, 1, sharex=True, height_ratios=(1, 1.3) * lanes)
@@ -103,7 +109,8 @@ def plot_file(path: str | Path, png: str | Path) -> None:
         wave, picture = axes[2 * index], axes[2 * index + 1]
         _draw_wave(wave, outlines[index], rate, 0.0, _VOICES[index])
         _amplitude_axis(wave, _loudest(outlines))
-        _draw_marks((wave, picture), marks_of(path))
+        _draw_marks((wave, picture), marks_of(path), _MARK)
+        _draw_marks((wave, picture), cuts, _CUT)
         image = picture.imshow(
             spectrum.finish_dbfs().T if envelope.frames else np.full((2, 1), _SPECTRUM_FLOOR_DBFS),
             origin="lower",
@@ -194,11 +201,11 @@ def _draw_lane(axes: Axes, lane: Lane, outline: Outline, top: float, colour: str
         )
 
 
-def _draw_marks(all_axes: Sequence[Axes], marks: Sequence[Mark]) -> None:
+def _draw_marks(all_axes: Sequence[Axes], marks: Sequence[Mark], colour: str) -> None:
     """A line through all axes for each, and the words at the top of the first."""
     for mark in marks[:_MOST_MARKS]:
         for axes in all_axes:
-            axes.axvline(mark.at_s, color=_MARK, linewidth=1, antialiased=False, zorder=3)
+            axes.axvline(mark.at_s, color=colour, linewidth=1, antialiased=False, zorder=3)
     families = _font_families()
     for mark in marks[:_MOST_WORDS]:
         words = mark.label if len(mark.label) <= _MOST_LABEL else f"{mark.label[:_MOST_LABEL]}..."
@@ -210,7 +217,7 @@ def _draw_marks(all_axes: Sequence[Axes], marks: Sequence[Mark]) -> None:
             textcoords="offset points",
             verticalalignment="top",
             rotation=90 if len(marks) > _MOST_LEVEL else 0,
-            color=_MARK,
+            color=colour,
             fontsize=8,
             fontfamily=families,
             parse_math=False,

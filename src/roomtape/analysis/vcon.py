@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from ..storage.disk import Disk
 from ..storage.finishing import new_file
 from ..storage.naming import report_path
+from ..storage.notes.cuts import read_cuts
 from ..storage.proof.canonical import escaped
 from ..storage.proof.verify import Verdict, verify_recording
 from ..storage.report_file import read_report
@@ -117,6 +118,7 @@ class _Conversation:
             raise ValueError("it does not say when the recording began")
         self._start = datetime.fromisoformat(report["started_at"]).astimezone(UTC)
         self._duration_s = _seconds(report["duration_s"])
+        self._cuts = read_cuts(report)
         # One entry a participant and stay: who comes again is the same party.
         self._sources = [
             ((str(each["name"]), bool(each["local"])), each) for each in report.get("sources", ())
@@ -209,14 +211,18 @@ class _Conversation:
         return {
             "party": party,
             "kind": kind,
-            "time": _date(self._start + timedelta(seconds=start_s)),
+            "time": self._time(start_s),
             "start_s": start_s,
             "end_s": end_s,
         }
 
     def _event(self, party: int, at_s: float, event: str) -> dict[str, Any]:
-        time = _date(self._start + timedelta(seconds=at_s))
-        return {"party": party, "time": time, "event": event}
+        return {"party": party, "time": self._time(at_s), "event": event}
+
+    def _time(self, at_s: float) -> str:
+        """Of a moment of the file, from which pauses may have been cut out."""
+        cut_s = sum(cut.lasted_s for cut in self._cuts if cut.at_s <= at_s)
+        return _date(self._start + timedelta(seconds=at_s + cut_s))
 
 
 def _analysis(schema: str, body: dict[str, Any]) -> dict[str, Any]:

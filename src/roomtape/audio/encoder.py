@@ -47,7 +47,7 @@ _AAC_APART = {"aac_ms": "0", "aac_is": "0"}
 
 _SETTLES = 8
 """After three frames of digital silence, FFmpeg's encoder is in the state in which all further ones
-leave it, and gives the same frame for each: see tests/audio/test_silence.py. This leaves a margin
+leave it, and gives the same frame for each (tests/audio/test_silence_path.py). This leaves a margin
 for another version of it."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..types import NS_PER_S, Interval, IntervalKind
 from .account import Account, Total
+from .discretion.sound import Sound
 from .intervals import Intervals
 from .mutes import Mutes
 
@@ -43,6 +44,8 @@ class Ledger:
         """The largest absolute sample, 0 to 32768 ..."""
         self.level = 0
         """... and that of the last tenth of a second that was mixed."""
+        self.sound = Sound()
+        """When it was not digital silence, so that it can be found again."""
         self.last_sound_ns = 0
         """Until when something else than digital silence was mixed, or came too late for it."""
 
@@ -63,9 +66,10 @@ class Ledger:
         """
         self.level = blocks[-1][1]
         self.peak = max(self.peak, *[peak for _, peak in blocks])
-        last = spoken_from = None
+        first = last = spoken_from = None
         for stop, peak in blocks:
             if peak > _SILENT_PEAK:
+                first = start if first is None else first
                 last = stop
             if peak >= _SPEECH_PEAK:
                 if spoken_from is None:
@@ -76,8 +80,10 @@ class Ledger:
             start = stop
         if spoken_from is not None:
             self._spoke(rate_hz, spoken_from, start)
-        if last is not None:
-            self.sounded(last * NS_PER_S // rate_hz)
+        if first is not None and last is not None:
+            end_ns = last * NS_PER_S // rate_hz
+            self.sound.add(first * NS_PER_S // rate_hz, end_ns)
+            self.sounded(end_ns)
 
     def account(self, rate_hz: int) -> Account:
         """That of one rate."""

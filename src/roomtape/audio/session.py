@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from ..types import NS_PER_S, SourceReport
 from ..types.bounded import MOST_SOURCES, summed_up, weight
 from .account import CUT_S
+from .discretion.pauses import Pauses
 from .encoder import Encoder, StemEncoder
 from .mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
@@ -50,6 +51,8 @@ class RecordingSession:
         self._delay_ns = delay_ns
         self._mixer = Mixer(self._voice_failed)
         self._outputs: list[Output] = []
+        self.pauses = Pauses()
+        """When nobody is recorded. All outputs lack the same time."""
         self._stems: Stems | None = None
         self._stemless: dict[SourceTrack, None] = {}  # those that have just come in
         self._buses: list[Bus] = []
@@ -77,7 +80,7 @@ class RecordingSession:
         """
         made = [(self._mixer.add_bus(rate_hz), takes) for takes in channels]
         self._buses += [bus for bus, _ in made]
-        output = Output(encoder, made)
+        output = Output(encoder, made, self.pauses)
         self._outputs.append(output)
         return output
 
@@ -89,7 +92,9 @@ class RecordingSession:
             make_encoder: Makes an encoder of one channel.
             most: Later sources have none: see :attr:`stems_full`.
         """
-        self._stems = Stems(self._mixer, self._buses[0], make_encoder, most=most)
+        self._stems = Stems(
+            self._mixer, self._buses[0], make_encoder, most=most, pauses=self.pauses
+        )
 
     def take_begun_stems(self) -> list[Stem]:
         """The stems that are new; after each call of :meth:`mix` or :meth:`finish`."""
@@ -132,6 +137,28 @@ class RecordingSession:
         """Whether nobody who is in has said anything that is not mixed; between two mixes, from any
         thread."""
         return all(source.nothing_waits for source in list(self._open))
+
+    def forget(
+        self, concerns: Callable[[str], bool]
+    ) -> tuple[list[SourceTrack], list[tuple[int, int]]]:
+        """Mix nothing more of these sources, whatever of it waits; between two mixes.
+
+        Args:
+            concerns: Whether a source of that name is one of them.
+
+        Returns:
+            The sources, and when any of them was heard, in nanoseconds: as mixed so far, and
+            rather too much than too little.
+        """
+        tracks = [source for source in list(self.sources) if concerns(source.name)]
+        heard: list[tuple[int, int]] = []
+        for source in tracks:
+            source.curtain.drop()
+            source.keep_books()
+            heard += source.ledger.sound.spans()
+        if self.earlier is not None:  # of whom nobody knows any more who they were
+            heard.append((0, round(self.earlier.left_s * NS_PER_S)))
+        return tracks, heard
 
     def mix(self, now_ns: int) -> None:
         """Mix up to ``delay_ns`` before ``now_ns``, for the outputs to encode."""

@@ -21,6 +21,7 @@ from ..types import (
     SampleCounts,
     SourceReport,
 )
+from .discretion.curtain import Curtain
 from .downmix import mixed_down
 from .inbox import Inbox
 from .ledger import STALL_NS, Ledger
@@ -57,6 +58,8 @@ class SourceTrack:
         self.local = local
         self.expects_silence = expects_silence
         self.ledger = Ledger()
+        self.curtain = Curtain()
+        """What is behind it is not mixed."""
         self.inbox = Inbox(joined_ns)
         """Where frames come in."""
         self.joined_ns = joined_ns
@@ -155,14 +158,10 @@ class SourceTrack:
 
     @property
     def nothing_waits(self) -> bool:
-        """Whether all that was pushed is mixed, and it has not left just now; between two mixes,
-        from any thread."""
-        timeline = self._timeline
-        return (
-            not self.inbox.waiting_ns
-            and (timeline is None or not timeline.waiting)
-            and self.left_ns is None
-        )
+        """Whether all that was pushed is mixed, and it is still there; between two mixes."""
+        if self.inbox.waiting_ns or self.left_ns is not None:
+            return False
+        return self._timeline is None or not self._timeline.waiting
 
     def keep_books(self) -> None:
         """Write into the ledger what was mixed; that is put off while nothing happens."""
@@ -354,7 +353,12 @@ class SourceTrack:
                 *(self.name, rate_hz, last.rate_hz, not_before),
             )
         timeline = Timeline(
-            rate_hz, head=head, ledger=self.ledger, not_before=not_before, name=self.name
+            rate_hz,
+            head=head,
+            ledger=self.ledger,
+            not_before=not_before,
+            name=self.name,
+            curtain=self.curtain,
         )
         with self._lock:
             if self.error:  # from another thread, just now

@@ -85,6 +85,8 @@ def _rows(i: Inspection) -> list[tuple[str, str]]:
         *(("note", words) for words in i.notes),
         *(("mark", f"{timecode(m.at_s, 3)} {m.label}") for m in i.marks[:_MARKS_SHOWN]),
         *[("mark", f"and {len(i.marks) - _MARKS_SHOWN} more")][: len(i.marks) > _MARKS_SHOWN],
+        *(("cut", f"{timecode(c.at_s, 3)} {c.lasted_s:.3f} s") for c in i.cuts[:_MARKS_SHOWN]),
+        *[("cut", f"and {len(i.cuts) - _MARKS_SHOWN} more")][: len(i.cuts) > _MARKS_SHOWN],
     ]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
-from ..types import AudioRecordingConfiguration, ErrorCode
+from ..types import AudioRecordingConfiguration, Consent, ErrorCode, PauseMode
 from ..types.errors import ConfigurationError, RoomError, RoomtapeError
 from .choices import Position, Quality, bytes_of, seconds_of
 from .termination import signals_that_end
@@ -95,6 +95,44 @@ def record(
             "several times.",
         ),
     ] = None,
+    consent: Annotated[
+        bool,
+        typer.Option(
+            "--consent",
+            help="Record a participant only once it agreed: the room asks, as the server's page "
+            "does.",
+        ),
+    ] = False,
+    beep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Let everybody in the room hear a beep at the start and every S seconds.",
+        ),
+    ] = None,
+    pause_mode: Annotated[
+        PauseMode,
+        typer.Option(
+            help="What the key p leaves in the file: silence, a quiet tone, or nothing (the time "
+            "is cut out)."
+        ),
+    ] = PauseMode.SILENCE,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whom the key k masks (a tone stands in place of a card number), and no longer; "
+            "can be given several times.",
+        ),
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whom the key f records no more, and removes from what a cyclic recording holds; "
+            "can be given several times.",
+        ),
+    ] = None,
     stems: Annotated[
         Path | None,
         typer.Option(
@@ -131,7 +169,8 @@ def record(
 
     However it ends, the file is finished. On the key s, and on SIGUSR1, the last seconds are saved
     to a file of their own beside it (call.saved-1.wav, ...), while the recording goes on. The
-    key m marks a moment, in the report and in a WAV; p pauses (silence is recorded), and goes on.
+    key m marks a moment, in the report and in a WAV; p pauses (--pause-mode), and goes on;
+    k puts a tone in place of what those of --mask say, and no longer; f forgets those of --forget.
     Of a cyclic recording, the key l, and SIGUSR2, make a live one that begins with what was kept;
     once more, and that file is finished, and the last seconds are kept again.
     """
@@ -147,6 +186,8 @@ def record(
         channels=channels,
         stems=stems,
         exclude=exclude or [],
+        beep_s=beep,
+        consent=Consent.REQUIRED if consent else Consent.NOT_ASKED,
         split_s=None if split is None else seconds_of("--split", split),
         split_bytes=None if split_bytes is None else bytes_of("--split-bytes", split_bytes),
     )
@@ -175,8 +216,9 @@ def record(
     local = FileAudio(speak) if speak is not None else None
     joined, own_name = _room_at(url, token, ice_server or [], trust_clocks=trust_clocks)
     name = own_name if name is None else name
+    chosen = (pause_mode, mask or [], forget or [])
     return asyncio.run(
-        _record(joined, channel, name, token, config, local, duration, saving, as_json)
+        _record(joined, channel, name, token, config, local, duration, saving, chosen, as_json)
     )
 
 
@@ -241,13 +283,16 @@ async def _record(
     local: LocalAudio | None,
     duration: float | None,
     saving: tuple[float, float],
+    chosen: tuple[PauseMode, list[str], list[str]],
     as_json: bool,
 ) -> int:
     import asyncio  # noqa: PLC0415 (quick --help)
 
     from ..engine import RtcEngine  # noqa: PLC0415
+    from .running.forgetting import Forgetter  # noqa: PLC0415
     from .running.keys import listening  # noqa: PLC0415
     from .running.marking import Marker  # noqa: PLC0415
+    from .running.masking import Masker  # noqa: PLC0415
     from .running.pausing import Pauser  # noqa: PLC0415
     from .running.promoting import Promoter  # noqa: PLC0415
     from .running.saving import Saver  # noqa: PLC0415
@@ -269,14 +314,19 @@ async def _record(
             raise RoomError(engine.last_error)
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:
             raise RoomtapeError(engine.last_error)
-        marker, pauser = Marker(engine, teller), Pauser(engine, teller)
-        keys = {"s": saver.save, "m": marker.mark, "p": pauser.pause, "l": promoter.turn}
+        marker = Marker(engine, teller)
+        keys = {"s": saver.save, "m": marker.mark, "l": promoter.turn}
+        pause_mode, masked, forgotten = chosen
+        forgetter = Forgetter(engine, forgotten, teller)
+        pauser, masker = Pauser(engine, pause_mode, teller), Masker(engine, masked, teller)
+        keys |= {"p": pauser.pause, "k": masker.mask, "f": forgetter.forget}
         with listening(keys):
             await teller.until(over, duration, engine)
         if engine.recorder is not None:
             await engine.stop_audio_recording()
         await saver.wait()
         await promoter.wait()
+        await forgetter.wait()
         report = engine.last_recording_report
     if report is None:
         raise RoomtapeError("the recording ended without a report")

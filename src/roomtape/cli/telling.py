@@ -14,6 +14,7 @@ from ..engine import ChannelEventCallback, RtcEngine
 from ..types import (
     AudioRecordingCode,
     AudioRecordingWarning,
+    Forgotten,
     IntervalKind,
     LeftOut,
     RecordingReport,
@@ -84,6 +85,10 @@ class Teller(ChannelEventCallback):
         verb = "is recording, too" if recording else "no longer records"
         self.say("recording", f"{uid} {verb}", uid=uid, recording=recording)
 
+    def on_user_consent(self, uid: str, agrees: bool) -> None:
+        words = "agrees to be recorded" if agrees else "does not agree to be recorded"
+        self.say("consent", f"{uid} {words}", uid=uid, agrees=agrees)
+
     def on_disconnect(self, reason: str) -> None:
         self.disconnected = reason
         self.say("disconnected", f"the room was lost: {reason}", reason=reason)
@@ -119,6 +124,18 @@ class Teller(ChannelEventCallback):
     def not_saved(self, path: str, why: str) -> None:
         """A part could not be saved; the recording goes on."""
         self.say("save_failed", f"not saved: {why}", file_path=path, detail=why)
+
+    def forgotten(self, name: str, forgotten: Forgotten) -> None:
+        """Somebody's voice was removed."""
+        words = f"{name} is forgotten: {forgotten.silenced_s:.1f} s of what was held is silence now"
+        if forgotten.still_in:
+            words += f"; still to be heard in {', '.join(forgotten.still_in)}"
+        facts = {"silenced_s": forgotten.silenced_s, "still_in": forgotten.still_in}
+        self.say("forgotten", words, uid=name, **facts)
+
+    def not_forgotten(self, why: str) -> None:
+        """It was not, or not all of it."""
+        self.say("not_forgotten", f"not forgotten: {why}", detail=why)
 
     def not_turned(self, why: str) -> None:
         """It is live, or cyclic, as it was."""

@@ -33,5 +33,8 @@ class ChannelEventCallback:
     def on_user_recording(self, uid: str, recording: bool) -> Answer:
         """Somebody else started or stopped recording the room."""
 
+    def on_user_consent(self, uid: str, agrees: bool) -> Answer:
+        """Somebody agreed to be recorded, or does not, or no longer."""
+
     def on_disconnect(self, reason: str) -> Answer:
         """The room is lost for good."""

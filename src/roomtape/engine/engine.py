@@ -8,11 +8,13 @@ done one after the other, in the order in which they were made.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
-from ..media.local_audio import LocalAudio, TrackAudio
+from ..media.beeping import Beeper
+from ..media.local_audio import LocalAudio
 from ..recording.events import call_listener
 from ..recording.recorder import AudioRecorder
 from ..rooms.base import Room
@@ -23,6 +25,7 @@ from ..types import (
     AudioRecordingConfiguration,
     AudioRecordingQuality,
     AudioRecordingWarning,
+    Consent,
     ErrorCode,
     RecordingEvent,
     RecordingReport,
@@ -37,6 +40,7 @@ from ..types.errors import (
     SuffixError,
 )
 from .callback import ChannelEventCallback
+from .publishing import Publishing, local_of
 from .running import RunningRecording
 from .stay import Stay
 
@@ -59,7 +63,7 @@ class RtcEngine(RunningRecording):
         self._disk = disk or Disk()
         self._callback = ChannelEventCallback()
         self._turn = asyncio.Lock()  # one call at a time
-        self._local: LocalAudio | None = None
+        self._publishing = Publishing(room, self._clock)
         self._stay: Stay | None = None
         self._released = False
         self._recorder: AudioRecorder | None = None
@@ -96,34 +100,35 @@ class RtcEngine(RunningRecording):
         """
         if self._released:
             return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
-        if _is_track(track):
-            if track.kind != "audio":
-                return self._refuse(ErrorCode.INVALID_PARAM, f"a {track.kind} track is no audio")
-            local: LocalAudio | None = TrackAudio(track)
-        elif track is None or isinstance(track, LocalAudio):
-            local = track
-        else:
-            return self._refuse(
-                ErrorCode.INVALID_PARAM,
-                f"{type(track).__name__} is neither an aiortc track nor a LocalAudio",
-            )
+        try:
+            local = local_of(track)
+        except ConfigurationError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         async with self._turn:
-            stay = self._stay
-            if stay is not None:
-                await stay.stop_publishing()
-            self._local = local
-            if stay is not None and stay.going_on:
-                stay.publish(local, self._clock)
-                await self._room.publish(local)
+            await self._publishing.set_local(local, self._stay)
         return ErrorCode.OK
 
     async def mute_local_audio(self, mute: bool) -> ErrorCode:
         """Publish (and record) silence instead of the local audio, and say so to the others."""
-        if self._released or self._local is None:
+        local = self._publishing.local
+        if self._released or local is None:
             return self._refuse(ErrorCode.INVALID_STATE, "there is no local audio")
-        self._local.muted = mute
+        local.muted = mute
         if self._joined:
-            await self._room.set_muted(self._local.muted)
+            await self._room.set_muted(self._publishing.muted)
+        return ErrorCode.OK
+
+    async def set_local_consent(self, agrees: bool) -> ErrorCode:
+        """Tell the others, where the room can, whether the local user agrees that they record it.
+
+        Returns:
+            OK; ROOM_NOT_JOINED; INVALID_STATE after release.
+        """
+        if self._released:
+            return self._refuse(ErrorCode.INVALID_STATE, "the engine was released")
+        if not self._joined:
+            return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
+        await self._room.say_consent(bool(agrees))
         return ErrorCode.OK
 
     async def join_channel(self, token: str | None, channel: str, uid: str) -> ErrorCode:
@@ -241,13 +246,17 @@ class RtcEngine(RunningRecording):
         )
         try:
             await self._room.join(
-                token=token, channel=channel, uid=uid, listener=stay, local_audio=self._local
+                token=token,
+                channel=channel,
+                uid=uid,
+                listener=stay,
+                local_audio=self._publishing.published,
             )
         except RoomtapeError as error:
             await stay.end()
             return self._refuse(ErrorCode.FATAL, str(error))
         self._stay = stay
-        stay.publish(self._local, self._clock)
+        self._publishing.publish_in(stay)
         return ErrorCode.OK
 
     async def _leave(self) -> ErrorCode:
@@ -284,16 +293,16 @@ class RtcEngine(RunningRecording):
         if stay is None or not stay.going_on:
             return self._refuse(ErrorCode.ROOM_NOT_JOINED, "join a room before recording it")
         try:
+            beep_s = self._publishing.beep_of(config)
             recorder = AudioRecorder(
-                config,
+                dataclasses.replace(config, beep_s=None),
                 on_event=lambda event: self._on_event(stay, recorder, event),
                 clock=self._clock,
                 disk=self._disk,
             )
-        except SuffixError as error:
-            self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(config.path))
-            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         except ConfigurationError as error:
+            if isinstance(error, SuffixError):
+                self._tell_recording(AudioRecordingCode.ERROR_SUFFIX, str(config.path))
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         running = self._recorder
         try:
@@ -304,16 +313,20 @@ class RtcEngine(RunningRecording):
             if not stay.going_on:
                 await recorder.discard()
                 return self._refuse(ErrorCode.ROOM_NOT_JOINED, "the room was lost meanwhile")
+            if beep_s is not None:
+                await self._publishing.beep(Beeper(beep_s, lambda: recorder.paused), stay)
             stay.members.enter(recorder)
             await recorder.begin()
         except OpenFileError as error:
             stay.members.leave_recording(recorder)
+            await self._say_recording()
             self._tell_recording(AudioRecordingCode.OPEN_FILE_FAILED, str(recorder.path))
             return self._refuse(ErrorCode.FATAL, str(error))
         except (ConfigurationError, MissingExtraError) as error:  # the key to sign with
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         except BaseException:
             stay.members.leave_recording(recorder)
+            self._publishing.stop_beeping()
             await recorder.discard()
             raise
         await self._say_recording()
@@ -331,12 +344,21 @@ class RtcEngine(RunningRecording):
         return ErrorCode.OK
 
     async def _say_recording(self) -> None:
+        recorder = self._recorder
+        if recorder is None:
+            await self._publishing.beep(None, self._stay)
         if self._joined:
-            await self._room.set_recording(self._recorder is not None)
+            asks = recorder is not None and recorder.config.consent is Consent.REQUIRED
+            await self._room.ask_consent(asks)
+            await self._room.set_recording(recorder is not None)
+
+    async def _say_in_turn(self) -> None:
+        async with self._turn:
+            await self._say_recording()
 
     def _local_muted(self, stay: Stay, muted: bool) -> None:
         if stay is self._stay and stay.going_on:
-            self._spawn(self._room.set_muted(muted))
+            self._spawn(self._room.set_muted(muted and self._publishing.muted))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         try:
@@ -357,7 +379,8 @@ class RtcEngine(RunningRecording):
             stay.members.leave_recording(recorder)
             if self._recorder is recorder:
                 self._recorder = None
-                self._spawn(self._say_recording())
+                self._publishing.stop_beeping()
+                self._spawn(self._say_in_turn())
         if isinstance(code, AudioRecordingWarning):
             self._tell(lambda to: to.on_audio_recording_warning(code, detail))
             return
@@ -374,8 +397,3 @@ class RtcEngine(RunningRecording):
     def _refuse(self, code: ErrorCode, why: str) -> ErrorCode:
         self.last_error = why
         return code
-
-
-def _is_track(given: object) -> TypeGuard[MediaStreamTrack]:
-    """Whether it is a track of aiortc, which need not be installed."""
-    return hasattr(given, "kind") and hasattr(given, "recv")

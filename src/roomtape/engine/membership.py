@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..recording.recorder import AudioRecorder
+from ..recording.sources.discretion import MOST_BY_CHARACTERS
 from ..recording.sources.source import Source
 from ..types import AudioFrame, FrameOrigin
 
@@ -20,6 +21,7 @@ class _Member:
         self.local = local
         self.lanes: list[str | None] = [None]  # the track in each; None: free
         self.muted: dict[str, bool] = {}
+        self.agrees: bool | None = None  # to be recorded; it has not said
         self.sources: list[Source] = []  # one a lane, while a recording runs
         self.refused = 0  # frames that could not be taken
 
@@ -52,6 +54,7 @@ class Membership:
         self._recorder = recorder
         for member in self._everybody():
             member.sources = []
+            self._say_consent(member)
             self._add_sources(member)
 
     def leave_recording(self, recorder: AudioRecorder) -> None:
@@ -87,6 +90,15 @@ class Membership:
         member = self._members.pop(uid, None)
         if member is not None:
             _close(member)
+            if self._recorder is not None:
+                self._recorder.ask_again(uid)
+
+    def consent(self, uid: str, agrees: bool) -> None:
+        """Somebody agrees to be recorded, or does not."""
+        member = self._members.get(uid)
+        if member is not None:
+            member.agrees = agrees
+            self._say_consent(member)
 
     def audio(self, uid: str, track: str, frame: AudioFrame) -> None:
         member = self._members.get(uid)
@@ -114,6 +126,12 @@ class Membership:
 
     def _everybody(self) -> list[_Member]:
         return [*self._members.values(), *([self._local] if self._local else [])]
+
+    def _say_consent(self, member: _Member) -> None:
+        if self._recorder is None or member.agrees is None:
+            return
+        say = self._recorder.agree if member.agrees else self._recorder.withdraw
+        say(member.uid, by=member.uid[:MOST_BY_CHARACTERS])
 
     def _push(self, member: _Member, track: str, frame: AudioFrame) -> None:
         lane = member.lane(track)

@@ -10,6 +10,8 @@ from ..types import (
     AudioRecordingCode,
     AudioRecordingConfiguration,
     ErrorCode,
+    Forgotten,
+    PauseMode,
     RecordingReport,
 )
 from ..types.errors import RoomtapeError, StateError, SuffixError
@@ -23,6 +25,7 @@ class RunningRecording(ABC):
     def __init__(self) -> None:
         self._save_report: RecordingReport | None = None
         self._part_report: RecordingReport | None = None
+        self._forgotten: Forgotten | None = None
 
     @abstractmethod
     def _running(self) -> AudioRecorder | ErrorCode:
@@ -148,10 +151,58 @@ class RunningRecording(ABC):
         """Record it again. Returns the same as :meth:`exclude_participant`."""
         return self._decide(lambda recorder: recorder.include(uid, by=by))
 
-    async def pause_audio_recording(self, *, by: str = "") -> ErrorCode:
-        """Record silence until :meth:`resume_audio_recording`: see
-        :meth:`~roomtape.AudioRecorder.pause`. Returns the same as :meth:`exclude_participant`."""
-        return self._decide(lambda recorder: recorder.pause(by=by))
+    async def agree_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """It agrees to be recorded: see :meth:`~roomtape.AudioRecorder.agree`. (Where a room can
+        ask, it does so itself.) Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.agree(uid, by=by))
+
+    async def withdraw_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """It does not want to be recorded, or no longer: see
+        :meth:`~roomtape.AudioRecorder.withdraw`. Returns the same as :meth:`exclude_participant`.
+        """
+        return self._decide(lambda recorder: recorder.withdraw(uid, by=by))
+
+    async def forget_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """Keep it out, and remove its voice from what a cyclic recording holds and from all that is
+        still to be written and saved: see :meth:`~roomtape.AudioRecorder.forget`. Waits for the
+        disk, and for no other call.
+
+        Returns:
+            OK (:attr:`last_forgotten` says where the voice is still to be heard); FATAL if the disk
+            does not take it, and it can be tried again; otherwise as :meth:`exclude_participant`.
+        """
+        recorder = self._running()
+        if isinstance(recorder, ErrorCode):
+            return recorder
+        try:
+            self._forgotten = await recorder.forget(uid, by=by)
+        except ValueError as error:
+            return self._refuse(ErrorCode.INVALID_PARAM, str(error))
+        except RoomtapeError as error:
+            return self._refused(error, None)
+        return ErrorCode.OK
+
+    @property
+    def last_forgotten(self) -> Forgotten | None:
+        """What became of the voice that was forgotten last; None before the first."""
+        return self._forgotten
+
+    async def mask_participant(self, uid: str, *, tone: bool = True, by: str = "") -> ErrorCode:
+        """Put a quiet tone, or silence, in place of what it says: see
+        :meth:`~roomtape.AudioRecorder.mask`. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.mask(uid, tone=tone, by=by))
+
+    async def unmask_participant(self, uid: str, *, by: str = "") -> ErrorCode:
+        """Record it again. Returns the same as :meth:`exclude_participant`."""
+        return self._decide(lambda recorder: recorder.unmask(uid, by=by))
+
+    async def pause_audio_recording(
+        self, mode: PauseMode | str = PauseMode.SILENCE, *, by: str = ""
+    ) -> ErrorCode:
+        """Record silence, or a tone, or nothing at all until :meth:`resume_audio_recording`: see
+        :meth:`~roomtape.AudioRecorder.pause`. Returns the same as :meth:`exclude_participant`;
+        INVALID_PARAM for a mode that is none, too, and INVALID_STATE after a thousand cuts."""
+        return self._decide(lambda recorder: recorder.pause(mode, by=by))
 
     async def resume_audio_recording(self, *, by: str = "") -> ErrorCode:
         """Hear everybody again. Returns the same as :meth:`exclude_participant`."""
@@ -163,6 +214,8 @@ class RunningRecording(ABC):
             return recorder
         try:
             decide(recorder)
+        except StateError as error:
+            return self._refuse(ErrorCode.INVALID_STATE, str(error))
         except ValueError as error:
             return self._refuse(ErrorCode.INVALID_PARAM, str(error))
         return ErrorCode.OK

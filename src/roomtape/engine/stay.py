@@ -43,22 +43,30 @@ class Stay:
         self._on_lost = on_lost
         self._ended = False
         self._local: LocalAudio | None = None
-        self._unsubscribe: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], object] | None = None
 
     @property
     def going_on(self) -> bool:
         """Whether it is neither lost nor ended."""
         return not self.lost and not self._ended
 
-    def publish(self, local: LocalAudio | None, clock: Clock) -> None:
-        """What the local user is heard with from now on; it is started here."""
+    def publish(
+        self, local: LocalAudio | None, clock: Clock, *, voice: LocalAudio | None = None
+    ) -> None:
+        """What the local user is heard with from now on; it is started here. The ``voice`` in it
+        says whether it is muted, if that is something else."""
         self._forget_local()
         if local is None:
             return
         self._local = local
         self.members.set_local(self.uid)
-        self.members.local_muted(local.muted)
-        self._unsubscribe = local.subscribe(self.members.local_audio, self._local_muted)
+        speaks = voice or local
+        self.members.local_muted(speaks.muted)
+        unsubscribe = (
+            local.subscribe(self.members.local_audio),
+            speaks.subscribe(lambda _: None, self._local_muted),
+        )
+        self._unsubscribe = lambda: [each() for each in unsubscribe]
         local.start(clock)
 
     async def stop_publishing(self) -> None:
@@ -100,6 +108,11 @@ class Stay:
     def on_participant_recording(self, uid: str, recording: bool) -> None:
         if not self._ended:
             self._tell(lambda to: to.on_user_recording(uid, recording))
+
+    def on_participant_consent(self, uid: str, agrees: bool) -> None:
+        if not self._ended:
+            self.members.consent(uid, agrees)
+            self._tell(lambda to: to.on_user_consent(uid, agrees))
 
     def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
         self.members.audio(uid, track, frame)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..analysis.reader import AudioReader, open_audio, read_audio
+from ..audio.discretion.pauses import Pauses
 from ..audio.encoder import Encoder, PcmEncoder, make_encoder
 from ..audio.mixer import Bus, Mixer
 from ..audio.outputs import Output, everybody
@@ -284,7 +285,7 @@ class _Mix:
         self._channels = config.channels
         self._mixer = Mixer()
         self._buses = [self._mixer.add_bus(config.sample_rate) for _ in range(config.channels)]
-        self._output = Output(encoder, [(bus, everybody) for bus in self._buses])
+        self._output = Output(encoder, [(bus, everybody) for bus in self._buses], Pauses())
         self._on_progress = on_progress
         ends_s = [voice.expected_end_s for voice in voices]
         known_s = [end_s for end_s in ends_s if end_s is not None]

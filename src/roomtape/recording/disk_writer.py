@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +21,14 @@ from typing import Protocol
 from ..storage.disk import Disk
 from ..storage.pieces.chain import Chain
 from ..storage.pieces.readers import Reader
+from ..storage.pieces.silence import silent_unit
+from ..storage.pieces.stretches import Stretches
 from ..storage.ring import Ring
 from ..storage.sink import Finished, Sink, SinkFormat
 from ..storage.stems.files import StemFiles
 from ..types import NS_PER_S, Mark
 from ..types.clock import Clock
+from ..types.errors import StateError
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ SYNC_NS = 7 * NS_PER_S // 10
 
 _LOOK_AT_SPACE_NS = 5 * NS_PER_S
 _IDLE_S = 1.0
+_NO_END = 1 << 62
 
 _Item = list[bytes] | Callable[[], None] | None
 """Units to be written; something to be done in its turn; None is the end."""
@@ -113,6 +117,10 @@ class DiskWriter:
         self._cuts: list[Cut] = []  # by the writer's thread alone
         self._queued_samples = 0  # by the mixing thread alone
         self._marks: Sequence[Mark] = ()
+        self._to_silence = Stretches()  # of what is still to come
+        self.silenced = Stretches()
+        """What was recorded and is silence now, since somebody was forgotten; by the writer's
+        thread."""
         self._busy_since_ns: int | None = None
         self._synced_ns = clock.now_ns()
         self._looked_ns = 0
@@ -192,6 +200,42 @@ class DiskWriter:
         """Have ``work`` done on the writer's thread, when all that was given before is written; it
         raises nothing. It is left out where :meth:`write` would be."""
         self._put(work)
+
+    def silence(self, stretches: Stretches) -> Future[int]:
+        """Write silence in place of these samples from now on, whatever still waits here, and have
+        a ring forget what it holds of them. What is in a live file stays. From any thread.
+
+        Returns:
+            How many samples a ring has forgotten, once that is on the disk; an OSError where it
+            cannot be written, and the recording goes on; a StateError where it ended before.
+        """
+        # At once: before anything that waits is written.
+        self._to_silence = (self._to_silence | stretches).within(self.samples, _NO_END)
+        done: Future[int] = Future()
+        done.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                sink = self.sink
+                forgotten = sink.silence(stretches) if isinstance(sink, Ring) else 0
+                if forgotten:
+                    held = stretches.within(sink.first_sample, sink.samples)
+                    self.silenced |= held
+                done.set_result(forgotten)
+            except OSError as error:
+                done.set_exception(error)
+
+        def ended(_: Future[Finished]) -> None:
+            with suppress(InvalidStateError):  # nearly always it was done before
+                done.set_exception(StateError(f"{self.sink.path}: the recording has ended"))
+
+        self.do(work)
+        self.outcome.add_done_callback(ended)
+        return done
+
+    def holding(self, stretches: Stretches) -> list[Path]:
+        """The live files in which any of these samples are as they were recorded."""
+        return self._chain.live_files_with(stretches - self.silenced)
 
     def cut(self, cut: Cut) -> None:
         """Ask this one before anything is written from now on."""
@@ -273,12 +317,24 @@ class DiskWriter:
 
     def _write_at_once(self, units: list[bytes]) -> None:
         self._busy_since_ns = self._clock.now_ns()
-        self.sink.write(units)
+        self.sink.write(self._without_forgotten(units) if self._to_silence else units)
         if self._stems is not None:
             self._stems.work(self.sink.samples)
         self._busy_since_ns = None
         self.written_bytes += sum(map(len, units))
         self._on_written()
+
+    def _without_forgotten(self, units: list[bytes]) -> list[bytes]:
+        first, unit = self.samples, self._format.unit_samples
+        after: list[bytes] = []
+        for number, each in enumerate(units):
+            start = first + number * unit
+            if self._to_silence.within(start, start + unit):
+                self.silenced |= Stretches([(start, start + unit)])
+                after.append(silent_unit(len(each), self._format))
+            else:
+                after.append(each)
+        return after
 
     def _sync_if_due(self) -> None:
         now_ns = self._clock.now_ns()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ..types import NS_PER_S, Mark
 from ..types.errors import StateError
@@ -16,10 +17,12 @@ class Marks:
 
     Args:
         rate_hz: Of the recording.
+        file_ns: Where in it a time since START is: some of that may be cut out.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, file_ns: Callable[[int], int]) -> None:
         self._rate_hz = rate_hz
+        self._file_ns = file_ns
         self._marks: list[Mark] = []
 
     def add(self, label: str, at: float | None, now_ns: int) -> Mark:
@@ -40,7 +43,8 @@ class Marks:
             raise ValueError(
                 f"the label has {len(label)} characters; it may have {MOST_LABEL_CHARACTERS}"
             )
-        sample = now_ns * self._rate_hz // NS_PER_S if at is None else self._sample(at, now_ns)
+        at_ns = now_ns if at is None else self._checked_ns(at, now_ns)
+        sample = round(self._file_ns(at_ns) * self._rate_hz / NS_PER_S)
         if len(self._marks) >= MOST_MARKS:
             raise StateError(f"there are {MOST_MARKS} marks; a recording takes no more")
         words = "".join(each if each.isprintable() else " " for each in label)
@@ -52,15 +56,14 @@ class Marks:
         """All of them so far, on the clock of the recording."""
         return tuple(self._marks)
 
-    def _sample(self, at: float, now_ns: int) -> int:
+    def _checked_ns(self, at: float, now_ns: int) -> int:
         try:
             at_s = float(at)
         except (TypeError, ValueError, OverflowError):
             at_s = math.nan
-        sample = round(at_s * self._rate_hz) if math.isfinite(at_s) else -1
         now_s = now_ns / NS_PER_S
-        if sample < 0 or at_s > now_s:
+        if not 0 <= at_s <= now_s:
             raise ValueError(
                 f"at is {at!r}; it must be seconds from the start, up to now ({now_s:.3f})"
             )
-        return sample
+        return round(at_s * NS_PER_S)

@@ -35,7 +35,7 @@ from ..types import (
     RecordingReport,
 )
 from ..types.clock import SYSTEM_CLOCK, Clock
-from ..types.errors import FileError, OpenFileError, StateError
+from ..types.errors import ConfigurationError, FileError, OpenFileError, StateError
 from .events import EventFeed, EventListener
 from .life import RecorderState
 from .reporting.signing import Signing
@@ -75,9 +75,13 @@ class AudioRecorder(WhileRecording):
         disk: Disk | None = None,
     ) -> None:
         config = config.checked()
-        super().__init__(config, clock or SYSTEM_CLOCK, EventFeed(config.first_path, on_event))
+        if config.beep_s is not None:
+            raise ConfigurationError(
+                "beep_s: only a room hears a beep; record it with an RtcEngine"
+            )
+        events = EventFeed(config.first_path, on_event)
+        super().__init__(config, clock or SYSTEM_CLOCK, events, RecordingSession())
         self._disk = disk or Disk()
-        self._session = RecordingSession()
         quality = AudioRecordingQuality(config.quality)
         self._output = self._session.add_output(
             make_encoder(config.format, config.sample_rate, quality, channels=config.channels),

@@ -28,6 +28,7 @@ from ..types import (
 from ..types.clock import Clock
 from .disk_writer import DiskWriter
 from .events import EventFeed
+from .forgetting import Forgetting
 from .health import Warnings
 from .life import Life, RecorderState
 from .loop_end import LoopEnd
@@ -91,7 +92,9 @@ class Run:
         clock: Clock,
         disk: Disk,
     ) -> None:
+        self._session = session
         self._output = output
+        self._format = sink_format
         self._sources = sources
         self._life = life
         self._events = events
@@ -104,7 +107,7 @@ class Run:
         self.start_ns = clock.now_ns()
         """When it began, on the clock."""
         self._ended_ns = 0  # from the start
-        self.marks = Marks(config.sample_rate)
+        self.marks = Marks(config.sample_rate, session.pauses.file_ns)
         """What was marked so far."""
         self.error = ""
         """Why it was broken off; empty if it was not."""
@@ -155,7 +158,7 @@ class Run:
             sink_format,
             open_reader=self._writer.reader,
             oldest=self._writer.oldest_sample,
-            report=lambda done, span: self._reporter.of_save(done, span, self.now_ns),
+            report=lambda done, span, gone: self._reporter.of_save(done, span, gone, self.file_ns),
             marks=self.marks.all,
             on_end=partial(self._tell_in_order, self._tell_save),
             clock=clock,
@@ -188,6 +191,23 @@ class Run:
     def now_ns(self) -> int:
         """The time since it began."""
         return self._clock.now_ns() - self.start_ns
+
+    @property
+    def file_ns(self) -> int:
+        """How much of that time is recorded: all but what was cut out."""
+        return self._session.pauses.file_ns(self.now_ns)
+
+    def forget(self, concerns: Callable[[str], bool]) -> Forgetting:
+        """Begin to forget whoever has such a name, and is kept out already."""
+        return Forgetting(
+            concerns,
+            session=self._session,
+            pump=self.pump,
+            writer=self._writer,
+            saves=self.saves,
+            parts=self.parts,
+            sink_format=self._format,
+        )
 
     def end(self, error: str = "") -> None:
         """End, because of an error or without one. Any number of times and from any thread: only
@@ -251,7 +271,7 @@ class Run:
         self._note_stems()
         report = self._reporter.made(
             finished,
-            self._ended_ns,
+            self._session.pauses.file_ns(self._ended_ns),
             error=self.error,
             stems={
                 track: str(file.path) for track, file in self.pump.stem_files.items() if file.there

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
+from ..audio.session import RecordingSession
 from ..types import (
+    ActKind,
     AudioRecordingConfiguration,
+    Consent,
+    Forgotten,
     Mark,
     RecordingReport,
 )
@@ -27,12 +32,18 @@ class WhileRecording(Participants):
     Args:
         config: What is recorded; checked.
         clock, events: See :class:`Participants`.
+        session: What is mixed.
     """
 
     def __init__(
-        self, config: AudioRecordingConfiguration, clock: Clock, events: EventFeed
+        self,
+        config: AudioRecordingConfiguration,
+        clock: Clock,
+        events: EventFeed,
+        session: RecordingSession,
     ) -> None:
-        super().__init__(clock, events)
+        super().__init__(clock, events, session.pauses, Consent(config.consent))
+        self._session = session
         self.config = config
         """What is recorded, and where to."""
         self._life = Life(str(config.path))
@@ -103,7 +114,7 @@ class WhileRecording(Participants):
             at=self.path,
         )
         run = self._running_run("save")
-        return await asyncio.wrap_future(run.saves.begin(asked, run.now_ns).outcome)
+        return await asyncio.wrap_future(run.saves.begin(asked, run.file_ns).outcome)
 
     async def promote(self, file_path: str | os.PathLike[str] | None = None) -> Path:
         """Something is happening now: make a cyclic recording a live one, that begins with all that
@@ -153,7 +164,35 @@ class WhileRecording(Participants):
         """
         cycle_s = checked_cycle(self.config, cycle_time)
         run = self._running_run("demote")
-        return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.now_ns))
+        return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.file_ns))
+
+    async def forget(self, name: str, *, by: str = "") -> Forgotten:
+        """Keep a participant's voice out from now on, as :meth:`exclude` does, and remove it from
+        what a cyclic recording holds, from all that waits for the disk, and from what is being
+        saved, or will be. When this has returned, that is on the disk.
+
+        A voice cannot be taken out of a mix: wherever it was heard, there is silence, also in place
+        of who spoke at the same time. What is in a live file, a stem or a part that is complete
+        stays as it is; the answer says where. What is about to become live fails, with
+        PROMOTE_FAILED, and can be tried again. Any number of times, at any time; before the start
+        it is an :meth:`exclude`. Whoever waits may give up: it is done all the same.
+
+        Args:
+            name, by: See :meth:`exclude`.
+
+        Raises:
+            ValueError: As :meth:`exclude`.
+            StateError: The recording is over, or ended meanwhile.
+            FileError: The disk does not take it: some of the voice may still be there. The
+                recording goes on, and it can be tried again.
+        """
+        if self.over:
+            raise StateError("the recording is over; nothing of it can be forgotten any more")
+        self._decide(ActKind.FORGOTTEN, name, by)
+        if self._run is None:
+            return Forgotten(0.0, ())
+        run = self._running_run("forget")
+        return await run.forget(partial(self._discretion.concerns, name)).done()
 
     def mark(self, label: str, at: float | None = None) -> Mark:
         """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or

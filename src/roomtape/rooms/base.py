@@ -37,6 +37,9 @@ class RoomListener(Protocol):
     def on_participant_recording(self, uid: str, recording: bool) -> None:
         """``uid`` started or stopped recording the room."""
 
+    def on_participant_consent(self, uid: str, agrees: bool) -> None:
+        """``uid`` agrees to be recorded, or does not, or no longer."""
+
     def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None: ...
 
     def on_muted(self, uid: str, track: str, muted: bool) -> None:
@@ -49,6 +52,11 @@ class RoomListener(Protocol):
 
 class Room(ABC):
     """A real-time audio room."""
+
+    @property
+    def can_publish(self) -> bool:
+        """Whether the others can hear the local user here."""
+        return True
 
     @abstractmethod
     async def join(
@@ -79,6 +87,13 @@ class Room(ABC):
     async def set_muted(self, muted: bool) -> None:
         """Tell the others that the local user is muted or not. The audio itself is the
         business of :class:`~roomtape.media.local_audio.LocalAudio`."""
+
+    async def ask_consent(self, asks: bool) -> None:  # noqa: B027 (not every room can)
+        """Ask the others whether they agree to be recorded, or no longer; what they say comes by
+        ``on_participant_consent``. A room in which nobody can be asked does nothing."""
+
+    async def say_consent(self, agrees: bool) -> None:  # noqa: B027 (not every room can)
+        """Tell the others whether the local user agrees to be recorded; it need not be asked."""
 
     @abstractmethod
     async def set_recording(self, recording: bool) -> None:

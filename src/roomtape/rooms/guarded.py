@@ -26,6 +26,9 @@ class GuardedListener:
     def on_participant_recording(self, uid: str, recording: bool) -> None:
         self._tell(self._listener.on_participant_recording, uid, recording)
 
+    def on_participant_consent(self, uid: str, agrees: bool) -> None:
+        self._tell(self._listener.on_participant_consent, uid, agrees)
+
     def on_audio(self, uid: str, track: str, frame: AudioFrame) -> None:
         self._tell(self._listener.on_audio, uid, track, frame)
 

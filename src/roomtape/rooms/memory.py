@@ -41,6 +41,10 @@ class MemoryRoom(Room):
         self._pts: dict[str, int] = {}
         self.recording = False
         """Whether the local user said that it records."""
+        self.asks = False
+        """Whether the local user asks for consent."""
+        self.local_agrees: bool | None = None
+        """Whether it agrees itself to be recorded; it may not have said."""
         self.muted = False
         """Whether the local user said that it is muted."""
         self.local_audio: LocalAudio | None = None
@@ -74,6 +78,12 @@ class MemoryRoom(Room):
 
     async def set_recording(self, recording: bool) -> None:
         self.recording = recording
+
+    async def ask_consent(self, asks: bool) -> None:
+        self.asks = asks
+
+    async def say_consent(self, agrees: bool) -> None:
+        self.local_agrees = agrees
 
     # -- the script ---------------------------------------------------------------------------
 
@@ -112,6 +122,11 @@ class MemoryRoom(Room):
         """Somebody mutes itself, or no longer."""
         if self._listener is not None:
             self._listener.on_muted(uid, "audio", muted)
+
+    def agree(self, uid: str, agrees: bool = True) -> None:
+        """Somebody says whether it agrees to be recorded."""
+        if self._listener is not None:
+            self._listener.on_participant_consent(uid, agrees)
 
     def lose(self, reason: str = "the connection was lost") -> None:
         """The room is gone for good."""

@@ -129,6 +129,10 @@ class RtpRoom(Room):
         if listener is not None:
             listener.on_closed("left")
 
+    @property
+    def can_publish(self) -> bool:
+        return False
+
     async def publish(self, local_audio: LocalAudio | None) -> None:
         del local_audio
 

@@ -46,6 +46,8 @@ class Join:
     resume: str | None
     muted: bool
     recording: bool
+    asks: bool = False
+    agrees: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class State:
 
     muted: bool | None
     recording: bool | None
+    asks: bool | None = None
+    agrees: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +109,15 @@ def parse(text: str) -> Message:
                 resume=_optional_text(message, "resume", MAX_ID_CHARS),
                 muted=_flag(message, "muted") or False,
                 recording=_flag(message, "recording") or False,
+                asks=_flag(message, "asks") or False,
+                agrees=_flag(message, "agrees"),
             )
         case "offer" | "answer" as kind:
             return _description(message, kind)
         case "candidate":
             return _candidate(message)
         case "state":
-            return State(_flag(message, "muted"), _flag(message, "recording"))
+            return State(*(_flag(message, key) for key in ("muted", "recording", "asks", "agrees")))
         case "leave":
             return Leave()
         case unknown:

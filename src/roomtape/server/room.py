@@ -32,6 +32,8 @@ class Seat:
         self.number = number
         self.muted = join.muted
         self.recording = join.recording
+        self.asks = join.asks
+        self.agrees = join.agrees
         self.link: Link | None = link
         self.expiry: asyncio.TimerHandle | None = None
         self.flows: WeakKeyDictionary[Seat, Flow] = WeakKeyDictionary()
@@ -46,6 +48,8 @@ class Seat:
             "number": self.number,
             "muted": self.muted,
             "recording": self.recording,
+            "asks": self.asks,
+            "agrees": self.agrees,
             "away": self.link is None,
         }
 

@@ -147,12 +147,12 @@ class Rooms:
         Returns:
             Whether that was anything new.
         """
-        before = (seat.muted, seat.recording)
-        if state.muted is not None:
-            seat.muted = state.muted
-        if state.recording is not None:
-            seat.recording = state.recording
-        if (seat.muted, seat.recording) == before:
+        before = seat.as_dict()
+        for what in ("muted", "recording", "asks", "agrees"):
+            told = getattr(state, what)
+            if told is not None:
+                setattr(seat, what, told)
+        if seat.as_dict() == before:
             return False
         self._tell_state(seat)
         return True
@@ -195,6 +195,7 @@ class Rooms:
             seat.expiry = None
         seat.link = link
         seat.muted, seat.recording = join.muted, join.recording
+        seat.asks, seat.agrees = join.asks, join.agrees
         self._welcome(seat, resumed=True)
         seat.release()
         self._tell_state(seat)

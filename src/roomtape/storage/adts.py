@@ -19,6 +19,9 @@ _RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 1200
 # at every rate, and takes the same time as the frame that it stands for. Stereo:
 # channel_pair_element (001), tag 0, no common window, then the 22 zero bits of a channel, twice.
 _SILENCE = {1: bytes.fromhex("00000007"), 2: bytes.fromhex("2000000000000e")}
+# The same with an empty fill_element (110, count 0) before the END: one byte longer.
+_LONGER_SILENCE = {1: bytes.fromhex("000000060e"), 2: bytes.fromhex("2000000000000c1c")}
+_MOST_SKIPPED = 254
 
 # A data_stream_element, which every decoder skips: 100 (what it is), tag 0, not aligned, 16 bytes.
 # That these are whole bytes is why it can stand in front of what an encoder gave.
@@ -54,10 +57,30 @@ def frame_at(data: bytes | memoryview, start: int) -> AdtsFrame | None:
     return AdtsFrame(_RATES_HZ[rate_index], start + length)
 
 
-def silent_frame(rate_hz: int, channels: int = 1) -> bytes:
-    """An AAC-LC frame of 1024 samples of silence."""
-    silence = _SILENCE[channels]
-    return _header(rate_hz, channels, ADTS_HEADER_BYTES + len(silence)) + silence
+def least_frame_bytes(channels: int) -> int:
+    """The shortest frame that :func:`silent_frame` gives."""
+    return ADTS_HEADER_BYTES + len(_SILENCE[channels])
+
+
+def silent_frame(rate_hz: int, channels: int = 1, length: int | None = None) -> bytes:
+    """An AAC-LC frame of 1024 samples of silence.
+
+    Args:
+        rate_hz, channels: Of the stream.
+        length: In bytes, header included; as short as possible if left out. What is longer than
+            that is in data_stream_elements, which every decoder skips.
+    """
+    silence, least = _SILENCE[channels], least_frame_bytes(channels)
+    more = 0 if length is None else length - least
+    if more % (_MOST_SKIPPED + 2) == 1:  # no data_stream_element is so short
+        silence, more = _LONGER_SILENCE[channels], more - 1
+    skipped = b""
+    while more:
+        count = min(more - 2, _MOST_SKIPPED)
+        skipped += bytes([0x80, count]) + bytes(count)
+        more -= count + 2
+    payload = skipped + silence
+    return _header(rate_hz, channels, ADTS_HEADER_BYTES + len(payload)) + payload
 
 
 def with_mark(frame: bytes) -> bytes:

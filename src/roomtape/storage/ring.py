@@ -28,7 +28,9 @@ from .finishing import write_finished
 from .naming import create_ring, remove_ours
 from .notes.cues import within
 from .pieces.readers import Reader, RingReader
+from .pieces.silence import silent_unit
 from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
+from .pieces.stretches import Stretches
 from .ring_head import RING_HEADER_BYTES, RingLayout
 from .sink import Finished, SinkFormat
 
@@ -105,6 +107,35 @@ class Ring:
             self._last_bytes = len(batch[-1])
             self.samples = layout.sink_format.samples_in(self._next, self._last_bytes)
             done += len(batch)
+
+    def silence(self, stretches: Stretches) -> int:
+        """Put silence into every slot that holds anything of these samples, in its place, and have
+        that on the disk; on the thread that writes. Each slot is whole before and after; one in
+        which a power cut stops this is damaged, and recovered as silence.
+
+        Returns:
+            How many samples of the recording are silence for that.
+
+        Raises:
+            OSError: It cannot be written; some of them are as they were.
+        """
+        layout, sink_format = self._layout, self._layout.sink_format
+        unit = sink_format.unit_samples
+        oldest = max(layout.first_unit, self._next - layout.slots)
+        done = 0
+        for number in range(oldest, self._next):
+            if not stretches.within(number * unit, (number + 1) * unit):
+                continue
+            # Only the last one of a WAV may be shorter than a unit.
+            last = number == self._next - 1
+            size = self._last_bytes if last else sink_format.most_unit_bytes
+            slot = pack_slot(number, silent_unit(size, sink_format), sink_format.channels)
+            whole = slot.ljust(layout.slot_bytes, b"\0")
+            self._disk.write_at(self._fd, whole, layout.offset(number))
+            done += unit
+        if done:
+            self._disk.sync(self._fd)
+        return done
 
     def sync(self) -> None:
         self._disk.sync(self._fd)

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checked import (
+    checked_beep,
+    checked_names,
+    checked_path,
+    checked_split,
+    checked_word,
+    one_of,
+)
 from .errors import ConfigurationError, SuffixError
 
 SAMPLE_RATES_HZ = (16000, 32000, 44100, 48000)
 """The sample rates that a recording can have: those of the contract, and no others."""
-_MOST_NAMES = 1000
 _ANY_SOURCE = " (what is recorded may have any)"
 
-LEAST_SPLIT_BYTES = 1 << 16
-_MOST_SPLIT_S = 366 * 24 * 3600
 
 CHANNELS = (1, 2)
 """One for everybody, or the local side left and the remote side right."""
@@ -144,6 +147,14 @@ class ErrorCode(enum.IntEnum):
     ROOM_NOT_JOINED = 30101
 
 
+class Consent(enum.StrEnum):
+    """Whether who is recorded must have agreed to it."""
+
+    NOT_ASKED = "not_asked"
+    REQUIRED = "required"
+    """Nobody but the local side is heard before it agreed."""
+
+
 class AudioFormat(enum.StrEnum):
     """The two file formats, named by their suffix."""
 
@@ -178,6 +189,10 @@ class AudioRecordingConfiguration:
         split_bytes: The same, before a file would be larger than so many bytes, at least 65536.
         exclude: Participants who are not to be heard, whenever they come: see
             :meth:`roomtape.AudioRecorder.exclude`.
+        consent: "required" records a participant only once it agreed: see
+            :meth:`roomtape.AudioRecorder.agree`; "not_asked" (default) does not ask.
+        beep_s: Let the room hear a beep at the start and every so many seconds, 1 to 3600: the
+            recorder warning tone. Only of an engine, in a room that hears the local user.
 
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
@@ -196,6 +211,8 @@ class AudioRecordingConfiguration:
     exclude: Sequence[str] = ()
     split_s: float | None = None
     split_bytes: int | None = None
+    consent: Consent | str = Consent.NOT_ASKED
+    beep_s: float | None = None
 
     @property
     def path(self) -> Path:
@@ -251,34 +268,36 @@ class AudioRecordingConfiguration:
         Raises:
             SuffixError, ConfigurationError: As :meth:`validate`.
         """
-        path = _checked_path(self.file_path)
+        path = checked_path(self.file_path)
         _ = self.format
-        stems = None if self.stems is None else _checked_path(self.stems, "stems")
+        stems = None if self.stems is None else checked_path(self.stems, "stems")
         if stems == "":
             raise ConfigurationError("stems is empty; it must name a directory")
         if stems is not None and self.cycle_time != AudioRecordingCycleTime.LIVE:
             raise ConfigurationError("a cyclic recording has no stems; record live (cycle_time 0)")
-        split_s, split_bytes = _checked_split(self.split_s, self.split_bytes)
+        split_s, split_bytes = checked_split(self.split_s, self.split_bytes)
         split = split_s is not None or split_bytes is not None
         if split and self.cycle_time != AudioRecordingCycleTime.LIVE:
             raise ConfigurationError("a cyclic recording is not split; record live (cycle_time 0)")
         return AudioRecordingConfiguration(
             path,
-            sample_rate=_one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
+            sample_rate=one_of("sample_rate", self.sample_rate, SAMPLE_RATES_HZ, _ANY_SOURCE),
             quality=AudioRecordingQuality(
-                _one_of("quality", self.quality, tuple(AudioRecordingQuality))
+                one_of("quality", self.quality, tuple(AudioRecordingQuality))
             ),
             position=AudioRecordingPosition(
-                _one_of("position", self.position, tuple(AudioRecordingPosition))
+                one_of("position", self.position, tuple(AudioRecordingPosition))
             ),
             cycle_time=AudioRecordingCycleTime(
-                _one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
+                one_of("cycle_time", self.cycle_time, tuple(AudioRecordingCycleTime))
             ),
             report=bool(self.report) or self.sign is not None or split,
-            channels=_one_of("channels", self.channels, CHANNELS),
+            channels=one_of("channels", self.channels, CHANNELS),
             stems=stems,
-            sign=None if self.sign is None else _checked_path(self.sign, "sign"),
-            exclude=_checked_names(self.exclude),
+            sign=None if self.sign is None else checked_path(self.sign, "sign"),
+            exclude=checked_names(self.exclude),
+            consent=checked_word("consent", self.consent, Consent),
+            beep_s=None if self.beep_s is None else checked_beep(self.beep_s),
             split_s=split_s,
             split_bytes=split_bytes,
         )
@@ -287,66 +306,6 @@ class AudioRecordingConfiguration:
 def part_path(path: Path, number: int) -> Path:
     """The ``number``-th file of a split recording: ``call-002.wav``."""
     return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
-
-
-def _checked_path(given: object, name: str = "file_path") -> str:
-    """``given`` as the name of a file that the system can have."""
-    try:
-        path = os.fsdecode(given)  # type: ignore[arg-type]  # whatever it is
-        os.fsencode(path)
-    except Exception as error:  # whatever somebody's own __fspath__ raises, too
-        raise ConfigurationError(
-            f"{name} is {given!r}; it must name a file ({type(error).__name__}: {error})"
-        ) from None
-    if "\0" in path:
-        raise ConfigurationError(f"{name} contains a NUL character")
-    return path
-
-
-def _checked_names(given: object) -> tuple[str, ...]:
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        names = tuple(given)
-        if len(names) <= _MOST_NAMES and all(isinstance(each, str) for each in names):
-            return names
-    raise ConfigurationError(
-        f"exclude is {given!r:.60}; it must be a list of names, at most {_MOST_NAMES}"
-    )
-
-
-def _checked_split(split_s: object, split_bytes: object) -> tuple[float | None, int | None]:
-    seconds: float | None = None
-    if split_s is not None:
-        try:
-            seconds = float(split_s)  # type: ignore[arg-type]  # whatever it is
-        except (TypeError, ValueError, OverflowError):
-            seconds = math.nan
-        if isinstance(split_s, bool | str | bytes) or not 1 <= seconds <= _MOST_SPLIT_S:
-            raise ConfigurationError(
-                f"split_s is {split_s!r}; it must be a number of seconds from 1 to {_MOST_SPLIT_S}"
-            )
-    count: int | None = None
-    if split_bytes is not None:
-        try:
-            count = operator.index(split_bytes)  # type: ignore[arg-type]  # whatever it is
-        except TypeError:
-            count = 0
-        if isinstance(split_bytes, bool) or count < LEAST_SPLIT_BYTES:
-            raise ConfigurationError(
-                f"split_bytes is {split_bytes!r}; it must be a number, {LEAST_SPLIT_BYTES} or more"
-            )
-    return seconds, count
-
-
-def _one_of(name: str, value: object, allowed: tuple[int, ...], note: str = "") -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]  # whatever it is
-    except TypeError:
-        number = None
-    # bool is an int to Python, and True would silently mean quality 1.
-    if number is None or isinstance(value, bool) or number not in allowed:
-        listed = ", ".join(str(int(choice)) for choice in allowed)
-        raise ConfigurationError(f"{name} is {value!r}; it must be one of {listed}{note}")
-    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 
@@ -120,8 +120,8 @@ class SourceReport:
         stays: How many stays this entry is about: 1, but for the last entry of a report that would
             have too many. That one has the sums of so many, of whom least came.
         samples: The same in samples, one entry for each sample rate, exact.
-        silenced_s: Of what came, so much is silence in the recording, since it was excluded or the
-            recording was paused. (It counts as received.)
+        silenced_s: Of what came, so much is silence, or a tone, in the recording, since it was
+            excluded or masked, or the recording was paused. (It counts as received.)
         loss_positions: Whether it is known where something was lost. Where it is not (LiveKit's
             SDK, which conceals it), ``lost_s`` is a total, and the intervals have none of it.
     """
@@ -154,11 +154,26 @@ class SourceReport:
     silenced_s: float = 0.0
 
 
+class PauseMode(enum.StrEnum):
+    """What stands in a recording where it is paused."""
+
+    SILENCE = "silence"
+    TONE = "tone"
+    """So that a listener knows."""
+    SKIP = "skip"
+    """Nothing: the time is cut out."""
+
+
 class ActKind(enum.StrEnum):
     """What somebody decided of a recording."""
 
     EXCLUDED = "excluded"
     INCLUDED = "included"
+    FORGOTTEN = "forgotten"
+    AGREED = "agreed"
+    WITHDRAWN = "withdrawn"
+    MASKED = "masked"
+    UNMASKED = "unmasked"
     PAUSED = "paused"
     RESUMED = "resumed"
 
@@ -172,12 +187,43 @@ class Act:
         at_s: Seconds from sample 0 of the file; negative where that was before it.
         who: The participant; empty for all.
         by: Who decided it, as the program says; empty where it does not.
+        how: What stands there then: of a mask "tone" or "silence", of a pause "skip", too; else
+            empty.
     """
 
     kind: ActKind
     at_s: float
     who: str
     by: str
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What became of a voice that was to be forgotten.
+
+    Attributes:
+        silenced_s: So much of what a cyclic recording held is silence now.
+        still_in: The files in which it is still to be heard, absolute: live files, stems, and parts
+            that were complete; of each kind the latest thousand.
+    """
+
+    silenced_s: float
+    still_in: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCut:
+    """Time that was cut out of a file.
+
+    Attributes:
+        at_s: Where in the file, in seconds.
+        lasted_s: How much is missing there. What follows it in the file was so much later than what
+            came before.
+    """
+
+    at_s: float
+    lasted_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +290,16 @@ class RecordingReport:
         marks: The moments in the file that were given a name, in their order.
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
-        acts: Who was excluded and included again, and when all of it was paused: the latest 1000.
+        acts: Who agreed to be recorded or withdrew, was excluded, masked or forgotten, and no
+            longer, and when all of it was paused: the latest 1000.
         part: Of a split recording, the number of the file, from 1; 0 of one that is not.
         previous_file, next_file: Of a split recording, the files before and after it; empty where
             there is none.
+        forgotten_s: How much of the file is silence because somebody was forgotten.
+        consent: "required" where a participant was recorded only once it had agreed; the acts say
+            when.
+        cuts: Where pauses were cut out of the file, in their order: what tells the time of day of
+            each moment in it (:meth:`time_of`). All other times count in the file.
     """
 
     file_path: str
@@ -275,6 +327,14 @@ class RecordingReport:
     part: int = 0
     previous_file: str = ""
     next_file: str = ""
+    forgotten_s: float = 0.0
+    cuts: tuple[TimeCut, ...] = ()
+    consent: str = ""
+
+    def time_of(self, at_s: float) -> datetime:
+        """When a moment of the file was, by UTC; at a cut, when it went on."""
+        lasted_s = sum(cut.lasted_s for cut in self.cuts if cut.at_s <= at_s)
+        return self.started_at + timedelta(seconds=at_s + lasted_s)
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready copy: the time as ISO 8601, no infinities."""

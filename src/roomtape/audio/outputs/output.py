@@ -8,6 +8,7 @@ import numpy as np
 
 from ...types import AudioRecordingPosition
 from ..arrays import Samples
+from ..discretion.pauses import Pauses, without_cuts
 from ..encoder import Encoder
 from ..limiter import Limiter
 from ..mixer import Bus
@@ -46,10 +47,14 @@ class Output:
     Args:
         encoder: Of as many channels as there are.
         channels: For each: its bus, and whose audio goes to it.
+        pauses: What of the time is cut out, or has a tone.
     """
 
-    def __init__(self, encoder: Encoder, channels: Sequence[tuple[Bus, Takes]]) -> None:
+    def __init__(
+        self, encoder: Encoder, channels: Sequence[tuple[Bus, Takes]], pauses: Pauses
+    ) -> None:
         self.encoder = encoder
+        self._pauses = pauses
         self.rate_hz = channels[0][0].rate_hz
         self._channels = channels
         self._limiters = [Limiter(self.rate_hz) for _ in channels]
@@ -57,8 +62,8 @@ class Output:
 
     @property
     def mixed_samples(self) -> int:
-        """Samples mixed so far, be they encoded already or not."""
-        return self._channels[0][0].head
+        """Samples mixed so far, be they encoded already or not; without what was cut out."""
+        return self._pauses.file_sample(self._channels[0][0].head, self.rate_hz)
 
     @property
     def limited_samples(self) -> int:
@@ -73,7 +78,7 @@ class Output:
         """Take what its buses gave in a mix."""
         self._keep(
             [
-                limiter.process(mixed[bus])
+                limiter.process(self._paused(mixed[bus], bus.head))
                 for limiter, (bus, _) in zip(self._limiters, self._channels, strict=True)
             ]
         )
@@ -90,6 +95,11 @@ class Output:
     def finish(self) -> list[bytes]:
         """Give all that is left."""
         return self.encode() + self.encoder.finish()
+
+    def _paused(self, samples: Samples, end: int) -> Samples:
+        first = end - len(samples)
+        samples = self._pauses.with_tone(samples, first, self.rate_hz)
+        return without_cuts(samples, self._pauses.kept(first, len(samples), self.rate_hz))
 
     def _keep(self, channels: list[Samples]) -> None:
         self._limited.append(channels[0] if len(channels) == 1 else np.stack(channels, axis=1))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...types import Pcm
 from ..arrays import Samples, round_off, within_full_scale
+from ..discretion.pauses import Pauses, without_cuts
 from ..encoder import StemEncoder
 from ..limiter import Limiter
 from ..mixer import Bus, Mixer
@@ -46,6 +47,8 @@ class Stem:
 
     def feed(self, samples: Samples, carried: Samples) -> None:
         """Take what its bus gave in a mix, and what the stem before left of its own."""
+        if not len(samples):
+            return  # all of it was cut out
         if self._limiter is None and within_full_scale(samples):
             round_off(self._room_for(len(samples)), samples, carried)
             return
@@ -96,11 +99,20 @@ class Stems:
         like: The recording's own bus: a stem has its rate and its head.
         make_encoder: Makes an encoder of one channel.
         most: Later sources have none.
+        pauses: What of the time is cut out.
     """
 
     def __init__(
-        self, mixer: Mixer, like: Bus, make_encoder: Callable[[], StemEncoder], *, most: int
+        self,
+        mixer: Mixer,
+        like: Bus,
+        make_encoder: Callable[[], StemEncoder],
+        *,
+        most: int,
+        pauses: Pauses,
     ) -> None:
+        self._pauses = pauses
+        self._kept: list[slice] | None = None  # of what is mixed next
         self._mixer = mixer
         self._like = like
         self._make_encoder = make_encoder
@@ -124,15 +136,21 @@ class Stems:
             return None
         self._made += 1
         rate_hz, head = self._like.rate_hz, self._like.head
-        stem = Stem(source, head, self._make_encoder(), rate_hz)
-        bus = self._mixer.add_bus(rate_hz, head, on_sum=lambda sums: stem.feed(sums, self._carried))
+        begins = self._pauses.file_sample(head, rate_hz)
+        stem = Stem(source, begins, self._make_encoder(), rate_hz)
+
+        def feed(sums: Samples) -> None:
+            stem.feed(without_cuts(sums, self._kept), self._carried)
+
+        bus = self._mixer.add_bus(rate_hz, head, on_sum=feed)
         self._going[stem] = bus
         self.begun.append(stem)
         return bus
 
     def mix_next(self, count: int) -> None:
         """So many samples are mixed next."""
-        self._carried = np.zeros(count, np.float32)
+        self._kept = self._pauses.kept(self._like.head, count, self._like.rate_hz)
+        self._carried = without_cuts(np.zeros(count, np.float32), self._kept)
 
     def end_those_over(self, in_room: Callable[[SourceTrack], bool]) -> list[Bus]:
         """End those whose source has left, when all of it was mixed.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ...types import LeftOut
 from ..arrays import Samples, add, block_peaks
+from ..discretion.curtain import Curtain
 from ..ledger import Ledger
 from ..mixer import Voice
 from ..source_track import SourceTrack
@@ -19,10 +20,13 @@ class PlayoutVoice:
     """What a queue has at one rate, for the mixer. There is nothing to be decided about it: where
     it is heard is known before it is."""
 
-    def __init__(self, rate_hz: int, head: int, queue: PlayoutQueue, ledger: Ledger) -> None:
+    def __init__(
+        self, rate_hz: int, head: int, queue: PlayoutQueue, ledger: Ledger, curtain: Curtain
+    ) -> None:
         self.rate_hz = rate_hz
         self._head = head
         self._queue = queue
+        self._curtain = curtain
         self._books = Books(rate_hz, ledger)
         self._block = round(SPEECH_BLOCK_S * rate_hz)
         self._ended = False
@@ -37,11 +41,15 @@ class PlayoutVoice:
 
     def add_to(self, total: Samples, stop: int) -> None:
         start, self._head = self._head, stop
+        seen = start + self._curtain.hidden(self.rate_hz, start, stop)
         found = [] if self._ended else self._queue.read(self.rate_hz, start, stop)
         if not found:
             self._books.silent()
         for at, pcm in found:
-            add(total[at - start : at - start + len(pcm)], pcm)
+            if at + len(pcm) > seen:
+                shown = pcm[max(0, seen - at) :]
+                end = at - start + len(pcm)
+                add(total[end - len(shown) : end], shown)
             blocks = [(at + end, peak) for end, peak in block_peaks(pcm, self._block)]
             self._books.heard(at, blocks)
             self._books.received(at, at + len(pcm))
@@ -86,7 +94,7 @@ class PlayoutTrack(SourceTrack):
         for rate_hz in [each for each in self._voices if each not in rates]:
             self._voices.pop(rate_hz).end()
         fresh = {
-            rate_hz: PlayoutVoice(rate_hz, head_at(rate_hz), self._queue, self.ledger)
+            rate_hz: PlayoutVoice(rate_hz, head_at(rate_hz), self._queue, self.ledger, self.curtain)
             for rate_hz in rates
             if rate_hz not in self._voices
         }

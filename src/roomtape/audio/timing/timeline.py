@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import Samples, add
+from ..discretion.curtain import Curtain
 from ..ledger import Ledger
 from .books import Books
 from .fast_path import FAR_AHEAD_S, Left, arrivals_of, fast_path
@@ -46,6 +47,7 @@ class Timeline:
         ledger: Where losses are written down.
         not_before: The source's audio at another rate ends at this position.
         name: The source, for the log.
+        curtain: What is behind it is read, and heard by nobody.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class Timeline:
         ledger: Ledger,
         not_before: int | None = None,
         name: str = "",
+        curtain: Curtain | None = None,
     ) -> None:
         self.rate_hz = rate_hz
         self.head = head
         """Where it is read next."""
         self._name = name
+        self._curtain = curtain or Curtain()
         self._books = Books(rate_hz, ledger)
         self._placement = Placement(rate_hz, not_before=not_before, name=name)
         self._playout = Playout(rate_hz, head=head, books=self._books, name=name)
@@ -154,6 +158,15 @@ class Timeline:
         """Add the samples from the last ``stop`` to this one to ``total``."""
         if self._abandoned:
             return
+        hidden = self._curtain.hidden(self.rate_hz, self.head, stop)
+        if hidden:
+            read = np.zeros_like(total)
+            self._add_to(read, stop)
+            total[hidden:] += read[hidden:]
+        else:
+            self._add_to(total, stop)
+
+    def _add_to(self, total: Samples, stop: int) -> None:
         start, self.head = self.head, stop
         if self._active is not None:
             if stop - self._playout.offset <= self._active.ready_end:

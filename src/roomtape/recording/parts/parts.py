@@ -158,6 +158,18 @@ class Parts:
         self._begin(turning)
         return answer
 
+    def give_up_promotion(self, reason: str) -> list[Future[None]]:
+        """Have a live file that is being made out of a ring not be made.
+
+        Returns:
+            When it is gone; nothing where none is.
+        """
+        turning = self._turning
+        if not isinstance(turning, Promotion) or turning.outcome.done():
+            return []
+        turning.give_up(reason)
+        return [turning.tidied]
+
     def placed(self, report: RecordingReport) -> RecordingReport:
         """The report of the last file, with its place in a split recording."""
         if self._splitter is None:

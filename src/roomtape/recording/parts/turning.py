@@ -99,6 +99,10 @@ class Turning(ABC):
         self.outcome: Future[Path] = Future()
         """Where it goes now, or a FileError."""
         self.outcome.set_running_or_notify_cancel()  # who waits for it cannot cancel it
+        self.tidied: Future[None] = Future()
+        """It has ended, and nothing is left of it if it failed (unless the thread that writes is at
+        it yet)."""
+        self.tidied.set_running_or_notify_cancel()
 
     @property
     @abstractmethod
@@ -114,6 +118,7 @@ class Turning(ABC):
             threading.Thread(target=self._run, name="roomtape-turn", daemon=True).start()
         except RuntimeError as error:
             self._fail(f"{error}: too many threads")
+            self.tidied.set_result(None)
 
     def give_up(self, reason: str) -> None:
         """Wait for it no longer; the recording stays as it is."""
@@ -148,6 +153,7 @@ class Turning(ABC):
             if self._clock.threads:
                 self._over.wait()
         self._undo_unless_turned()
+        self.tidied.set_result(None)
 
     def _undo_unless_turned(self) -> None:
         if self.state is TurningState.FAILED and not self._had_turn:

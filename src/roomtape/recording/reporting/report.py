@@ -25,6 +25,7 @@ from ...types import (
 )
 from ...types.bounded import bounded
 from ..disk_writer import DiskWriter
+from .file_clock import FileClock
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ def make_report(
         config: What was asked for.
         session, output, writer: What was mixed, what of that is recorded, and what was written.
         started_at: The UTC time of the first sample that was mixed.
-        ended_ns: When it ended, from its start: what was heard by then and is not in the file is
-            lost.
+        ended_ns: When it ended, from its start, without what was cut out: what was heard by then
+            and is not in the file is lost.
         finished: The complete file; None if it could not be completed.
         warnings, error: In words.
         suspended_ns: For how long the machine slept.
@@ -67,9 +68,9 @@ def make_report(
     sink = writer.sink
     samples = there.samples if there else sink.samples - sink.first_sample
     first = there.first_sample if there else sink.first_sample
-    start_ns = first * NS_PER_S // rate_hz
     # The last AAC frame is padded; the recording is not longer for it.
-    end_ns = min(first + samples, output.mixed_samples) * NS_PER_S // rate_hz
+    end = min(first + samples, output.mixed_samples)
+    clock = FileClock(session.pauses, first, end, rate_hz)
     heard = max(output.mixed_samples, ended_ns * rate_hz // NS_PER_S)
     unwritten = max(0, heard - writer.samples) if error else 0
     path = there.path if there else sink.path
@@ -79,18 +80,15 @@ def make_report(
         sample_rate=rate_hz,
         channels=config.channels,
         duration_s=samples / rate_hz,
-        started_at=started_at + timedelta(microseconds=start_ns / 1000),
+        started_at=started_at + timedelta(microseconds=clock.start_ns / 1000),
         bytes_written=there.file_bytes if there else writer.written_bytes,
         limited_s=output.limited_samples / rate_hz,
         unwritten_s=unwritten / rate_hz,
         skipped_s=first / rate_hz,
         warnings=tuple(warnings),
         sources=bounded(
-            [
-                _report_of(track, start_ns, end_ns, stems.get(track, ""))
-                for track in session.sources
-            ],
-            _counted_from(session.earlier, start_ns, end_ns),
+            [_report_of(track, clock, stems.get(track, "")) for track in session.sources],
+            None if session.earlier is None else clock.clipped(session.earlier),
         ),
         error=error,
         suspended_s=suspended_ns / NS_PER_S,
@@ -98,25 +96,18 @@ def make_report(
         marks=within(marks, first, samples, rate_hz),
         stems=tuple(stems.values()),
         projects=tuple(map(str, projects)),
-        acts=acts(start_ns, end_ns),
+        acts=acts(first * NS_PER_S // rate_hz, end * NS_PER_S // rate_hz),
+        cuts=clock.cuts(),
+        consent=str(config.consent),
+        forgotten_s=writer.silenced.within(first, first + samples).samples / rate_hz,
     )
 
 
-def _counted_from(earlier: SourceReport | None, start_ns: int, end_ns: int) -> SourceReport | None:
-    """With its times within the file."""
-    if earlier is None:
-        return None
-    start_s, end_s = start_ns / NS_PER_S, end_ns / NS_PER_S
-    joined_s, left_s = (
-        min(max(each, start_s), end_s) - start_s for each in (earlier.joined_s, earlier.left_s)
-    )
-    return dataclasses.replace(earlier, joined_s=joined_s, left_s=left_s)
-
-
-def _report_of(track: SourceTrack, start_ns: int, end_ns: int, stem: str) -> SourceReport:
+def _report_of(track: SourceTrack, clock: FileClock, stem: str) -> SourceReport:
+    start_ns, end_ns = clock.start_ns, clock.end_ns
     try:
         report = track.report(start_ns=start_ns, end_ns=end_ns)
-        return dataclasses.replace(report, stem=stem)
+        return dataclasses.replace(clock.placed(report), stem=stem)
     except Exception as error:  # a source that failed must not cost the others their report
         logger.exception("what %s sent cannot be summed up", track.name)
         return SourceReport(

@@ -16,6 +16,7 @@ from ...audio.outputs import Output
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
 from ...storage.disk import Disk
+from ...storage.pieces.stretches import Stretches
 from ...storage.proof.hashing import sha256_of
 from ...storage.proof.seal import seal
 from ...storage.report_file import write_report_file
@@ -124,11 +125,15 @@ class Reporter:
             )
         )
 
-    def of_save(self, finished: Finished, span: Span, now_ns: int) -> RecordingReport:
-        """What is in a part that was saved, sealed."""
+    def of_save(
+        self, finished: Finished, span: Span, forgotten: Stretches, now_ns: int
+    ) -> RecordingReport:
+        """What is in a part that was saved, sealed; so much of it is silence, since somebody was
+        forgotten."""
         report = dataclasses.replace(
             self.made(finished, now_ns),
             saved_from=str(self._writer.sink.path),
+            forgotten_s=forgotten.samples / self._config.sample_rate,
             missing_s=max(0, span.asked - finished.samples) / self._config.sample_rate,
         )
         return self._sealed(report)

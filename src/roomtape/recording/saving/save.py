@@ -13,6 +13,8 @@ from ...storage.disk import Disk
 from ...storage.notes.cues import within
 from ...storage.pieces.readers import Reader
 from ...storage.pieces.saved_file import SavedFile
+from ...storage.pieces.silence import silenced_pieces
+from ...storage.pieces.stretches import Stretches
 from ...storage.report_file import write_report_file
 from ...storage.sink import Finished, SinkFormat
 from ...types import Mark, RecordingReport
@@ -53,6 +55,7 @@ class Save:
         span: What of the recording it is.
         reader: Where it comes from. It belongs to the save from now on.
         sink_format: Format and rate.
+        forgotten: Samples of the recording that are to be silence in it.
         report: Says what is in it. Asked once, when the file is in its place.
         marks: Those of the recording so far. Asked once, when all samples are there.
         on_end: Told once, before :attr:`outcome` is there.
@@ -66,7 +69,8 @@ class Save:
         reader: Reader,
         sink_format: SinkFormat,
         *,
-        report: Callable[[Finished, Span], RecordingReport],
+        forgotten: Stretches,
+        report: Callable[[Finished, Span, Stretches], RecordingReport],
         marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
         clock: Clock,
@@ -76,6 +80,8 @@ class Save:
         self.span = span
         self._reader = reader
         self._format = sink_format
+        self._forgotten = forgotten
+        self._forgetting: list[tuple[Stretches, Future[bool]]] = []
         self._report = report
         self._marks = marks
         self._on_end = on_end
@@ -84,6 +90,7 @@ class Save:
         self._state = SaveState.COPYING
         self._turn = threading.Lock()  # held for no longer than a look takes
         self._file: SavedFile | None = None
+        self._first = reader.position  # the sample of the recording that the file begins with
         self._more = threading.Event()
         self._recording_over = False
         self._kind: type[FileError] = FileError
@@ -129,6 +136,22 @@ class Save:
             self._more.set()
         elif self._state is SaveState.COPYING:
             self._step()
+
+    def forget(self, stretches: Stretches) -> Future[bool]:
+        """Have these samples of the recording be silence in it, those too that were copied.
+
+        Returns:
+            Whether none of them is in it: at the latest when it ends; False where that was before.
+        """
+        done: Future[bool] = Future()
+        done.set_running_or_notify_cancel()
+        with self._turn:
+            self._forgetting.append((stretches, done))
+        if self.closed:
+            self._end_forgetting()
+        else:
+            self.go_on()
+        return done
 
     def end_with_recording(self) -> None:
         """What is written now is all that there will be."""
@@ -178,9 +201,34 @@ class Save:
         self._busy_since_ns = self._clock.now_ns()
         if self._file is None:
             self._file = SavedFile(self.path, self._format, self._disk)
+            self._first = self._reader.position
+        self._forget_what_is_there(self._file)
         while self._state is SaveState.COPYING and (pieces := self._reader.read()):
-            self._file.write(pieces)
+            first = self._first + self._file.samples
+            self._file.write(silenced_pieces(pieces, first, self._forgotten, self._format))
             self._busy_since_ns = self._clock.now_ns()
+            self._forget_what_is_there(self._file)
+
+    def _forget_what_is_there(self, file: SavedFile) -> None:
+        """What is to be silence of that which was copied."""
+        with self._turn:
+            asked, self._forgetting = self._forgetting, []
+        for stretches, done in asked:
+            try:
+                self._forgotten |= stretches
+                file.silence(stretches.later(-self._first))
+            except BaseException:
+                with self._turn:
+                    self._forgetting.append((stretches, done))  # answered when it has failed
+                raise
+            done.set_result(True)
+
+    def _end_forgetting(self) -> None:
+        """It is over: what was asked for too late has not been done, unless there is no file."""
+        with self._turn:
+            asked, self._forgetting = self._forgetting, []
+        for _, done in asked:
+            done.set_result(self._state is SaveState.FAILED)
 
     def _finish(self) -> None:
         file = self._file
@@ -189,11 +237,14 @@ class Save:
         if not file.samples:
             self._fail("the recording ended before anything of it was there")
             return
-        first = self._reader.position - file.samples
+        self._forget_what_is_there(file)
+        first = self._first
         marks = within(self._marks(), first, file.samples, self._format.rate_hz)
         file.finish(marks, go_on=self._goes_on)
         self._made = self._report(
-            Finished(self.path, file.samples, first, file.file_bytes, sha256=file.sha256), self.span
+            Finished(self.path, file.samples, first, file.file_bytes, sha256=file.sha256),
+            self.span,
+            self._forgotten.within(first, first + file.samples),
         )
         if not self._enter(SaveState.SAVED):
             return  # given up at the last moment; it is taken back
@@ -232,6 +283,7 @@ class Save:
         if self._file is not None and self._state is not SaveState.SAVED:
             self._file.discard()
         self.closed = True
+        self._end_forgetting()
 
     def _enter(self, state: SaveState) -> bool:
         with self._turn:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import Future
+from pathlib import Path
 
 from ...storage.disk import Disk
 from ...storage.pieces.readers import Reader
+from ...storage.pieces.stretches import Stretches
 from ...storage.sink import Finished, SinkFormat
 from ...types import NS_PER_S, Mark, RecordingReport
 from ...types.clock import Clock
@@ -21,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 16
 """Each has a thread and two descriptors."""
+_MOST_NOTED = 1000
 MOST_HANG_S = 20.0
 """A disk that has not answered for so long is told as one that cannot be saved to."""
 
@@ -43,7 +48,7 @@ class Saves:
         *,
         open_reader: Callable[[int, int], Reader],
         oldest: Callable[[int], int],
-        report: Callable[[Finished, Span], RecordingReport],
+        report: Callable[[Finished, Span, Stretches], RecordingReport],
         marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
         clock: Clock,
@@ -62,6 +67,8 @@ class Saves:
         self._pending: tuple[Save, ...] = ()
         self._open: list[Save] = []  # those too that were given up, and whose disk hangs
         self._asked: list[Save] = []  # in this order; what failed is forgotten
+        self._forgotten = Stretches()
+        self._done = deque[tuple[Path, Span]](maxlen=_MOST_NOTED)
 
     def begin(self, request: SaveRequest, now_ns: int) -> Save:
         """Begin to save what is asked for now.
@@ -97,6 +104,7 @@ class Saves:
                 span,
                 reader,
                 self._format,
+                forgotten=self._forgotten,
                 report=self._report,
                 marks=self._marks,
                 on_end=self._forget,
@@ -123,6 +131,30 @@ class Saves:
                 save.give_up(_HANGS)
             else:
                 save.go_on()
+
+    def forget(self, stretches: Stretches) -> dict[Path, Future[bool]]:
+        """Have these samples of the recording be silence in all that is being saved, or will be.
+
+        Returns:
+            For each save under way, whether that came in time.
+        """
+        with self._turn:
+            self._forgotten |= stretches
+            pending = self._pending
+        return {
+            save.path: save.forget(stretches)
+            for save in pending
+            if stretches.within(save.span.first, save.span.stop)
+        }
+
+    def holding(self, stretches: Stretches, *, but: Container[Path]) -> list[Path]:
+        """What was saved of these samples, of the latest thousand saves, but for some."""
+        with self._turn:
+            return [
+                path
+                for path, span in self._done
+                if path not in but and stretches.within(span.first, span.stop)
+            ]
 
     def finish(self) -> None:
         """Nothing more will be written: have each end with what there is, and wait for it."""
@@ -155,6 +187,8 @@ class Saves:
     def _forget(self, save: Save) -> None:
         with self._turn:
             self._pending = tuple(each for each in self._pending if each is not save)
+            if save.state is SaveState.SAVED:
+                self._done.append((save.path, save.span))
             done = [each for each in self._asked if each.state is SaveState.SAVED]
             # Of those that are done, only the last one counts.
             self._asked = [

@@ -7,8 +7,9 @@ from threading import Lock
 
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
-from ...types import NS_PER_S
+from ...types import NS_PER_S, Pcm
 from ...types.clock import Clock
+from .stand_in import LIFT_NS, StandIn
 
 
 class Participant(ABC):
@@ -16,8 +17,7 @@ class Participant(ABC):
     :class:`~roomtape.PlayoutSource`. Every method is thread-safe and never blocks.
     """
 
-    _under_way_ns = NS_PER_S
-    """What comes later than that after it was heard is too late for the mix in any case."""
+    _under_way_ns = LIFT_NS
 
     def __init__(self, name: str, *, local: bool, clock: Clock) -> None:
         self.name = name
@@ -29,8 +29,9 @@ class Participant(ABC):
         self._closed = False
         self._gate = Lock()
         """Over a push, so that nothing of it comes in behind a decision that it does not."""
-        self._silenced = False
-        self._lift_ns: int | None = None  # silenced until then, and no longer
+        self._stand_in: StandIn | None = None  # what is taken in place of what it says
+        self._lift_ns: int | None = None  # it is so until then, and no longer
+        self._stood_in = 0  # samples of it so far
 
     def set_muted(self, muted: bool) -> None:
         """The participant muted itself, or no longer; the report tells it from loss."""
@@ -38,38 +39,44 @@ class Participant(ABC):
         if self._track is not None:
             self._track.set_muted(muted, self._clock.now_ns() - self._start_ns)
 
-    def set_silenced(self, silenced: bool) -> None:
-        """For the recorder: from now on, silence comes in place of what it says; or no longer, as
-        soon as nothing that it said before can come any more. When this has returned, nothing that
-        was pushed since is on its way."""
+    def set_stand_in(self, stand_in: StandIn | None) -> None:
+        """For the recorder: from now on, this comes in place of what it says; or (None) nothing
+        does, as soon as nothing that it said before can come any more. When this has returned,
+        nothing that was pushed since is on its way."""
         with self._gate:
             now_ns = self._clock.now_ns()
-            if silenced:
-                changed = not self._silenced or self._lift_ns is not None
-                self._silenced, self._lift_ns = True, None
+            if stand_in is not None:
+                changed = self._stand_in is None or self._lift_ns is not None
+                self._stand_in, self._lift_ns = stand_in, None
                 if changed:
-                    self._withdraw()
+                    self._withdraw(stand_in)
             else:
-                changed = self._silenced and self._lift_ns is None
+                changed = self._stand_in is not None and self._lift_ns is None
                 if changed:
                     self._lift_ns = now_ns + self._under_way_ns
         track = self._track
         if track is not None:
-            track.silenced = silenced
+            track.silenced = stand_in is not None
             if changed:
                 track.unmuted_ns = now_ns - self._start_ns
+            if stand_in is not StandIn.SILENCE:
+                wait_ns = max(self._under_way_ns, track.waiting_ns)
+                track.curtain.lift(now_ns - self._start_ns + wait_ns)
 
-    def _is_silenced(self) -> bool:
-        """Whether it is now; under the gate."""
+    def _instead(self, samples: int, rate_hz: int) -> Pcm | None:
+        """What is to be taken in place of so many samples; None for themselves. Under the gate."""
         if self._lift_ns is not None and self._clock.now_ns() >= self._lift_ns:
-            self._silenced, self._lift_ns = False, None
-        return self._silenced
+            self._stand_in, self._lift_ns = None, None
+        if self._stand_in is None:
+            return None
+        first, self._stood_in = self._stood_in, self._stood_in + samples
+        return self._stand_in.of(first, samples, rate_hz)
 
-    def _withdraw(self) -> None:  # noqa: B027 (most have nothing that waits)
-        """What waits to be heard later is not heard either."""
+    def _withdraw(self, stand_in: StandIn) -> None:  # noqa: B027 (most have nothing that waits)
+        """What waits to be heard later is not heard either, but this."""
 
     def _count_silenced(self, samples: int, rate_hz: int) -> None:
-        """So much silence was taken in place of what it said."""
+        """So much was taken in place of what it said."""
         if self._track is not None:
             self._track.silenced_ns += samples * NS_PER_S // rate_hz
 
@@ -101,7 +108,7 @@ class Participant(ABC):
         self._track = self._let_in(session, self._clock.now_ns() - start_ns)
         if self._track is None:
             return
-        self._track.silenced = self._silenced
+        self._track.silenced = self._stand_in is not None
         if self._muted:
             self.set_muted(True)
         if self._closed:

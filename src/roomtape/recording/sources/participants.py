@@ -9,7 +9,8 @@ from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from ...types import NS_PER_S, ActKind, AudioRecordingWarning
+from ...audio.discretion.pauses import Pauses
+from ...types import NS_PER_S, ActKind, AudioRecordingWarning, Consent, PauseMode
 from ...types.bounded import MOST_SOURCES
 from ...types.clock import Clock
 from ...types.errors import StateError
@@ -18,6 +19,7 @@ from .discretion import Discretion
 from .participant import Participant
 from .playout import MOST_QUEUED_S, PlayoutSource
 from .source import Source
+from .stand_in import StandIn
 from .tracks import TrackReaders, loop_here, on_loop
 
 if TYPE_CHECKING:
@@ -32,14 +34,16 @@ class Participants(ABC):
     Args:
         clock: Of the recording.
         events: Who is told.
+        pauses: Of the recording.
+        consent: Whether a participant must have agreed.
     """
 
-    def __init__(self, clock: Clock, events: EventFeed) -> None:
+    def __init__(self, clock: Clock, events: EventFeed, pauses: Pauses, consent: Consent) -> None:
         self._clock = clock
         self._events = events
         self._sources: list[Participant] = []
         self._readers = TrackReaders()
-        self._discretion = Discretion()
+        self._discretion = Discretion(pauses, consent)
         self._deciding = RLock()
 
     @property
@@ -170,10 +174,67 @@ class Participants(ABC):
         before may still be on its way. Arguments and errors are the same."""
         self._decide(ActKind.INCLUDED, name, by)
 
-    def pause(self, *, by: str = "") -> None:
-        """Keep everybody out, as :meth:`exclude` does one, until :meth:`resume`. The time goes on:
-        the pause is silence in the file."""
-        self._decide(ActKind.PAUSED, "", by)
+    def agree(self, name: str, *, by: str = "") -> None:
+        """A participant agrees to be recorded. With ``consent="required"`` it is heard from a
+        second later on, as after :meth:`include`, and not before; so are all tracks of it. Before
+        the start, before it comes, or while it is there. What the local side publishes needs no
+        consent. Arguments and errors are those of :meth:`exclude`."""
+        self._decide(ActKind.AGREED, name, by)
+
+    def withdraw(self, name: str, *, by: str = "") -> None:
+        """A participant does not want to be recorded, or no longer: it is kept out from the next
+        frame on, as by :meth:`exclude`, until it agrees; whether consent is required or not. (What
+        was recorded stays: :meth:`forget`.)"""
+        self._decide(ActKind.WITHDRAWN, name, by)
+
+    def ask_again(self, name: str) -> None:
+        """A participant has left, and what it said of its consent holds no longer: whoever comes
+        under that name is asked anew."""
+        with self._deciding:
+            self._discretion.ask_again(name)
+            for source in tuple(self._sources):
+                source.set_stand_in(self._in_place_of(source))
+
+    def mask(self, name: str, *, tone: bool = True, by: str = "") -> None:
+        """Put a quiet tone in place of what a participant says (a card number), from the next frame
+        on until :meth:`unmask`, so that a listener knows. The time goes on, and everything else is
+        as with :meth:`exclude`, which is stronger where both are so.
+
+        Args:
+            name, by: See :meth:`exclude`.
+            tone: False for silence in its place.
+
+        Raises:
+            ValueError: As :meth:`exclude`.
+        """
+        stand_in = StandIn.TONE if tone else StandIn.SILENCE
+        self._decide(ActKind.MASKED, name, by, stand_in=stand_in)
+
+    def unmask(self, name: str, *, by: str = "") -> None:
+        """Record whom :meth:`mask` masked, from a second later on, as :meth:`include` does."""
+        self._decide(ActKind.UNMASKED, name, by)
+
+    def pause(self, mode: PauseMode | str = PauseMode.SILENCE, *, by: str = "") -> None:
+        """Keep everybody out, as :meth:`exclude` does one, until :meth:`resume`. A pause of another
+        mode takes the place of the one before.
+
+        Args:
+            mode: "silence": the time goes on, and the pause is silence in the file; "tone": a
+                quiet tone, so that a listener knows (in the mix; a stem has silence); "skip": the
+                time is cut out, and ``cuts`` in the report say where and how much. What is cut out
+                goes on until voices are heard again.
+            by: Who wants it so, for the report.
+
+        Raises:
+            ValueError: ``mode`` is none of these, or ``by`` is too long.
+            StateError: A thousand pauses were cut out already.
+        """
+        try:
+            checked = PauseMode(mode)
+        except ValueError:
+            listed = ", ".join(PauseMode)
+            raise ValueError(f"mode is {mode!r:.40}; it must be one of {listed}") from None
+        self._decide(ActKind.PAUSED, "", by, mode=checked)
 
     def resume(self, *, by: str = "") -> None:
         """Go on after :meth:`pause`. Who is excluded stays out."""
@@ -184,17 +245,29 @@ class Participants(ABC):
         """Whether :meth:`pause` came last."""
         return self._discretion.paused
 
-    def _decide(self, kind: ActKind, who: str, by: str) -> None:
+    def _decide(
+        self,
+        kind: ActKind,
+        who: str,
+        by: str,
+        *,
+        stand_in: StandIn = StandIn.SILENCE,
+        mode: PauseMode = PauseMode.SILENCE,
+    ) -> None:
         with self._deciding:
-            self._discretion.decide(kind, who, by, round(self.duration_s * NS_PER_S))
+            now_ns = round(self.duration_s * NS_PER_S)
+            self._discretion.decide(kind, who, by, now_ns, stand_in=stand_in, mode=mode)
             for source in tuple(self._sources):
-                source.set_silenced(self._discretion.silences(source.name))
+                source.set_stand_in(self._in_place_of(source))
+
+    def _in_place_of(self, source: Participant) -> StandIn | None:
+        return self._discretion.in_place_of(source.name, local=source.local)
 
     def _add(self, source: Participant) -> None:
         if self.over:
             raise StateError("the recording is over; it takes no more sources")
         with self._deciding:
-            source.set_silenced(self._discretion.silences(source.name))
+            source.set_stand_in(self._in_place_of(source))
             self._sources.append(source)
         self._let_in(source)
         if self.recording and len(self._sources) > 2 * MOST_SOURCES:

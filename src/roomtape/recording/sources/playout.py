@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
-
 from ...audio.downmix import mixed_down
 from ...audio.playout.queue import PlayoutQueue
 from ...audio.playout.track import PlayoutTrack
@@ -14,6 +12,7 @@ from ...media.door import Door, Pushed, WholeNumber
 from ...types import NS_PER_S
 from ...types.clock import Clock
 from .participant import Participant
+from .stand_in import StandIn
 
 MOST_QUEUED_S = 600.0
 _WITHDRAWN_HZ = 8000
@@ -66,9 +65,9 @@ class PlayoutSource(Participant):
             if self._closed or not len(taken.pcm):
                 return
             pcm = mixed_down(taken.pcm)
-            silenced = self._is_silenced()
-            pushed = self._queue.push(np.zeros_like(pcm) if silenced else pcm, taken.sample_rate)
-            if silenced and pushed:
+            instead = self._instead(len(pcm), taken.sample_rate)
+            pushed = self._queue.push(pcm if instead is None else instead, taken.sample_rate)
+            if instead is not None and pushed:
                 self._count_silenced(len(pcm), taken.sample_rate)
         if not pushed:
             raise ValueError(
@@ -110,10 +109,10 @@ class PlayoutSource(Participant):
                 asleep.cancel()
                 self._waiting.discard(cleared)
 
-    def _withdraw(self) -> None:
-        # It goes on to be said, and is silence in the recording.
+    def _withdraw(self, stand_in: StandIn) -> None:
+        # It goes on to be said, and is something else in the recording.
         samples = self._queue.clear() * _WITHDRAWN_HZ // NS_PER_S
-        self._queue.push(np.zeros(samples, np.int16), _WITHDRAWN_HZ)
+        self._queue.push(stand_in.of(0, samples, _WITHDRAWN_HZ), _WITHDRAWN_HZ)
 
     def close(self) -> None:
         """Nothing more will be pushed. What waits is still heard, and can still be withdrawn."""

@@ -6,8 +6,6 @@ import operator
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from ...audio.inbox import Inbox
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
@@ -96,7 +94,7 @@ class Source(Participant):
             plain = pts is not None and captured_ns is captured_at is pts_rate is channels is None
             if (
                 plain
-                and not self._silenced
+                and self._stand_in is None
                 and self._units.ratio is None
                 and inbox is not None
                 and inbox.offer(data, sample_rate, pts, arrived_ns, gap_is_silence)
@@ -112,11 +110,11 @@ class Source(Participant):
                 raise ValueError(f"{self.name}: {error}") from None
             if self._track is not None and not self._closed and len(taken.pcm):
                 silence = bool(gap_is_silence)
-                silenced = self._is_silenced()
-                if silenced:
-                    taken = taken._replace(pcm=np.zeros_like(taken.pcm))
+                instead = self._instead(len(taken.pcm), taken.sample_rate)
+                if instead is not None:
+                    taken = taken._replace(pcm=instead)
                 self._hand_over(self._track, taken, stamp, per_s, arrived_ns, captured_ns, silence)
-                if silenced:
+                if instead is not None:
                     self._count_silenced(len(taken.pcm), taken.sample_rate)
 
     def _hand_over(

@@ -62,7 +62,8 @@ class Access:
         self._token = token
         self._key = api_key or os.environ.get(KEY_VARIABLE, "")
         self._secret = api_secret or os.environ.get(SECRET_VARIABLE, "")
-        self._hidden = hidden
+        self.hidden = hidden
+        """Whether it is not seen, and publishes nothing."""
 
     @property
     def place(self) -> str:
@@ -98,12 +99,12 @@ class Access:
         grants = api.VideoGrants(
             room_join=True,
             room=room,
-            can_publish=not self._hidden,
+            can_publish=not self.hidden,
             can_publish_data=False,
             can_subscribe=True,
             can_update_own_metadata=True,
-            hidden=self._hidden,
-            recorder=self._hidden,
+            hidden=self.hidden,
+            recorder=self.hidden,
         )
         made = api.AccessToken(self._key, self._secret).with_identity(identity).with_ttl(TOKEN_TTL)
         with warnings.catch_warnings():

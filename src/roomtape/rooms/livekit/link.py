@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiortc import RTCIceServer
@@ -143,10 +143,10 @@ class Link:
             if self._published:
                 self.send(wire.mute(self._published, muted))
 
-    def say_recording(self, recording: bool) -> None:
-        """Tell the others that we record, or no longer, if the token allows it."""
-        if self._joined is not None and self._joined.may_say:
-            self.send(wire.say_recording(recording))
+    def say(self, attributes: Mapping[str, str]) -> None:
+        """Tell the others this of ourselves, if the token allows it."""
+        if self._joined is not None and self._joined.may_say and attributes:
+            self.send(wire.say(attributes))
 
     def retire(self) -> None:
         """Tell nothing any more: another link has taken its place. What comes of its audio is

@@ -116,6 +116,7 @@ class RemoteParticipant:
         self.awaited = False
         self._listener = listener
         self._recording = False
+        self._agrees: bool | None = None
         self._tracks: dict[str, RemoteTrack] = {}
         self._encrypted: set[str] = set()
         self._silent = False  # NO_TRACK stands for its track
@@ -146,6 +147,11 @@ class RemoteParticipant:
         if seen.recording is not self._recording:
             self._recording = seen.recording
             self._listener.on_participant_recording(self.uid, seen.recording)
+        # Who has taken back what it said does not agree.
+        agrees = False if seen.agrees is None and self._agrees else seen.agrees
+        if agrees is not None and agrees is not self._agrees:
+            self._agrees = agrees
+            self._listener.on_participant_consent(self.uid, agrees)
         self._encrypted = {track.sid for track in seen.tracks if track.encrypted}
         published = {track.sid: track for track in seen.tracks if not track.encrypted}
         if not self._restored and not published:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...media.local_audio import LocalAudio
 from ...types.errors import RoomError, RoomRefusedError, StateError
+from ..attributes import AGREES, ASKS, RECORDING
 from ..base import Room, RoomListener
 from ..guarded import GuardedListener
 from ..rtp.bounds import Excess
@@ -98,7 +99,8 @@ class LiveKitRoom(Room):
         self._track: PacketTrack | None = None
         self._publishing = False
         self._muted = True
-        self._recording = False
+        self._said: dict[str, str] = {}
+        """What the others are to know of us: see :mod:`..attributes`."""
         self._channel = self._uid = self._life = ""
         self._token: str | None = None
         self._coming_back: asyncio.Task[None] | None = None
@@ -131,7 +133,7 @@ class LiveKitRoom(Room):
         self._listener = GuardedListener(listener)
         self._roster = Roster(self._listener, subscribe=self._subscribe, excess=self._excess)
         self._channel, self._uid, self._token = channel, uid, token
-        self._recording, self._life, self._dropped = False, "", 0
+        self._said, self._life, self._dropped = {}, "", 0
         self._publishing = local_audio is not None
         link = None
         try:
@@ -153,6 +155,10 @@ class LiveKitRoom(Room):
         self._lose("left")
         await self._closed()
 
+    @property
+    def can_publish(self) -> bool:
+        return not self._access.hidden
+
     async def publish(self, local_audio: LocalAudio | None) -> None:
         self._publishing = self._publishing or local_audio is not None
         self._publisher.publish(local_audio)
@@ -163,10 +169,20 @@ class LiveKitRoom(Room):
         self._published_muted(muted)
 
     async def set_recording(self, recording: bool) -> None:
-        if recording is not self._recording:
-            self._recording = recording
-            if self._link is not None and self._state is State.IN:
-                self._link.say_recording(recording)
+        self._say(RECORDING, "true" if recording else "")
+
+    async def ask_consent(self, asks: bool) -> None:
+        self._say(ASKS, "true" if asks else "")
+
+    async def say_consent(self, agrees: bool) -> None:
+        self._say(AGREES, "true" if agrees else "false")
+
+    def _say(self, attribute: str, value: str) -> None:
+        if self._said.get(attribute, "") == value:
+            return
+        self._said[attribute] = value
+        if self._link is not None and self._state is State.IN:
+            self._link.say({attribute: value})
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -206,8 +222,7 @@ class LiveKitRoom(Room):
         self._joined_s = asyncio.get_running_loop().time()
         link.begin()
         self._send_audio(link)
-        if self._recording:
-            link.say_recording(True)
+        link.say({attribute: value for attribute, value in self._said.items() if value})
 
     def _send_audio(self, link: Link) -> None:
         if self._publishing and self._track is None:

@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
+from ..attributes import RECORDING, agreement_in
 from ..rtp.bounds import MAX_CANDIDATE_BYTES, Excess
 
 PROTOCOL = 15
 """The version that is spoken: two peer connections, subscriptions one by one."""
-RECORDING = "roomtape.recording"
 """The attribute of a participant that records."""
 MAX_MESSAGE_BYTES = 8 << 20
 """A room of hundreds, each with some metadata."""
@@ -52,6 +52,7 @@ class Participant:
         uid: The identity.
         left: Why it is no longer there; empty if it is.
         recording: It says that it records.
+        agrees: It says that it agrees to be recorded, or does not; None where it has not said.
     """
 
     sid: str
@@ -59,6 +60,7 @@ class Participant:
     tracks: tuple[Track, ...]
     left: str
     recording: bool
+    agrees: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +282,8 @@ def mute(sid: str, muted: bool) -> bytes:
     return _request(mute=rtc.MuteTrackRequest(sid=sid, muted=muted))
 
 
-def say_recording(recording: bool) -> bytes:
-    attributes = {RECORDING: "true" if recording else ""}
+def say(attributes: Mapping[str, str]) -> bytes:
+    """Tell the others this of ourselves; see :mod:`..attributes`."""
     return _request(update_metadata=rtc.UpdateParticipantMetadata(attributes=attributes))
 
 
@@ -348,7 +350,8 @@ def _participant(info: models.ParticipantInfo, excess: Excess) -> Participant:
     gone = info.state == models.ParticipantInfo.DISCONNECTED
     recording = info.attributes.get(RECORDING, "") == "true" or info.permission.recorder
     reason = _REASONS.get(info.disconnect_reason, "left") if gone else ""
-    return Participant(info.sid, info.identity, tuple(tracks), reason, recording)
+    agrees = agreement_in(info.attributes)
+    return Participant(info.sid, info.identity, tuple(tracks), reason, recording, agrees)
 
 
 def _leave(request: rtc.LeaveRequest) -> Leave:

@@ -16,6 +16,7 @@ from livekit import rtc
 from ...media.local_audio import LocalAudio
 from ...types import AudioFrame
 from ...types.errors import StateError
+from ..attributes import AGREES, agreement_in
 from ..base import Room, RoomListener
 from ..guarded import GuardedListener
 from .published import PublishedAudio
@@ -74,6 +75,10 @@ class LiveKitSdkRoom(Room):
         if self._closing:
             await asyncio.wait(self._closing)
 
+    @property
+    def can_publish(self) -> bool:
+        return False
+
     async def publish(self, local_audio: LocalAudio | None) -> None:
         if local_audio is not None and local_audio is not self.local_audio:
             logger.warning(
@@ -94,6 +99,7 @@ class LiveKitSdkRoom(Room):
             "participant_disconnected": self._went,
             "track_subscribed": self._subscribed,
             "track_unsubscribed": self._unsubscribed,
+            "participant_attributes_changed": self._attributes_changed,
             "track_muted": self._muted,
             "track_unmuted": self._unmuted,
             # The SDK may leave out "disconnected" where the program disconnects.
@@ -107,6 +113,7 @@ class LiveKitSdkRoom(Room):
             return
         self._members.add(uid)
         self._listener.on_participant_joined(uid)
+        self._consents(participant)
         self._set_silent(uid, True)
         for publication in participant.track_publications.values():
             if publication.subscribed and publication.track is not None:
@@ -153,6 +160,10 @@ class LiveKitSdkRoom(Room):
     def _unmuted(self, participant: Any, publication: Any) -> None:
         self._tell_muted(participant.identity, publication.sid, False)
 
+    def _attributes_changed(self, changed: Any, participant: Any) -> None:
+        if AGREES in changed and participant.identity in self._members:
+            self._consents(participant, taken_back=False)
+
     def _state_changed(self, state: Any) -> None:
         if state == rtc.ConnectionState.CONN_DISCONNECTED:
             self._close("the program's room was disconnected")
@@ -162,6 +173,15 @@ class LiveKitSdkRoom(Room):
     def _tell_muted(self, uid: str, sid: str, muted: bool) -> None:
         if sid in self._tracks and self._listener is not None:
             self._listener.on_muted(uid, sid, muted)
+
+    def _consents(
+        self, participant: rtc.RemoteParticipant, *, taken_back: bool | None = None
+    ) -> None:
+        """It agrees to be recorded, or does not; where nothing is said, ``taken_back``."""
+        agrees = agreement_in(participant.attributes)
+        agrees = taken_back if agrees is None else agrees
+        if agrees is not None and self._listener is not None:
+            self._listener.on_participant_consent(participant.identity, agrees)
 
     def _set_silent(self, uid: str, silent: bool) -> None:
         """Somebody has no audio that could be heard, or has now."""

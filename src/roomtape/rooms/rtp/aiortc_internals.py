@@ -25,7 +25,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from aioice import Connection
 from aiortc import (
@@ -129,8 +129,7 @@ def unprotected(transport: RTCDtlsTransport, data: bytes) -> bytes:
 
 def receiver_of_stream(transport: RTCDtlsTransport, ssrc: int) -> RTCRtpReceiver | None:
     """Whose packets these are, where that is known already."""
-    receiver: Any = transport._rtp_router.ssrc_table.get(ssrc)
-    return receiver  # type: ignore[no-any-return]
+    return cast("RTCRtpReceiver | None", transport._rtp_router.ssrc_table.get(ssrc))
 
 
 def routed(transport: RTCDtlsTransport, data: bytes) -> tuple[Rtp, RTCRtpReceiver | None]:
@@ -140,8 +139,7 @@ def routed(transport: RTCDtlsTransport, data: bytes) -> tuple[Rtp, RTCRtpReceive
         ValueError: It is no RTP.
     """
     packet = RtpPacket.parse(data, transport._rtp_header_extensions_map)
-    receiver: Any = transport._rtp_router.route_rtp(packet)
-    return packet, receiver
+    return packet, cast("RTCRtpReceiver | None", transport._rtp_router.route_rtp(packet))
 
 
 def received_directly(receiver: RTCRtpReceiver, packet: Rtp) -> None:

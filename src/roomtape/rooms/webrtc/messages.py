@@ -60,6 +60,12 @@ def ice_servers_of(welcome: Message) -> list[RTCIceServer]:
     return list(_usable(given)) if isinstance(given, list) else []
 
 
+def agreement_of(participant: Message) -> bool | None:
+    """Whether it says that it agrees to be recorded; None where it has not said."""
+    agrees = participant.get("agrees")
+    return agrees if isinstance(agrees, bool) else None
+
+
 def _usable(given: list[Any]) -> Iterator[RTCIceServer]:
     for each in given[:MAX_ICE_SERVERS]:
         if not isinstance(each, dict):

@@ -20,6 +20,7 @@ from ..rtp.bounds import MAX_OFFERS, OFFERS_A_SECOND, Excess, TokenBucket
 from ..rtp.receive import Incoming, RemoteAudio
 from ..rtp.send import Publisher
 from .call import Call
+from .messages import agreement_of
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Peer:
         self.server = server
         self.muted = bool(participant["muted"])
         self.recording = bool(participant["recording"])
+        self.agrees = agreement_of(participant)
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._call: Call | None = None
@@ -129,6 +131,10 @@ class Peer:
         if recording != self.recording:
             self.recording = recording
             self._context.listener.on_participant_recording(self.uid, recording)
+        agrees = agreement_of(participant)
+        if agrees is not None and agrees != self.agrees:
+            self.agrees = agrees
+            self._context.listener.on_participant_consent(self.uid, agrees)
 
     def close(self) -> None:
         """End everything; the listener hears nothing of the participant after this."""

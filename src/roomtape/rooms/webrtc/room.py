@@ -62,6 +62,8 @@ class WebRtcRoom(Room):
         self._joining: dict[str, Any] = {}
         self._muted = True
         self._recording = False
+        self._asks = False
+        self._agrees: bool | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -79,7 +81,7 @@ class WebRtcRoom(Room):
         await self._closed()
         self._joining = {"room": channel, "uid": uid, "token": token}
         self._listener = GuardedListener(listener)
-        self._recording = False
+        self._recording, self._asks, self._agrees = False, False, None
         self._server = None
         self._signalling = signalling = Signalling(
             self._url,
@@ -120,6 +122,16 @@ class WebRtcRoom(Room):
             self._recording = recording
             self._tell({"type": "state", "recording": recording})
 
+    async def ask_consent(self, asks: bool) -> None:
+        if asks != self._asks:
+            self._asks = asks
+            self._tell({"type": "state", "asks": asks})
+
+    async def say_consent(self, agrees: bool) -> None:
+        if agrees != self._agrees:
+            self._agrees = agrees
+            self._tell({"type": "state", "agrees": agrees})
+
     def _published_muted(self, muted: bool) -> None:
         if muted != self._muted:
             self._muted = muted
@@ -131,7 +143,8 @@ class WebRtcRoom(Room):
             self._signalling.send(message)
 
     def _hello(self) -> dict[str, Any]:
-        return {**self._joining, "muted": self._muted, "recording": self._recording}
+        state = {"muted": self._muted, "recording": self._recording}
+        return {**self._joining, **state, "asks": self._asks, "agrees": self._agrees}
 
     def _media_flows(self) -> bool:
         return any(peer.connected for peer in self._peers.values())
@@ -203,6 +216,8 @@ class WebRtcRoom(Room):
             self._listener.on_participant_joined(uid)
             if peer.recording:
                 self._listener.on_participant_recording(uid, True)
+            if peer.agrees is not None:
+                self._listener.on_participant_consent(uid, peer.agrees)
         else:
             peer.offers = offers
             peer.server = self._server

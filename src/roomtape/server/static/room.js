@@ -140,6 +140,7 @@ class Room {
     this.session = randomId();
     this.peers = new Map();
     this.muted = false;
+    this.agrees = null;  // to be recorded; nobody has asked, or there is no answer yet
     this.element = document.createElement("li");
     this.lostAt = null;
     this.iceServers = [];
@@ -151,6 +152,7 @@ class Room {
     socket.onopen = () => this.send({
       type: "join", room: this.name, uid: this.uid, session: this.session,
       token: this.token || null, resume: this.resume ?? null, muted: this.muted, recording: false,
+      agrees: this.agrees,
     });
     socket.onmessage = ({ data }) => this.handle(JSON.parse(data));
     socket.onclose = () => this.dropped();
@@ -230,6 +232,16 @@ class Room {
     const tapers = [...this.peers.values()].filter((peer) => peer.state.recording).map((peer) => peer.state.uid);
     byId("taped").hidden = tapers.length === 0;
     byId("taped-by").textContent = `${tapers.join(", ")} ${tapers.length === 1 ? "is" : "are"} recording`;
+    const asking = [...this.peers.values()].filter((peer) => peer.state.asks).map((peer) => peer.state.uid);
+    byId("asked").hidden = asking.length === 0;
+    byId("asked-by").textContent = {
+      null: `${asking.join(", ")} ${asking.length === 1 ? "asks" : "ask"} to record you. You are not recorded until you agree.`,
+      true: "You agreed to be recorded.",
+      false: "You are not recorded.",
+    }[String(this.agrees)];
+    byId("agree").hidden = this.agrees === true;
+    byId("decline").hidden = this.agrees === false;
+    byId("decline").textContent = this.agrees ? "Record me no longer" : "Do not record me";
     byId("mute").setAttribute("aria-pressed", String(this.muted));
     byId("mute").textContent = this.muted ? "Unmute" : "Mute";
   }
@@ -238,6 +250,12 @@ class Room {
     this.muted = muted;
     this.microphone.getTracks().forEach((track) => { track.enabled = !muted; });
     this.send({ type: "state", muted });
+    this.show();
+  }
+
+  setAgrees(agrees) {
+    this.agrees = agrees;
+    this.send({ type: "state", agrees });
     this.show();
   }
 
@@ -301,6 +319,8 @@ async function join() {
 for (const key of ["room", "uid", "token"]) byId(key).value = query.get(key) ?? "";
 byId("join").onsubmit = (event) => { event.preventDefault(); join(); };
 byId("mute").onclick = () => room.setMuted(!room.muted);
+byId("agree").onclick = () => room.setAgrees(true);
+byId("decline").onclick = () => room.setAgrees(false);
 byId("leave").onclick = () => room.end("You have left the room.");
 addEventListener("pagehide", () => room?.end(""));
 if (query.has("autojoin")) {

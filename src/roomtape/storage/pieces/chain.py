@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from ..live import LiveFile
 from ..sink import Sink
 from .readers import Pieces, Reader
+from .stretches import Stretches
 
 MOST_KEPT = 1000
 """So many files that are finished can be read back from."""
@@ -57,6 +60,17 @@ class Chain:
         """Read the samples ``[first, stop)``, wherever they are; see
         :meth:`~roomtape.storage.sink.Sink.reader`."""
         return _ChainReader(first, stop, self._open)
+
+    def live_files_with(self, stretches: Stretches) -> list[Path]:
+        """The live files in which any of these samples are; of the latest thousand files."""
+        with self._turn:
+            links = tuple(self._links)
+        return [
+            link.sink.path
+            for link in links
+            if isinstance(link.sink, LiveFile)
+            and stretches.within(link.sink.first_sample, link.stop or link.sink.samples)
+        ]
 
     def _open(self, first: int, stop: int) -> tuple[Reader, _Link]:
         """A reader of the file that has ``first``, or of the earliest."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...types import AudioFormat, Mark
-from ..adts import ADTS_FRAME_SAMPLES
+from ..adts import ADTS_FRAME_SAMPLES, frame_at
 from ..disk import Disk
 from ..naming import create_part, opened_as, put_in_place, remove_ours, take_back
 from ..notes.cues import cue_chunks
@@ -17,6 +17,10 @@ from ..proof.hashing import sha256_of
 from ..sink import SinkFormat
 from ..wav import HEADER_BYTES, wav_header
 from .readers import Pieces
+from .silence import silent_unit
+from .stretches import Stretches
+
+_AT_ONCE = 1 << 18
 
 
 class SavedFile:
@@ -60,6 +64,41 @@ class SavedFile:
             self.samples += len(data) // self._format.frame_bytes
         else:
             self.samples += len(pieces) * ADTS_FRAME_SAMPLES
+
+    def silence(self, stretches: Stretches) -> None:
+        """Make these samples of it silence, as far as they are there, and have that on the disk.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        found = stretches.within(0, self.samples)
+        if not found:
+            return
+        if self._wav:
+            frame = self._format.frame_bytes
+            for start, stop in found.spans:
+                for at in range(start, stop, _AT_ONCE):
+                    zeros = bytes(frame * (min(stop, at + _AT_ONCE) - at))
+                    self._disk.write_at(self._fd, zeros, HEADER_BYTES + frame * at)
+        else:
+            self._silence_frames(found)
+        self._disk.sync(self._fd)
+
+    def _silence_frames(self, found: Stretches) -> None:
+        offset = number = 0
+        while offset < self.file_bytes:
+            data = self._disk.read_at(self._fd, min(self.file_bytes - offset, _AT_ONCE), offset)
+            at = 0
+            while (frame := frame_at(data, at)) and frame.stop <= len(data):
+                first = number * ADTS_FRAME_SAMPLES
+                if found.within(first, first + ADTS_FRAME_SAMPLES):
+                    silent = silent_unit(frame.stop - at, self._format)
+                    if len(silent) == frame.stop - at:  # what is shorter has nothing coded in it
+                        self._disk.write_at(self._fd, silent, offset + at)
+                at, number = frame.stop, number + 1
+            if not at:
+                raise OSError(f"frame {number} of the saved part cannot be read back")
+            offset += at
 
     def finish(self, marks: Sequence[Mark] = (), *, go_on: Callable[[], bool]) -> None:
         """Complete it, have it on the disk, and give it its name.

@@ -7,13 +7,18 @@ and again in AAC. One that ends early is filled up in the same way.
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...types import AudioFormat, part_path
 from ..disk import Disk
 from ..live import LiveAdts, LiveFile, LiveWav
+from ..pieces.silence import silenced_pieces
+from ..pieces.stretches import Stretches
 from ..sink import SinkFormat
+
+_MOST_NOTED = 1000
 
 
 class StemFile:
@@ -57,6 +62,8 @@ class StemFile:
         self._sink: LiveFile | None = None
         self._cuts: list[StemCut] = []
         self._held: list[bytes | memoryview] = []  # what may have to be cut yet
+        self._forgotten = Stretches()
+        self._earlier = deque[Path](maxlen=_MOST_NOTED)
         self._closed = False
 
     def write(self, units: Sequence[bytes | memoryview], limit: int | None = None) -> None:
@@ -75,6 +82,8 @@ class StemFile:
             until = self._cuts[0].sample if self._cuts else limit
             now, self._held = self._up_to(until)
             if now:
+                if self._forgotten:
+                    now = silenced_pieces(now, self._position, self._forgotten, self._format)
                 sink = self._sink or self._opened()
                 # A WAV is not cut between units: one piece is as good as many.
                 sink.write([b"".join(now)] if self._wav and len(now) > 1 else now)
@@ -94,6 +103,11 @@ class StemFile:
         cut.waiting.add(self)
         self._cuts.append(cut)
 
+    def forget(self, stretches: Stretches) -> None:
+        """Silence stands in place of these samples, as far as they are still to be written. From
+        any thread."""
+        self._forgotten |= stretches
+
     def pass_cuts(self) -> None:
         """Nothing more of it will come: what there is belongs before the first cut."""
         if self._held and not self._closed:
@@ -104,6 +118,11 @@ class StemFile:
         for cut in self._cuts:
             cut.waiting.discard(self)
         self._cuts.clear()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where it is, and its latest thousand files before that."""
+        return [*self._earlier, *([self.path] if self.there else [])]
 
     @property
     def there(self) -> bool:
@@ -132,6 +151,7 @@ class StemFile:
     def _pass(self, cut: StemCut) -> None:
         cut.waiting.discard(self)
         if self._sink is not None:
+            self._earlier.append(self.path)
             cut.sinks[self] = self._sink
             self._sink = None
         self._go_on_from(cut)
