@@ -202,6 +202,19 @@ async def test_a_disk_that_refuses_leaves_the_recording_as_it_was(tmp_path: Path
     assert not report.error
 
 
+async def test_what_is_decided_in_the_last_moment_is_in_the_report(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav", cycle_time=10)
+    await room.recorder.start()
+    room.join("bob")
+    await room.go_on(3, bob=SECRET)
+    await room.clock.advance(1 / 3)  # no whole sample
+    await room.recorder.forget("bob")
+    pcm, report = await room.stop()
+    assert not pcm.any()
+    assert [act.kind for act in report.acts] == [ActKind.FORGOTTEN]
+    assert report.acts[0].at_s == pytest.approx(report.duration_s)
+
+
 async def test_before_the_start_it_excludes_and_after_the_end_it_is_refused(
     tmp_path: Path,
 ) -> None:
