@@ -21,6 +21,7 @@ HEARD = {
     "replay_to_live": ("alice", "bob"),
     "prove_recording": ("alice", "bob"),
     "sides_and_stems": ("alice", "bob"),
+    "respect_people": ("alice", "bob"),
 }
 
 ELSEWHERE = {"livekit_agent": "livekit_rooms/test_agent.py"}

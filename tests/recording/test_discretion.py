@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +14,9 @@ from roomtape import (
     AudioRecorder,
     AudioRecordingConfiguration,
     ConfigurationError,
-    DamagedFileError,
 )
 from roomtape.audio.discretion.tone import TONE_HZ, TONE_PEAK
-from roomtape.storage.recover import recover
 from support.discreet_room import PUBLIC, RATE, SECRET, STEP, Room, holds_secret
-from support.examples import examples
 from support.readers import read_all
 
 
@@ -253,56 +247,3 @@ async def test_a_push_on_another_thread_is_in_before_or_not_at_all(tmp_path: Pat
         await asyncio.sleep(0.1)
     pcm, _ = read_all(tmp_path / "a.wav")
     assert not holds_secret(pcm)
-
-
-@pytest.mark.parametrize("seed", range(examples(30).max_examples))
-async def test_nothing_that_is_excluded_is_anywhere(tmp_path: Path, seed: int) -> None:
-    """Random decisions, saves, and kills at random moments: all that is on disk is searched."""
-    chance = random.Random(seed)
-    options: dict[str, Any] = {"cycle_time": chance.choice([0, 10])}
-    if not options["cycle_time"] and chance.random() < 0.5:
-        options["stems"] = tmp_path / "stems"
-    if chance.random() < 0.3:
-        options["channels"] = 2
-    room = Room(tmp_path / "a.wav", **options)
-    if chance.random() < 0.5:
-        room.recorder.exclude("carol")
-    await room.recorder.start()
-    saves = []
-    for name in ("alice", "bob", "carol"):
-        room.join(name)
-    out = {"carol"} if room.recorder._discretion.in_place_of("carol") else set[str]()
-    paused = False
-    for number in range(30):
-        match chance.choice(["exclude", "include", "pause", "resume", "save", "crash", "speak"]):
-            case "exclude":
-                name = chance.choice([*room.sources])
-                room.recorder.exclude(name)
-                out.add(name)
-            case "include" if out:
-                name = chance.choice(sorted(out))
-                room.recorder.include(name)
-                out.remove(name)
-            case "pause":
-                room.recorder.pause()
-                paused = True
-            case "resume":
-                room.recorder.resume()
-                paused = False
-            case "save" if number:
-                save = room.recorder.save(tmp_path / f"part-{number}.wav", last_s=2)
-                saves.append(asyncio.ensure_future(save))
-            case "crash":  # what a kill at this moment would leave
-                shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}-{number}")
-        secretly = dict.fromkeys([*room.sources] if paused else out, SECRET)
-        await room.go_on(chance.randrange(1, 8), **secretly)
-    await room.recorder.stop()
-    await asyncio.gather(*saves)
-    places = [tmp_path, *tmp_path.parent.glob(f"{tmp_path.name}-*")]
-    for place in places:
-        for ring in [*place.glob("*.ring")]:
-            with suppress(DamagedFileError):  # killed before anything was written
-                recover(ring, place / "recovered.wav")
-        for path in place.rglob("*"):
-            if path.is_file():
-                assert bytes(np.full(4, SECRET, "<i2")) not in path.read_bytes(), path

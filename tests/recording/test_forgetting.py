@@ -16,6 +16,7 @@ from roomtape.types.errors import FileError, StateError
 from support.discreet_room import PUBLIC, RATE, SECRET, STEP, Room, holds_secret
 from support.faulty_disk import Fault, FaultyDisk
 from support.readers import read_all
+from support.scripted_recording import listing
 
 SUFFIXES = pytest.mark.parametrize("suffix", ["wav", "aac"])
 NOISE = np.random.default_rng(1).integers(-9000, 9000, STEP).astype(np.int16)
@@ -202,6 +203,19 @@ async def test_a_disk_that_refuses_leaves_the_recording_as_it_was(tmp_path: Path
     assert not report.error
 
 
+async def test_what_is_decided_in_the_last_moment_is_in_the_report(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav", cycle_time=10)
+    await room.recorder.start()
+    room.join("bob")
+    await room.go_on(3, bob=SECRET)
+    await room.clock.advance(1 / 3)  # no whole sample
+    await room.recorder.forget("bob")
+    pcm, report = await room.stop()
+    assert not pcm.any()
+    assert [act.kind for act in report.acts] == [ActKind.FORGOTTEN]
+    assert report.acts[0].at_s == pytest.approx(report.duration_s)
+
+
 async def test_before_the_start_it_excludes_and_after_the_end_it_is_refused(
     tmp_path: Path,
 ) -> None:
@@ -257,3 +271,30 @@ async def test_on_threads_a_save_and_a_promotion_under_way_forget_too(
         assert not (tmp_path / f"live.{suffix}").exists()
     else:
         assert forgotten.still_in == (str(tmp_path / f"live.{suffix}"),)
+
+
+@SUFFIXES
+async def test_a_save_whose_file_cannot_be_changed_fails_and_leaves_nothing(
+    tmp_path: Path, suffix: str
+) -> None:
+    disk = FaultyDisk()
+    room = Room(tmp_path / f"a.{suffix}", disk=disk, cycle_time=10)
+    await room.recorder.start()
+    bob = room.recorder.add_source("bob")
+    for _ in range(20):
+        bob.push(NOISE, RATE, room.said)
+        await room.go_on(1)
+    saved = tmp_path / f"b.{suffix}"
+    running = asyncio.ensure_future(room.recorder.save(saved, then_s=3))
+    for _ in range(10):
+        bob.push(NOISE, RATE, room.said)
+        await room.go_on(1)
+    disk.fault = Fault(len(disk.calls), errno.EIO)
+    forgotten = await room.recorder.forget("bob")
+    with pytest.raises(FileError, match="cannot save"):
+        await running
+    assert disk.hit
+    assert forgotten.still_in == ()
+    assert listing(tmp_path) == [f"a.{suffix}.ring"]
+    pcm, _ = await room.stop()
+    assert not pcm.any()

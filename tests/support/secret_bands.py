@@ -11,13 +11,15 @@ SECRET = -20000
 """What is said while it must not be recorded."""
 QUIET = 20
 """What the others say."""
+MOST_EPOCHS = 8
+"""So many times it can be forgotten, and say something else."""
 _WIDTH = 1400  # tones of two masks, and the others
 _RUN = 16  # samples; nothing but PCM has so many alike
 
 
 def band(epoch: int) -> int:
     """What somebody says from one time that it is forgotten to the next."""
-    return 5000 + 3500 * (epoch % 8)
+    return 5000 + 3500 * (epoch % MOST_EPOCHS)
 
 
 def holds(data: bytes, value: int) -> bool:

@@ -327,6 +327,7 @@ class RtcEngine(RunningRecording):
         except BaseException:
             stay.members.leave_recording(recorder)
             self._publishing.stop_beeping()
+            self._spawn(self._say_in_turn())
             await recorder.discard()
             raise
         await self._say_recording()

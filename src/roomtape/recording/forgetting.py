@@ -56,7 +56,7 @@ class Forgetting:
         self._saves = saves
         self._path = writer.sink.path
         # A live file in the making has what the ring had; one that is there already keeps it.
-        given_up = parts.give_up_promotion("somebody was forgotten meanwhile; promote it again")
+        self._given_up = parts.give_up_promotion("somebody was forgotten meanwhile; try it again")
         tracks, sounded = pump.while_still(lambda: session.forget(concerns))
         file_ns = session.pauses.file_ns
         placed = [(file_ns(start_ns), file_ns(end_ns)) for start_ns, end_ns in sounded]
@@ -66,7 +66,6 @@ class Forgetting:
             stem.forget(stretches)
         self._saving = saves.forget(stretches)
         self._written = writer.silence(stretches)
-        self._given_up = given_up
 
     async def done(self) -> Forgotten:
         """Wait until all of it is on the disk.

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..types import Mark
+from ..types import AudioFormat, Mark
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
@@ -126,9 +126,10 @@ class Ring:
         for number in range(oldest, self._next):
             if not stretches.within(number * unit, (number + 1) * unit):
                 continue
-            # Only the last one of a WAV may be shorter than a unit.
-            last = number == self._next - 1
-            size = self._last_bytes if last else sink_format.most_unit_bytes
+            size = 0  # an AAC frame is as short as it can be
+            if sink_format.audio_format is AudioFormat.WAV:  # only the last is less than a unit
+                last = number == self._next - 1
+                size = self._last_bytes if last else sink_format.most_unit_bytes
             slot = pack_slot(number, silent_unit(size, sink_format), sink_format.channels)
             whole = slot.ljust(layout.slot_bytes, b"\0")
             self._disk.write_at(self._fd, whole, layout.offset(number))

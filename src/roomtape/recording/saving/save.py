@@ -211,16 +211,13 @@ class Save:
 
     def _forget_what_is_there(self, file: SavedFile) -> None:
         """What is to be silence of that which was copied."""
-        with self._turn:
-            asked, self._forgetting = self._forgetting, []
-        for stretches, done in asked:
-            try:
-                self._forgotten |= stretches
-                file.silence(stretches.later(-self._first))
-            except BaseException:
-                with self._turn:
-                    self._forgetting.append((stretches, done))  # answered when it has failed
-                raise
+        while self._forgetting:
+            stretches, done = self._forgetting[0]
+            self._forgotten |= stretches
+            # Where that cannot be, the save fails, and with that it is answered.
+            file.silence(stretches.later(-self._first))
+            with self._turn:
+                del self._forgetting[0]
             done.set_result(True)
 
     def _end_forgetting(self) -> None:

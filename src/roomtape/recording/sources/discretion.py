@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MOST_ACTS = 1000
 MOST_BY_CHARACTERS = 200
+_WITHIN_NS = NS_PER_S // 1000
+"""A file ends with a whole sample, and what was decided in that moment belongs to it."""
 
 
 class Discretion:
@@ -135,9 +137,9 @@ class Discretion:
         negative where it was so before that already."""
         placed = [(self._pauses.file_ns(at_ns), act) for at_ns, act in tuple(self._acts)]
         return tuple(
-            dataclasses.replace(act, at_s=(at_ns - first_ns) / NS_PER_S)
+            dataclasses.replace(act, at_s=(min(at_ns, end_ns) - first_ns) / NS_PER_S)
             for at_ns, act in placed
-            if at_ns <= end_ns
+            if at_ns <= end_ns + _WITHIN_NS
         )
 
 
