@@ -139,7 +139,10 @@ def _running(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]
 @contextmanager
 def _people(command: Sequence[str | Path]) -> Iterator[None]:
     pipe = subprocess.PIPE
-    with subprocess.Popen(list(map(str, command)), stdin=pipe, stdout=pipe) as process:
+    quiet = subprocess.DEVNULL  # aioice is loud when many leave at once
+    with subprocess.Popen(
+        list(map(str, command)), stdin=pipe, stdout=pipe, stderr=quiet
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
