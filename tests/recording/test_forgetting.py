@@ -295,6 +295,6 @@ async def test_a_save_whose_file_cannot_be_changed_fails_and_leaves_nothing(
         await running
     assert disk.hit
     assert forgotten.still_in == ()
-    assert listing(tmp_path) == [f"a.{suffix}.ring"]
+    assert listing(tmp_path) == [tmp_path / f"a.{suffix}.ring"]
     pcm, _ = await room.stop()
     assert not pcm.any()
