@@ -221,6 +221,7 @@ def test_the_configuration_takes_the_path_alone_by_position():
         "split_bytes",
         "consent",
         "beep_s",
+        "level",
     ]
     assert {each.kind for each in rest} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -255,6 +256,7 @@ def test_the_fields_of_the_reports():
         "forgotten_s",
         "cuts",
         "consent",
+        "level",
     ]
     assert [*SourceReport.__dataclass_fields__] == [
         "name",

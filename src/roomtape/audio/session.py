@@ -13,6 +13,7 @@ from ..types.bounded import MOST_SOURCES, summed_up, weight
 from .account import CUT_S
 from .discretion.pauses import Pauses
 from .encoder import Encoder, StemEncoder
+from .level import Level, LevelledVoice
 from .mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
@@ -45,10 +46,12 @@ class RecordingSession:
     Args:
         delay_ns: How far to stay behind the clock; further, up to a second, while somebody's audio
             comes in long chunks.
+        level: Bring quiet and loud speakers together: see :mod:`.level`.
     """
 
-    def __init__(self, *, delay_ns: int = MIX_DELAY_NS) -> None:
+    def __init__(self, *, delay_ns: int = MIX_DELAY_NS, level: bool = False) -> None:
         self._delay_ns = delay_ns
+        self._levels: dict[SourceTrack, Level] | None = {} if level else None
         self._mixer = Mixer(self._voice_failed)
         self._outputs: list[Output] = []
         self.pauses = Pauses()
@@ -252,11 +255,16 @@ class RecordingSession:
                 buses = self._open[source] = (*buses, bus)
         head_at = partial(self._mixer.head_at, buses=buses)
         for timeline in source.ingest(now_ns, head_at):
-            self._source_of[timeline] = source
-            self._mixer.add(timeline, buses)
+            voice: Voice = timeline
+            if self._levels is not None:
+                voice = LevelledVoice(timeline, self._levels.setdefault(source, Level()))
+            self._source_of[voice] = source
+            self._mixer.add(voice, buses)
         if left:
             source.close(now_ns)
             del self._open[source]
+            if self._levels is not None:
+                self._levels.pop(source, None)
 
     def _voice_failed(self, voice: Voice, error: Exception) -> None:
         self._source_failed(self._source_of[voice], error)
@@ -268,4 +276,6 @@ class RecordingSession:
             source.keep_books()
         source.fail(words, self._now_ns)
         self._open.pop(source, None)
+        if self._levels is not None:
+            self._levels.pop(source, None)
         self.failures.append(f"{source.name} is no longer recorded: {words}")

@@ -133,6 +133,9 @@ def record(
             "can be given several times.",
         ),
     ] = None,
+    level: Annotated[
+        bool, typer.Option("--level", help="Bring quiet and loud speakers together.")
+    ] = False,
     stems: Annotated[
         Path | None,
         typer.Option(
@@ -185,6 +188,7 @@ def record(
         sign=sign,
         channels=channels,
         stems=stems,
+        level=level,
         exclude=exclude or [],
         beep_s=beep,
         consent=Consent.REQUIRED if consent else Consent.NOT_ASKED,

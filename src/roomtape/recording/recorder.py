@@ -80,7 +80,9 @@ class AudioRecorder(WhileRecording):
                 "beep_s: only a room hears a beep; record it with an RtcEngine"
             )
         events = EventFeed(config.first_path, on_event)
-        super().__init__(config, clock or SYSTEM_CLOCK, events, RecordingSession())
+        super().__init__(
+            config, clock or SYSTEM_CLOCK, events, RecordingSession(level=config.level)
+        )
         self._disk = disk or Disk()
         quality = AudioRecordingQuality(config.quality)
         self._output = self._session.add_output(

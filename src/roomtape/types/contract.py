@@ -194,6 +194,9 @@ class AudioRecordingConfiguration:
         beep_s: Let the room hear a beep at the start and every so many seconds, 1 to 3600: the
             recorder warning tone. Only of an engine, in a room that hears the local user.
 
+        level: Bring quiet and loud speakers together before they are summed: each goes slowly to
+            -23 LUFS while they speak (ITU-R BS.1770), by 18 dB at most. Off, no sample changes.
+
     Numbers may be of any type that is an integer (NumPy's too); :meth:`checked` makes plain ones of
     them.
     """
@@ -213,6 +216,7 @@ class AudioRecordingConfiguration:
     split_bytes: int | None = None
     consent: Consent | str = Consent.NOT_ASKED
     beep_s: float | None = None
+    level: bool = False
 
     @property
     def path(self) -> Path:
@@ -300,6 +304,7 @@ class AudioRecordingConfiguration:
             beep_s=None if self.beep_s is None else checked_beep(self.beep_s),
             split_s=split_s,
             split_bytes=split_bytes,
+            level=bool(self.level),
         )
 
 

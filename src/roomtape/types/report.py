@@ -300,6 +300,8 @@ class RecordingReport:
             when.
         cuts: Where pauses were cut out of the file, in their order: what tells the time of day of
             each moment in it (:meth:`time_of`). All other times count in the file.
+        level: Whether quiet and loud speakers were brought together, so that nobody is as loud in
+            the file as they were.
     """
 
     file_path: str
@@ -330,6 +332,7 @@ class RecordingReport:
     forgotten_s: float = 0.0
     cuts: tuple[TimeCut, ...] = ()
     consent: str = ""
+    level: bool = False
 
     def time_of(self, at_s: float) -> datetime:
         """When a moment of the file was, by UTC; at a cut, when it went on."""

@@ -79,6 +79,7 @@ def make_report(
         format=config.format.value,
         sample_rate=rate_hz,
         channels=config.channels,
+        level=config.level,
         duration_s=samples / rate_hz,
         started_at=started_at + timedelta(microseconds=clock.start_ns / 1000),
         bytes_written=there.file_bytes if there else writer.written_bytes,
