@@ -12,6 +12,7 @@ from livekit import rtc
 
 from roomtape import AudioRecordingConfiguration, ErrorCode, RtcEngine
 from roomtape.rooms import LiveKitSdkRoom
+from roomtape.rooms.attributes import AGREES
 from roomtape.types.clock import SystemClock
 from roomtape.types.errors import StateError
 from support.lag import Lag
@@ -205,3 +206,20 @@ async def test_what_a_program_says_while_it_is_muted_nobody_hears(
     await audio.stop()
     assert np.concatenate(frames[:before]).any()
     assert not np.concatenate(frames[before:]).any()
+
+
+async def test_who_agrees_to_be_recorded_is_told(server: LiveKitServer, program: Program) -> None:
+    """By an attribute that any of LiveKit's clients can set; who takes it back does not agree."""
+    other = rtc.Room()
+    await other.connect(server.url, make_token("consent", "bob", can_update_own_metadata=True))
+    await other.local_participant.set_attributes({AGREES: "true"})
+    await program.join(server, "consent")
+    room = LiveKitSdkRoom(program.room)
+    ear = await listen(room)
+    await ear.until_event("consent", "bob", True)
+    for said, agrees in (("false", False), ("true", True), ("", False)):
+        await other.local_participant.set_attributes({AGREES: said})
+        await ear.until_event("consent", "bob", agrees)
+        ear.events.clear()
+    await room.leave()
+    await other.disconnect()

@@ -72,6 +72,20 @@ async def test_who_withdraws_is_kept_out_whether_consent_is_required_or_not(tmp_
     assert report.consent == "not_asked"
 
 
+async def test_who_changes_its_mind_all_the_time_costs_nobody_elses_acts(tmp_path: Path) -> None:
+    room = Room(tmp_path / "a.wav", consent="required")
+    room.recorder.agree("alice", by="a form")
+    await room.recorder.start()
+    for _ in range(800):
+        room.recorder.agree("mallory", by="mallory")
+        room.recorder.withdraw("mallory", by="mallory")
+    room.recorder.exclude("bob")
+    _, report = await room.stop()
+    assert len(report.acts) == 1000
+    assert report.acts[0].who == "alice"
+    assert [act.who for act in report.acts[-2:]] == ["mallory", "bob"]
+
+
 def test_a_consent_that_is_none_is_refused(tmp_path: Path) -> None:
     for wrong in ("yes", None, 1):
         with pytest.raises(ConfigurationError, match=r"consent is .* one of not_asked, required"):

@@ -291,7 +291,7 @@ class RecordingReport:
         stems: The files of one participant and stay each: absolute paths, in the order of coming.
         projects: What opens all of them in an editor: for Audacity, and for Reaper.
         acts: Who agreed to be recorded or withdrew, was excluded, masked or forgotten, and no
-            longer, and when all of it was paused: the latest 1000.
+            longer, and when all of it was paused: 1000 at most.
         part: Of a split recording, the number of the file, from 1; 0 of one that is not.
         previous_file, next_file: Of a split recording, the files before and after it; empty where
             there is none.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections import deque
+from collections import Counter
 
 from ...audio.discretion.pauses import MOST_CUTS, Pauses
 from ...types import NS_PER_S, Act, ActKind, Consent, PauseMode
@@ -40,7 +40,7 @@ class Discretion:
         self._excluded: set[str] = set()
         self._masked: dict[str, StandIn] = {}
         self._paused: PauseMode | None = None
-        self._acts = deque[tuple[int, Act]](maxlen=MOST_ACTS)
+        self._acts: list[tuple[int, Act]] = []
 
     @property
     def paused(self) -> bool:
@@ -120,7 +120,7 @@ class Discretion:
             case _:
                 return
         logger.info("%s %s, by %s", who or "the recording", kind.value, by or "the program")
-        self._acts.append((now_ns, Act(kind, now_ns / NS_PER_S, who, by, how)))
+        self._note(now_ns, Act(kind, now_ns / NS_PER_S, who, by, how))
 
     def ask_again(self, who: str) -> None:
         """What it said of its consent holds no longer: it has left, and whoever comes under its
@@ -128,12 +128,22 @@ class Discretion:
         self._agreed.discard(who)
         self._withdrawn.discard(who)
 
+    def _note(self, now_ns: int, act: Act) -> None:
+        """Past a thousand, the oldest of whom most was decided goes: nobody who says yes and no all
+        the time costs the others what is known of them."""
+        self._acts.append((now_ns, act))
+        if len(self._acts) <= MOST_ACTS:
+            return
+        (busiest, _), *_ = Counter(act.who for _, act in self._acts).most_common(1)
+        oldest = next(at for at, (_, act) in enumerate(self._acts) if act.who == busiest)
+        del self._acts[oldest]
+
     def _pause(self, mode: PauseMode | None, now_ns: int) -> None:
         self._paused = mode
         self._pauses.change(mode, now_ns, now_ns + LIFT_NS)
 
     def acts(self, first_ns: int, end_ns: int) -> tuple[Act, ...]:
-        """The latest thousand up to ``end_ns``, counted from ``first_ns``, both in the file:
+        """All up to ``end_ns`` (a thousand at most), counted from ``first_ns``, both in the file:
         negative where it was so before that already."""
         placed = [(self._pauses.file_ns(at_ns), act) for at_ns, act in tuple(self._acts)]
         return tuple(
