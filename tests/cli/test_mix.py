@@ -371,3 +371,22 @@ def test_an_aac_mix_is_as_long_as_its_inputs(tmp_path: Path, run_here: Cli):
     offset_s, likeness = offset_of(speech("alice", 3.0, rate), pcm, rate)
     assert abs(offset_s - 0.5) <= 1 / rate
     assert likeness > 0.95
+
+
+def test_quiet_and_loud_files_come_together(tmp_path: Path, run_here: Cli):
+    """At a rate of which a tenth of a second is no whole number of samples, too."""
+    rate = 11025
+    for name, share in (("alice", 8), ("bob", 1)):
+        write_wav(tmp_path / f"{name}.wav", speech(name, 30.0, rate) // share, rate)
+    heard = {}
+    for name in ("alice", "bob"):
+        for option in ((), ("--level",)):
+            mixed = tmp_path / "mixed.wav"
+            source = tmp_path / f"{name}.wav"
+            done = run_here("mix", source, "-o", mixed, "--sample-rate", "16000", *option)
+            assert (done.returncode, done.stderr) == (0, "")
+            said = read_all(mixed)[0][20 * 16000 :].astype(float)
+            heard[name, bool(option)] = 20 * np.log10(np.sqrt(np.mean(said**2)))
+            mixed.unlink()
+    assert heard["bob", False] - heard["alice", False] > 15
+    assert abs(heard["bob", True] - heard["alice", True]) < 4

@@ -52,6 +52,9 @@ def mix(
         int | None,
         typer.Option(metavar="N", help="1 or 2. [default: 2 where a file has a side, 1 otherwise]"),
     ] = None,
+    level: Annotated[
+        bool, typer.Option("--level", help="Bring quiet and loud files together.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put files on one clock and mix them.
@@ -69,6 +72,7 @@ def mix(
                 sys.stdout.buffer,
                 sample_rate=sample_rate,
                 channels=channels,
+                level=level,
                 on_progress=show,
             )
         else:
@@ -78,6 +82,7 @@ def mix(
                 sample_rate=sample_rate,
                 quality=quality.value_of(),
                 channels=channels,
+                level=level,
                 on_progress=show,
             )
     _tell(result, as_json=as_json)

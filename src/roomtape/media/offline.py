@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from ..analysis.reader import AudioReader, open_audio, read_audio
 from ..audio.discretion.pauses import Pauses
 from ..audio.encoder import Encoder, PcmEncoder, make_encoder
+from ..audio.level import Level, LevelledVoice
 from ..audio.mixer import Bus, Mixer
 from ..audio.outputs import Output, everybody
 from ..storage.disk import Disk
@@ -126,6 +127,7 @@ def mix_files(
     sample_rate: int = 32000,
     quality: AudioRecordingQuality = AudioRecordingQuality.MEDIUM,
     channels: int | None = None,
+    level: bool = False,
     on_progress: Progress | None = None,
     disk: Disk | None = None,
 ) -> MixResult:
@@ -140,6 +142,7 @@ def mix_files(
         sample_rate, quality: As in :class:`AudioRecordingConfiguration`.
         channels: 1, or 2, in which each input is heard on its side; None is 2 where an input has
             a side.
+        level: Bring quiet and loud files together, as in :class:`AudioRecordingConfiguration`.
         on_progress: Told how far it is.
         disk: Where the file goes.
 
@@ -150,7 +153,7 @@ def mix_files(
             the output cannot be created (OpenFileError).
         OSError: Writing failed; nothing has changed at ``output``.
     """
-    config = _config(inputs, output, sample_rate, quality, channels)
+    config = _config(inputs, output, sample_rate, quality, channels, level)
     if config.path.is_dir():
         # A file there would be moved aside; moving a whole directory away is nobody's wish.
         raise OpenFileError(f"cannot write {config.path}: a directory stands there")
@@ -189,12 +192,13 @@ def mix_to_stream(
     *,
     sample_rate: int = 32000,
     channels: int | None = None,
+    level: bool = False,
     on_progress: Progress | None = None,
 ) -> MixResult:
     """Mix files into a stream: WAV with an open length.
 
     Args:
-        inputs, sample_rate, channels, on_progress: As for :func:`mix_files`.
+        inputs, sample_rate, channels, level, on_progress: As for :func:`mix_files`.
         stream: Where to; need not be seekable.
 
     Raises:
@@ -202,7 +206,7 @@ def mix_to_stream(
         OSError: The stream takes no more.
     """
     quality = AudioRecordingQuality.MEDIUM
-    config = _config(inputs, "stream.wav", sample_rate, quality, channels)
+    config = _config(inputs, "stream.wav", sample_rate, quality, channels, level)
     with _opened(inputs) as voices:
         encoder = PcmEncoder(sample_rate, channels=config.channels)
         mix = _Mix(voices, inputs, config, encoder, on_progress)
@@ -221,6 +225,7 @@ def _config(
     sample_rate: int,
     quality: AudioRecordingQuality,
     channels: int | None,
+    level: bool,
 ) -> AudioRecordingConfiguration:
     if channels is None:
         channels = 2 if any(each.side for each in inputs) else 1
@@ -231,6 +236,7 @@ def _config(
         position=AudioRecordingPosition.MIXED_RECORDING_AND_PLAYBACK,
         cycle_time=AudioRecordingCycleTime.LIVE,
         channels=channels,
+        level=level,
     ).checked()
     if not inputs:
         raise ConfigurationError("there is nothing to mix: name at least one file")
@@ -291,7 +297,8 @@ class _Mix:
         known_s = [end_s for end_s in ends_s if end_s is not None]
         self._total_s = max(known_s) if len(known_s) == len(ends_s) else None
         for voice, each in zip(voices, inputs, strict=True):
-            self._mixer.add(voice, (self._bus_of(each),))
+            heard = LevelledVoice(voice, Level()) if config.level else voice
+            self._mixer.add(heard, (self._bus_of(each),))
 
     def _bus_of(self, each: MixInput) -> Bus:
         return self._buses[1 if each.side is MixSide.RIGHT else 0]
