@@ -22,6 +22,8 @@ _FRAME = _RATE_HZ // 50  # what an SDK hands out: 20 ms
 class _ArrayVoice:
     rate_hz = _RATE_HZ
 
+    steady = None
+
     def __init__(self, pcm: Pcm) -> None:
         self._pcm = pcm
         self._head = 0

@@ -1,6 +1,6 @@
 """What :mod:`quiet` runs on one core: recordings in real time, of rooms in which little happens.
 
-Prints one JSON object. ``quiet_child.py WHAT SECONDS COUNT DIR``, where WHAT is one of ``ROOMS``.
+Prints one JSON object. ``quiet_child.py WHAT SECONDS COUNT DIR SUFFIX``; WHAT is one of ``ROOMS``.
 """
 
 from __future__ import annotations
@@ -49,19 +49,20 @@ def pushed(speaking: int, listening: int, sends: str | None) -> list[tuple[Seque
     return sources
 
 
-async def record(what: str, seconds: float, count: int, folder: Path) -> dict[str, float]:
+async def record(
+    what: str, seconds: float, count: int, folder: Path, suffix: str
+) -> dict[str, float]:
     """CPU time while ``count`` recordings of such a room run."""
     frames = pushed(*ROOMS[what])
     recorders, sources = [], []
     for number in range(count):
-        path = folder / f"r{number}.aac"
+        path = folder / f"r{number}{suffix}"
         recorder = AudioRecorder(AudioRecordingConfiguration(path, sample_rate=32000))
         await recorder.start()
         recorders.append(recorder)
         sources.append([recorder.add_source(f"s{index}") for index in range(len(frames))])
         await asyncio.sleep(SETTLED_S / 2 / count)  # calls do not begin all at once
     begun = time.monotonic()
-    groups = min(4, count)
     # Who sends in each of so many ticks: what nobody sends costs nothing here.
     phases = [
         [index for index, (_, every) in enumerate(frames) if (phase + index) % every == 0]
@@ -70,17 +71,12 @@ async def record(what: str, seconds: float, count: int, folder: Path) -> dict[st
     for tick in range(int((seconds + SETTLED_S) * FRAME_HZ)):
         if tick == SETTLED_S * FRAME_HZ:
             wall, cpu = time.monotonic(), time.process_time()
-        if not frames:
-            await asyncio.sleep(max(0.0, begun + tick / FRAME_HZ - time.monotonic()))
-            continue
-        for group in range(groups):
-            due = begun + (tick + group / groups) / FRAME_HZ
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            for number in range(group, count, groups):
-                for index in phases[tick % HEARTBEAT]:
-                    pieces, _ = frames[index]
-                    piece = pieces[(tick + 37 * number) % len(pieces)]
-                    sources[number][index].push(piece, RATE_HZ, tick * FRAME, gap_is_silence=True)
+        await asyncio.sleep(max(0.0, begun + tick / FRAME_HZ - time.monotonic()))
+        for number in range(count if frames else 0):
+            for index in phases[tick % HEARTBEAT]:
+                pieces, _ = frames[index]
+                piece = pieces[(tick + 37 * number) % len(pieces)]
+                sources[number][index].push(piece, RATE_HZ, tick * FRAME, gap_is_silence=True)
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     reports = [await recorder.stop() for recorder in recorders]
     lost_s = sum(each.lost_s + each.late_s for report in reports for each in report.sources)
@@ -88,9 +84,10 @@ async def record(what: str, seconds: float, count: int, folder: Path) -> dict[st
 
 
 def main() -> None:
-    what, seconds, count, folder = sys.argv[1:5]
+    what, seconds, count, folder, suffix = sys.argv[1:6]
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    print(json.dumps(asyncio.run(record(what, float(seconds), int(count), Path(folder)))))
+    given = what, float(seconds), int(count), Path(folder), suffix
+    print(json.dumps(asyncio.run(record(*given))))
 
 
 if __name__ == "__main__":

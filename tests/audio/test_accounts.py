@@ -109,7 +109,7 @@ def test_a_source_that_fails_has_lost_what_was_not_mixed(at_s: float) -> None:
         if frame.at_ns % (NS_PER_S // 5) == 0:
             session.mix(frame.at_ns)
         if frame.at_ns == round(at_s * NS_PER_S):
-            track.ingest = None  # type: ignore[assignment]  # calling it fails
+            track.look = None  # type: ignore[assignment]  # calling it fails
             session.mix(frame.at_ns)
         push(track, frame)
     session.finish(5 * NS_PER_S)

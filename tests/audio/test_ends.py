@@ -163,6 +163,7 @@ def test_a_source_whose_timeline_is_broken_fails_alone_and_reports() -> None:
 
     for name in ("close", "keep_books", "ingest", "ingest_pushed"):
         setattr(timeline, name, broken)
+    push(track, Frame(2 * NS_PER_S, noise(2, 0.02, RATE), RATE, pts=0))  # nothing goes on with that
     session.advance(2 * NS_PER_S)
     assert session.failures == [
         "alice is no longer recorded: internal error: RuntimeError('broken')"

@@ -144,7 +144,7 @@ def test_what_was_released_is_empty_and_can_be_asked_all_the_same() -> None:
         assert not path.open
         assert not path.push(frame, RATE, 2 * STEP, 0, False)
         assert (path.pushed, path.take(), path.heard()) == (0, [], [])
-        assert path.place(0) == (Left.UNSURE, 0, None, 0, 0)
+        assert path.place(0) == (Left.UNSURE, None)
         with pytest.raises(ValueError, match="no more than waits"):
             path.add_to(np.zeros(1, np.float32))
         assert path.end()[:2] == (b"", 0)
@@ -190,7 +190,7 @@ def any_call(dice: random.Random, path: FastPath, rate: int) -> None:
             None,
         ]
     )
-    match dice.randrange(12):
+    match dice.randrange(14):
         case 0 | 1:
             path.open = True
         case 2 | 3:
@@ -201,16 +201,22 @@ def any_call(dice: random.Random, path: FastPath, rate: int) -> None:
             last_at = dice.choice([None, number()])
             path.begin(pcm, number(), number(), number(), number(), last_at)
         case 6:
-            path.expect(number(), number(), number())
+            path.expect(number(), number())
         case 7:
             path.place(number())
         case 8:
             path.add_to(np.zeros(dice.choice([0, 1, 50, STEP, 9000]), np.float32))
         case 9:
-            dice.choice([path.take, path.heard, path.end])()
+            dice.choice([path.take, path.heard, path.unsent, path.delays, path.end])()
         case 10:
             assert path.pushed >= 0 <= path.level
             assert path.ready_end is not None is not path.last_arrived_ns
+            assert path.head is not None
+        case 12:
+            type(path).place_all([None, path, path, pcm], number())
+        case 13:
+            total = np.zeros(dice.choice([0, 1, 50, STEP, 9000]), np.float32)
+            type(path).add_all([path, pcm, path], total, dice.choice([path.head, number()]))
         case 11 if dice.random() < 0.1:
             path.release()
 

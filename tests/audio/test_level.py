@@ -25,6 +25,8 @@ SETTLED_S = 12
 class Said:
     """What somebody says, for a mixer."""
 
+    steady = None
+
     def __init__(self, pcm: Samples | Pcm, rate_hz: int, head: int = 0) -> None:
         self.rate_hz = rate_hz
         self._pcm = np.concatenate([np.zeros(head, np.float32), pcm.astype(np.float32)])

@@ -171,6 +171,8 @@ def test_cost_of_a_rate_ends_with_its_last_voice() -> None:
 
 
 class _Voice:
+    steady = None
+
     def __init__(self, rate_hz: int, pcm: Pcm) -> None:
         self.rate_hz = rate_hz
         self._pcm = pcm

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roomtape.audio import mixer
 from roomtape.audio.encoder import AacEncoder, PcmEncoder
 from roomtape.audio.outputs import everybody
 from roomtape.audio.session import RecordingSession
+from roomtape.audio.timing.fast_path import add_all
 from roomtape.audio.timing.timeline import Timeline
 from roomtape.types import NS_PER_S, AudioRecordingQuality
 from support.scripted import decoded_aac, pcm_of, snr_between
@@ -74,7 +76,13 @@ def test_three_outputs_at_once_each_get_what_they_take(monkeypatch: pytest.Monke
         reads.append((id(self), stop))
         working(self, total, stop)
 
+    def add_all_of(paths, total, stop):
+        left = add_all(paths, total, stop)
+        reads.extend((id(path), stop) for at, path in enumerate(paths) if at not in left)
+        return left
+
     monkeypatch.setattr(Timeline, "add_to", add_to)
+    monkeypatch.setattr(mixer, "add_all", add_all_of)
     session = RecordingSession()
     mix = session.add_output(PcmEncoder(RATE), rate_hz=RATE)
     sides = session.add_output(PcmEncoder(RATE, channels=2), rate_hz=RATE, channels=(local, remote))

@@ -303,7 +303,7 @@ class Recorders(Machine):
     @rule(source=sources)
     def something_in_a_source_fails(self, source):
         if source is not None and source._track is not None:
-            source._track.ingest = lambda *args, **kwargs: 1 / 0
+            source._track.look = lambda *args, **kwargs: 1 / 0
 
     @rule(index=st.integers(0, 1), politely=st.booleans())
     def the_loop_ends(self, index, politely):

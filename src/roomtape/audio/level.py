@@ -81,6 +81,8 @@ class LevelledVoice:
         level: The participant's, who may have had other voices before.
     """
 
+    steady = None
+
     def __init__(self, voice: Voice, level: Level) -> None:
         self._voice = voice
         self._level = level

@@ -12,12 +12,16 @@ seconds at every rate. A resampler begins on a whole second, where the grids of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import soxr
 
 from .arrays import Samples, silence
+from .timing.fast_path import add_all
+
+if TYPE_CHECKING:
+    from .timing._native import FastPath
 
 LEAD_S = 0.02
 """A rate that is resampled is read this far ahead of the mix head, for the resampler's filter."""
@@ -37,6 +41,12 @@ class Voice(Protocol):
     @property
     def done(self) -> bool:
         """Nothing but silence will follow."""
+        ...
+
+    @property
+    def steady(self) -> FastPath | None:
+        """What can be read in its place, with that of others at once; as long as it is there, the
+        voice is not done."""
         ...
 
     def add_to(self, total: Samples, stop: int) -> None:
@@ -244,7 +254,7 @@ class _Group:
         self.head = stop
         self._voiceless = 0 if self.voices else self._voiceless + count
         done = False
-        for voice in self.voices if len(self.voices) == 1 else tuple(self.voices):
+        for voice in self.voices if len(self.voices) == 1 else self._unsteady(total, stop):
             try:
                 voice.add_to(total, stop)
                 done |= voice.done
@@ -256,6 +266,12 @@ class _Group:
         if done:
             self.voices = [voice for voice in self.voices if not voice.done]
         return total
+
+    def _unsteady(self, total: Samples, stop: int) -> list[Voice]:
+        """Read all that can be read at once, and give the others."""
+        voices = self.voices
+        left = add_all([voice.steady for voice in voices], total, stop)
+        return [voices[index] for index in left]
 
     def _feed(self, total: Samples) -> None:
         """Give it to everybody."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from ..types import NS_PER_S, SourceReport
@@ -17,6 +18,10 @@ from .level import Level, LevelledVoice
 from .mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
+from .timing.fast_path import place_all
+
+if TYPE_CHECKING:
+    from .timing._native import FastPath
 
 logger = logging.getLogger(__name__)
 
@@ -222,9 +227,19 @@ class RecordingSession:
             self._sum_up_visitors(now_ns)
             self._many = max(2 * MOST_SOURCES, len(self.sources) + MOST_SOURCES // 4)
         # Somebody may come in meanwhile, on another thread: list() takes the keys in one step.
-        for source in list(self._open):
+        sources = list(self._open)
+        paths: list[FastPath | None] = []
+        for source in sources:
             try:
-                self._ingest_one(source, self._open[source], now_ns)
+                paths.append(source.look(now_ns))
+            except Exception as error:
+                paths.append(None)
+                self._source_failed(source, error)
+        for index in place_all(paths, now_ns):
+            source = sources[index]
+            try:
+                if source in self._open:
+                    self._ingest_one(source, self._open[source], now_ns)
             except Exception as error:
                 self._source_failed(source, error)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from threading import Lock
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import numpy as np
@@ -29,6 +30,9 @@ from .mixer import Voice
 from .timing.fast_path import FAR_AHEAD_S
 from .timing.placing.anchor import Arrival
 from .timing.timeline import Timeline
+
+if TYPE_CHECKING:
+    from .timing._native import FastPath
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +173,15 @@ class SourceTrack:
         if timeline is not None:
             timeline.keep_books()
 
+    def look(self, now_ns: int) -> FastPath | None:
+        """It is looked at now: :meth:`ingest` follows, or in its place what was pushed to this is
+        placed, if all of that is as it should be."""
+        self._looked_ns = now_ns
+        timeline = self._timeline
+        return None if timeline is None else timeline.active
+
     def ingest(self, now_ns: int, head_at: Callable[[int], int]) -> Sequence[Voice]:
-        """Place what was pushed.
+        """Place what was pushed; after :meth:`look`.
 
         Args:
             now_ns: The clock, from the start of the recording.
@@ -179,7 +190,6 @@ class SourceTrack:
         Returns:
             Timelines that are new, to be mixed from now on.
         """
-        self._looked_ns = now_ns
         fresh: list[Timeline] = []
         runs, timeline = self.inbox.take(), self._timeline
         if not runs and timeline is not None:

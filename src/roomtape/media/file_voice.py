@@ -29,6 +29,8 @@ class FileVoice:
         FileError: It has a rate that cannot be mixed. DamagedFileError: There is no sample in it.
     """
 
+    steady = None
+
     def __init__(self, reader: AudioReader, start_ns: int) -> None:
         self.reader = reader
         self.rate_hz = reader.sample_rate

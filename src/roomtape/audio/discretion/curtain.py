@@ -15,10 +15,12 @@ class Curtain:
 
     def __init__(self) -> None:
         self._until_ns: float = _OPEN
+        self.used = False
+        """Whether it was ever dropped."""
 
     def drop(self) -> None:
         """Nothing of the source is mixed from now on, whatever waits, until :meth:`lift`."""
-        self._until_ns = math.inf
+        self._until_ns, self.used = math.inf, True
 
     def lift(self, at_ns: int) -> None:
         """What is heard from then on is mixed again; if it was dropped."""

@@ -20,6 +20,8 @@ class PlayoutVoice:
     """What a queue has at one rate, for the mixer. There is nothing to be decided about it: where
     it is heard is known before it is."""
 
+    steady = None
+
     def __init__(
         self, rate_hz: int, head: int, queue: PlayoutQueue, ledger: Ledger, curtain: Curtain
     ) -> None:

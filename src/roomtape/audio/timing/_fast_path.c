@@ -40,8 +40,10 @@
 /* What place() says of what was pushed; see Left in fast_path.py. */
 enum { NOTHING, MORE, ODD, UNSURE };
 
-/* So many blocks, two seconds or three, are remembered before somebody is told to ask for them. */
-#define MOST_HEARD 32
+/* So many blocks, some ten seconds, are remembered before somebody is told to ask for them. */
+#define MOST_HEARD 100
+/* And so many gaps: for as long, if there is one every 400 ms. */
+#define MOST_UNSENT 24
 
 typedef struct {
     int64_t at, pts;
@@ -53,6 +55,14 @@ typedef struct {
     int64_t stop; /* the position behind it */
     int peak;
 } Block;
+
+typedef struct {
+    int64_t start, stop; /* positions */
+} Stretch;
+
+typedef struct {
+    int64_t at, delay; /* when a frame came, and how long after it would have been heard */
+} Delay;
 
 typedef struct {
     PyObject_HEAD
@@ -75,12 +85,18 @@ typedef struct {
     /* What was read and not told yet. */
     Block *heard;
     Py_ssize_t heard_capacity, heard_count;
+    /* What was placed, was never sent, and is not told yet. */
+    Stretch unsent[MOST_UNSENT];
+    int unsent_count;
+    /* The two least delays since they were asked for, the least one first. */
+    Delay least[2];
+    int least_count;
     int level; /* the peak of the last block */
     /* The timestamp expected next, and the anchor; from begin() to end(). */
     int64_t next_pts, anchor, playout_offset, last_at;
     int has_last_at, begun;
-    /* What is of no interest: delays above `low` before `window_end`, and reading up to `calm_until`. */
-    int64_t window_end, low, calm_until;
+    /* What is of no interest yet: delays before `window_end`, and reading up to `calm_until`. */
+    int64_t window_end, calm_until;
 } FastPath;
 
 static int within(int64_t number, int64_t most)
@@ -270,7 +286,7 @@ static PyObject *fast_path_begin(FastPath *self, PyObject *args)
     self->playout_offset = playout_offset;
     self->has_last_at = last_arg != Py_None;
     self->last_at = last_at;
-    self->heard_count = 0;
+    self->heard_count = self->unsent_count = self->least_count = 0;
     self->window_end = self->calm_until = INT64_MIN; /* until it is said: all is of interest */
     PyBuffer_Release(&pcm);
     Py_RETURN_NONE;
@@ -278,13 +294,97 @@ static PyObject *fast_path_begin(FastPath *self, PyObject *args)
 
 static PyObject *fast_path_expect(FastPath *self, PyObject *args)
 {
-    long long window_end, low, calm_until;
-    if (!PyArg_ParseTuple(args, "LLL", &window_end, &low, &calm_until))
+    long long window_end, calm_until;
+    if (!PyArg_ParseTuple(args, "LL", &window_end, &calm_until))
         return NULL;
     self->window_end = window_end;
-    self->low = low;
     self->calm_until = calm_until;
     Py_RETURN_NONE;
+}
+
+/* What a call of place() comes to. */
+typedef struct {
+    Py_ssize_t frames, samples; /* so many of both are placed, the gap among them */
+    int64_t gap, gap_end;
+    int64_t last_at;
+    Delay least; /* of the one that was delayed least */
+    int has_last_at, found, telling, left;
+} Step;
+
+static Step next_step(const FastPath *self, int64_t now)
+{
+    Step step = {.last_at = self->last_at, .has_last_at = self->has_last_at};
+    int64_t place = self->next_pts + self->anchor;
+    int again = 0;
+    Py_ssize_t next = self->first_frame;
+    for (; next < self->end_frame && !step.gap; next++) {
+        const Frame *frame = &self->frames[next];
+        int64_t late = frame->at - (place + frame->gap) - self->playout_offset;
+        if ((frame->timed && frame->pts != place - self->anchor + frame->gap) ||
+            late > (frame->timed ? self->late : self->untimed_late))
+            break;
+        if (frame->gap) {
+            if (2 * late < -self->ahead) /* as in Placement._fits() */
+                break;
+            again = step.frames > 0 || self->unsent_count == MOST_UNSENT; /* it is a run of its own */
+            if (again)
+                break;
+            step.gap = frame->gap;
+            place += step.gap;
+            step.gap_end = place;
+        }
+        int queued = step.has_last_at && frame->at - step.last_at < frame->count / 2;
+        step.last_at = frame->at;
+        step.has_last_at = 1;
+        if (!(queued && (!frame->timed || late < 0)) && -self->ahead <= late && late <= self->late &&
+            (!step.found || late < step.least.delay)) {
+            step.least = (Delay){frame->at, late};
+            step.found = 1;
+        }
+        place += frame->count;
+        step.frames++;
+    }
+    step.samples = (Py_ssize_t)(place - self->anchor - self->next_pts);
+    again = again || (next < self->end_frame && step.gap);
+    /* A mixer that has fallen behind sees what came since: that is not ahead. */
+    int64_t seen = step.has_last_at && step.last_at > now ? step.last_at : now;
+    step.telling = step.found && step.least.at >= self->window_end;
+    int sure = self->open && place + self->playout_offset - seen <= self->ahead;
+    step.left = again ? MORE : next < self->end_frame ? ODD : sure ? NOTHING : UNSURE;
+    return step;
+}
+
+static int is_less(const Delay *one, const Delay *other)
+{
+    return one->delay < other->delay || (one->delay == other->delay && one->at < other->at);
+}
+
+static void remember_delay(FastPath *self, Delay found)
+{
+    Delay *least = self->least;
+    if (self->least_count < 2)
+        least[self->least_count++] = found;
+    else if (is_less(&found, &least[1]))
+        least[1] = found;
+    if (self->least_count == 2 && is_less(&least[1], &least[0])) {
+        Delay first = least[0];
+        least[0] = least[1];
+        least[1] = first;
+    }
+}
+
+static void take_step(FastPath *self, const Step *step)
+{
+    self->next_pts += step->samples;
+    self->placed += step->samples;
+    self->gaps -= step->gap;
+    self->first_frame += step->frames;
+    self->last_at = step->last_at;
+    self->has_last_at = step->has_last_at;
+    if (step->gap)
+        self->unsent[self->unsent_count++] = (Stretch){step->gap_end - step->gap, step->gap_end};
+    if (step->found && !step->telling)
+        remember_delay(self, step->least);
 }
 
 static PyObject *fast_path_place(FastPath *self, PyObject *now_arg)
@@ -296,55 +396,43 @@ static PyObject *fast_path_place(FastPath *self, PyObject *now_arg)
         PyErr_SetString(PyExc_ValueError, "place needs a position below 2**60");
         return NULL;
     }
-    int64_t place = self->next_pts + self->anchor, least_at = 0, least = 0, gap = 0, gap_end = 0;
-    int found = 0, first = 1, again = 0;
-    while (self->first_frame < self->end_frame && !gap) {
-        const Frame *frame = &self->frames[self->first_frame];
-        int64_t delay = frame->at - (place + frame->gap), late = delay - self->playout_offset;
-        if ((frame->timed && frame->pts != self->next_pts + frame->gap) ||
-            late > (frame->timed ? self->late : self->untimed_late))
-            break;
-        if (frame->gap) {
-            if (2 * late < -self->ahead) /* as in Placement._fits() */
-                break;
-            again = !first; /* it is a run of its own */
-            if (again)
-                break;
-            gap = frame->gap;
-            place += gap;
-            gap_end = place;
-            self->next_pts += gap;
-            self->placed += gap;
-            self->gaps -= gap;
-        }
-        int queued = self->has_last_at && frame->at - self->last_at < frame->count / 2;
-        self->last_at = frame->at;
-        self->has_last_at = 1;
-        if (first)
-            least_at = frame->at;
-        first = 0;
-        if (!(queued && (!frame->timed || delay < self->playout_offset)) && -self->ahead <= delay - self->playout_offset &&
-            delay - self->playout_offset <= self->late && (!found || delay < least)) {
-            least_at = frame->at;
-            least = delay;
-            found = 1;
-        }
-        place += frame->count;
-        self->next_pts += frame->count;
-        self->placed += frame->count;
-        self->first_frame++;
-    }
-    int left = self->first_frame < self->end_frame;
-    again = again || (left && gap);
-    /* A mixer that has fallen behind sees what came since: that is not ahead. */
-    int64_t seen = self->has_last_at && self->last_at > now ? self->last_at : now;
-    int telling = found && (least_at >= self->window_end || least - self->playout_offset <= self->low);
-    int sure = self->open && place + self->playout_offset - seen <= self->ahead;
-    int rest = again ? MORE : left ? ODD : sure ? NOTHING : UNSURE;
-    if (rest == NOTHING && !gap && !telling)
+    Step step = next_step(self, now);
+    take_step(self, &step);
+    if (step.left == NOTHING && !step.telling)
         Py_RETURN_NONE;
-    PyObject *delay = telling ? PyLong_FromLongLong(least) : Py_NewRef(Py_None);
-    return Py_BuildValue("(iLNLL)", rest, (long long)least_at, delay, (long long)gap, (long long)gap_end);
+    if (!step.telling)
+        return Py_BuildValue("(iO)", step.left, Py_None);
+    return Py_BuildValue("(i(LL))", step.left, (long long)step.least.at, (long long)step.least.delay);
+}
+
+static PyObject *fast_path_delays(FastPath *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *told = PyList_New(0);
+    for (int i = 0; told != NULL && i < self->least_count; i++) {
+        const Delay *each = &self->least[i];
+        PyObject *item = Py_BuildValue("(LL)", (long long)each->at, (long long)each->delay);
+        if (item == NULL || PyList_Append(told, item) < 0)
+            Py_CLEAR(told);
+        Py_XDECREF(item);
+    }
+    if (told != NULL)
+        self->least_count = 0;
+    return told;
+}
+
+static PyObject *fast_path_unsent(FastPath *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *told = PyList_New(0);
+    for (int i = 0; told != NULL && i < self->unsent_count; i++) {
+        const Stretch *each = &self->unsent[i];
+        PyObject *item = Py_BuildValue("(LL)", (long long)each->start, (long long)each->stop);
+        if (item == NULL || PyList_Append(told, item) < 0)
+            Py_CLEAR(told);
+        Py_XDECREF(item);
+    }
+    if (told != NULL)
+        self->unsent_count = 0;
+    return told;
 }
 
 /* Add what is read to the mix, and remember how loud it was. */
@@ -377,29 +465,49 @@ static int hear(FastPath *self, float *total, Py_ssize_t count)
     return 0;
 }
 
-static PyObject *fast_path_add_to(FastPath *self, PyObject *total)
+/* Whether nobody need look at it when so much more is read. */
+static int stays_calm(const FastPath *self, Py_ssize_t count)
 {
-    Py_buffer out;
-    if (PyObject_GetBuffer(total, &out, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
-        return NULL;
-    Py_ssize_t count = out.len / (Py_ssize_t)sizeof(float);
-    if (out.format == NULL || strcmp(out.format, "f") != 0 || count > self->placed - self->head) {
-        PyBuffer_Release(&out);
-        PyErr_SetString(PyExc_ValueError, "add_to needs float32, and no more than waits");
-        return NULL;
-    }
-    if (hear(self, out.buf, count) < 0) {
-        PyBuffer_Release(&out);
-        return PyErr_NoMemory();
-    }
+    return self->head_position + count + self->playout_offset <= self->calm_until &&
+           self->heard_count + (count + self->block - 1) / self->block < MOST_HEARD;
+}
+
+static int read_next(FastPath *self, float *total, Py_ssize_t count)
+{
+    if (hear(self, total, count) < 0)
+        return -1;
     self->head += count;
     self->head_position += count;
     if (self->head - self->kept > self->keep)
         self->kept = self->head - (Py_ssize_t)self->keep;
-    int calm = self->head_position + self->playout_offset <= self->calm_until &&
-               self->heard_count < MOST_HEARD;
+    return 0;
+}
+
+static int get_total(PyObject *total, Py_buffer *out)
+{
+    if (PyObject_GetBuffer(total, out, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
+        return -1;
+    if (out->format != NULL && strcmp(out->format, "f") == 0)
+        return 0;
+    PyBuffer_Release(out);
+    PyErr_SetString(PyExc_ValueError, "what is added to must be float32");
+    return -1;
+}
+
+static PyObject *fast_path_add_to(FastPath *self, PyObject *total)
+{
+    Py_buffer out;
+    if (get_total(total, &out) < 0)
+        return NULL;
+    Py_ssize_t count = out.len / (Py_ssize_t)sizeof(float);
+    if (count > self->placed - self->head) {
+        PyBuffer_Release(&out);
+        PyErr_SetString(PyExc_ValueError, "add_to takes no more than waits");
+        return NULL;
+    }
+    int calm = stays_calm(self, count), failed = read_next(self, out.buf, count);
     PyBuffer_Release(&out);
-    return PyBool_FromLong(calm);
+    return failed ? PyErr_NoMemory() : PyBool_FromLong(calm);
 }
 
 static PyObject *fast_path_heard(FastPath *self, PyObject *Py_UNUSED(none))
@@ -432,6 +540,91 @@ static PyObject *fast_path_end(FastPath *self, PyObject *Py_UNUSED(none))
     self->begun = 0;
     return Py_BuildValue("(NnLLN)", kept, read, (long long)self->head_position,
                          (long long)self->next_pts, last_at);
+}
+
+/* -- many at once ------------------------------------------------------------------------------ */
+
+/* What do() does not do for one of them, it leaves as it was; gives the indexes of those. */
+static PyObject *each_but(PyObject *type, PyObject *paths, int (*done)(FastPath *, void *), void *how)
+{
+    if (!PyList_Check(paths)) {
+        PyErr_SetString(PyExc_TypeError, "the paths must be a list");
+        return NULL;
+    }
+    PyObject *others = PyList_New(0);
+    for (Py_ssize_t i = 0; others != NULL && i < PyList_Size(paths); i++) {
+        PyObject *path = PyList_GetItem(paths, i);
+        if (PyObject_TypeCheck(path, (PyTypeObject *)type) && done((FastPath *)(void *)path, how))
+            continue;
+        PyObject *index = PyLong_FromSsize_t(i);
+        if (index == NULL || PyList_Append(others, index) < 0)
+            Py_CLEAR(others);
+        Py_XDECREF(index);
+    }
+    return others;
+}
+
+static int placed_calmly(FastPath *self, void *now_ns)
+{
+    if (!self->begun)
+        return 0;
+    Step step = next_step(self, position_of(*(int64_t *)now_ns, self->rate));
+    if (step.left != NOTHING || step.telling)
+        return 0;
+    take_step(self, &step);
+    return 1;
+}
+
+static PyObject *fast_path_place_all(PyObject *type, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "place_all takes paths and now_ns");
+        return NULL;
+    }
+    int64_t now_ns = PyLong_AsLongLong(args[1]);
+    if (now_ns == -1 && PyErr_Occurred())
+        return NULL;
+    if (!within(now_ns, MOST)) {
+        PyErr_SetString(PyExc_ValueError, "place_all needs a time below 2**60");
+        return NULL;
+    }
+    return each_but(type, args[0], placed_calmly, &now_ns);
+}
+
+typedef struct {
+    float *total;
+    Py_ssize_t count;
+    int64_t stop;
+} Reading;
+
+static int added_calmly(FastPath *self, void *reading_arg)
+{
+    const Reading *reading = reading_arg;
+    return self->begun && self->head_position + self->playout_offset == reading->stop - reading->count &&
+           reading->count <= self->placed - self->head && stays_calm(self, reading->count) &&
+           read_next(self, reading->total, reading->count) == 0;
+}
+
+static PyObject *fast_path_add_all(PyObject *type, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer out;
+    if (nargs != 3) {
+        PyErr_SetString(PyExc_TypeError, "add_all takes paths, total and stop");
+        return NULL;
+    }
+    int64_t stop = PyLong_AsLongLong(args[2]);
+    if (stop == -1 && PyErr_Occurred())
+        return NULL;
+    if (!within(stop, MOST)) {
+        PyErr_SetString(PyExc_ValueError, "add_all needs a position below 2**60");
+        return NULL;
+    }
+    if (get_total(args[1], &out) < 0)
+        return NULL;
+    Reading reading = {out.buf, out.len / (Py_ssize_t)sizeof(float), stop};
+    PyObject *others = each_but(type, args[0], added_calmly, &reading);
+    PyBuffer_Release(&out);
+    return others;
 }
 
 /* -- the type ---------------------------------------------------------------------------------- */
@@ -474,7 +667,7 @@ static void let_go(FastPath *self)
     self->heard = NULL;
     self->frames_capacity = self->first_frame = self->end_frame = self->gaps = 0;
     self->begun = 0;
-    self->heard_capacity = self->heard_count = 0;
+    self->heard_capacity = self->heard_count = self->unsent_count = self->least_count = 0;
     self->kept = self->head = self->placed = self->pushed = 0;
 }
 
@@ -500,6 +693,11 @@ static PyObject *fast_path_get_ready_end(FastPath *self, void *Py_UNUSED(closure
     return PyLong_FromLongLong(self->head_position + (self->placed - self->head));
 }
 
+static PyObject *fast_path_get_head(FastPath *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLongLong(self->head_position + self->playout_offset);
+}
+
 static PyObject *fast_path_get_pushed(FastPath *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromSsize_t(self->pushed - self->placed - self->gaps);
@@ -511,6 +709,10 @@ static PyMethodDef fast_path_methods[] = {
     {"begin", (PyCFunction)fast_path_begin, METH_VARARGS, NULL},
     {"expect", (PyCFunction)fast_path_expect, METH_VARARGS, NULL},
     {"place", (PyCFunction)fast_path_place, METH_O, NULL},
+    {"delays", (PyCFunction)fast_path_delays, METH_NOARGS, NULL},
+    {"unsent", (PyCFunction)fast_path_unsent, METH_NOARGS, NULL},
+    {"place_all", (PyCFunction)(void (*)(void))fast_path_place_all, METH_CLASS | METH_FASTCALL, NULL},
+    {"add_all", (PyCFunction)(void (*)(void))fast_path_add_all, METH_CLASS | METH_FASTCALL, NULL},
     {"add_to", (PyCFunction)fast_path_add_to, METH_O, NULL},
     {"heard", (PyCFunction)fast_path_heard, METH_NOARGS, NULL},
     {"end", (PyCFunction)fast_path_end, METH_NOARGS, NULL},
@@ -520,6 +722,7 @@ static PyMethodDef fast_path_methods[] = {
 
 static PyGetSetDef fast_path_derived[] = {
     {"ready_end", (getter)fast_path_get_ready_end, NULL, NULL, NULL},
+    {"head", (getter)fast_path_get_head, NULL, NULL, NULL},
     {"pushed", (getter)fast_path_get_pushed, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

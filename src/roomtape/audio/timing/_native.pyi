@@ -75,20 +75,47 @@ class FastPath:
         """The source goes this way from now on: ``pcm`` waits at ``position``, and ``next_pts``
         comes behind it. What is read is heard ``playout_offset`` later."""
 
-    def expect(self, window_end: int, low: int, calm_until: int, /) -> None:
-        """Until the next :meth:`begin`, :meth:`place` need not tell of delays above ``low`` before
+    def expect(self, window_end: int, calm_until: int, /) -> None:
+        """Until the next :meth:`begin`, :meth:`place` need not tell of what came before
         ``window_end``, nor :meth:`add_to` of what is read up to ``calm_until``."""
 
-    def place(self, now: int, /) -> tuple[int, int, int | None, int, int] | None:
+    def place(self, now: int, /) -> tuple[int, tuple[int, int] | None] | None:
         """Place what was pushed, as far as all is as it should be: what continues the stream, or
         one frame before which nothing was sent for a second at most.
 
         Returns:
-            None if nothing of this is worth telling. Else what is left (see ``fast_path.Left``); of
-            the frame that was delayed least, when it came, and how long after its place (None if
-            that is of no interest); and of the zeros that were never sent how many there are, and
-            where they end.
+            None if nothing of this is worth telling. Else what is left (see ``fast_path.Left``);
+            and of the frame that was delayed least, when it came, and how long after it would have
+            been heard; None if that is remembered for :meth:`delays`.
         """
+
+    def delays(self) -> list[tuple[int, int]]:
+        """The two least of those since the last call that :meth:`place` has not told."""
+
+    def unsent(self) -> list[tuple[int, int]]:
+        """What was placed since the last call and was never sent: where such zeros begin and end.
+        After a few of them, :meth:`place` waits for this call with what is left."""
+
+    @classmethod
+    def place_all(cls, paths: list[FastPath | None], now_ns: int, /) -> list[int]:
+        """:meth:`place` of each path, at the position of this time from the start of the recording.
+
+        Returns:
+            The indexes of those at which nothing was done, since there is something to tell.
+        """
+
+    @classmethod
+    def add_all(cls, paths: list[FastPath | None], total: Samples, stop: int, /) -> list[int]:
+        """:meth:`add_to` of each path, of the samples that are heard before ``stop``.
+
+        Returns:
+            The indexes of those at which nothing was done: there are not so many samples, or
+            somebody should look at it.
+        """
+
+    @property
+    def head(self) -> int:
+        """Behind the last sample that was read, as it is heard."""
 
     def add_to(self, total: Samples, /) -> bool:
         """Add the next ``len(total)`` samples to ``total``; :attr:`ready_end` says how many there

@@ -6,6 +6,7 @@ always so, and the same few sums for hundreds of frames a second.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from .placing.anchored_stream import AHEAD_S, LATE_S, REORDER_S, UNTIMED_LATE_S
 from .playout import SPEECH_BLOCK_S
 
 if TYPE_CHECKING:
+    from ..arrays import Samples
     from ._native import FastPath
 
 _MOST_PUSHED_S = 10
@@ -52,6 +54,39 @@ def fast_path(rate_hz: int) -> FastPath | None:
         most_pushed=_MOST_PUSHED_S * rate_hz,
     )
     return made
+
+
+def place_all(paths: list[FastPath | None], now_ns: int) -> Sequence[int]:
+    """Place what was pushed to these, as far as nothing is to be told of it.
+
+    Args:
+        paths: None is nobody's.
+        now_ns: From the start of the recording.
+
+    Returns:
+        The indexes of those at which nothing was done.
+    """
+    if arrays.NATIVE is None:
+        return range(len(paths))
+    left: list[int] = arrays.NATIVE.FastPath.place_all(paths, now_ns)
+    return left
+
+
+def add_all(paths: list[FastPath | None], total: Samples, stop: int) -> Sequence[int]:
+    """Add what of these is heard before ``stop``, as far as nobody need look at it.
+
+    Args:
+        paths: None is nobody's.
+        total: So many samples of each are added to it.
+        stop: Behind the last of them.
+
+    Returns:
+        The indexes of those at which nothing was done.
+    """
+    if arrays.NATIVE is None:
+        return range(len(paths))
+    left: list[int] = arrays.NATIVE.FastPath.add_all(paths, total, stop)
+    return left
 
 
 def arrivals_of(fast_path: FastPath) -> list[Arrival]:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NEVER = -1 << 60
+"""Before every position."""
+
 
 class Timeline:
     """One source at one rate. Times and positions are samples on the room grid.
@@ -61,8 +64,7 @@ class Timeline:
         curtain: Curtain | None = None,
     ) -> None:
         self.rate_hz = rate_hz
-        self.head = head
-        """Where it is read next."""
+        self._head = head  # while it is not on the fast path, which has its own
         self._name = name
         self._curtain = curtain or Curtain()
         self._books = Books(rate_hz, ledger)
@@ -71,14 +73,26 @@ class Timeline:
         self.fast_path: FastPath | None = fast_path(rate_hz)
         """What may be pushed to, instead of ingesting it, while it is open. It is None where there
         is no accelerator, and when it is closed."""
-        self._active: FastPath | None = None  # the fast path, while it has what waits
+        self.active: FastPath | None = None
+        """The fast path, while it has what waits."""
         self._written = 0  # the books of the fast path are kept up to here
         self._closed = self._abandoned = False
 
     @property
     def on_fast_path(self) -> bool:
         """Whether nothing has to be decided, and the accelerator does the work."""
-        return self._active is not None
+        return self.active is not None
+
+    @property
+    def head(self) -> int:
+        """Where it is read next."""
+        active = self.active
+        return self._head if active is None else active.head
+
+    @property
+    def steady(self) -> FastPath | None:
+        """The fast path, while it has what waits and all of it is heard."""
+        return None if self._abandoned or self._curtain.used else self.active
 
     @property
     def drift_ppm(self) -> float:
@@ -88,23 +102,24 @@ class Timeline:
     @property
     def level(self) -> int:
         """The peak of the last tenth of a second that was read, 0 to 32768."""
-        active = self._active
+        active = self.active
         return self._books.level if active is None else active.level
 
     @property
     def end(self) -> int:
         """Where the last sample that was placed is heard to end, be it read or not."""
-        active = self._active
+        active = self.active
         return self._playout.end if active is None else active.ready_end + self._playout.offset
 
     @property
     def waiting(self) -> int:
         """How many samples came and are not read: placed, or on probation."""
         waiting = self._placement.waiting
-        if self._active is None:
+        if self.active is None:
             return waiting + self._playout.waiting
+        self._note_unsent(self.active)
         start = self.head - self._playout.offset
-        return waiting + self._playout.ever_sent(start, self._active.ready_end)
+        return waiting + self._playout.ever_sent(start, self.active.ready_end)
 
     @property
     def done(self) -> bool:
@@ -124,17 +139,17 @@ class Timeline:
         Returns:
             Whether all is as it was: on the fast path, and not far ahead of the clock.
         """
-        left: int = Left.ODD if self._active is None else Left.MORE
-        while left == Left.MORE and self._active is not None:
-            placed = self._active.place(now)
+        left: int = Left.ODD if self.active is None else Left.MORE
+        while left == Left.MORE and self.active is not None:
+            self._note_unsent(self.active)
+            placed = self.active.place(now)
             if placed is None:
                 return True
-            left, at, delay, unsent, unsent_end = placed
-            if unsent:
-                self._playout.never_sent(unsent_end - unsent, unsent_end)
+            left, delay = placed
             if delay is not None:
-                self._playout.drift.add(at, delay - self._playout.offset)
-                self._expect(self._active)
+                self._note_delays(self.active)
+                self._playout.drift.add(*delay)
+                self._expect(self.active)
         if left != Left.ODD:
             return left == Left.NOTHING
         self.ingest([] if self.fast_path is None else arrivals_of(self.fast_path), now)
@@ -167,13 +182,14 @@ class Timeline:
             self._add_to(total, stop)
 
     def _add_to(self, total: Samples, stop: int) -> None:
-        start, self.head = self.head, stop
-        if self._active is not None:
-            if stop - self._playout.offset <= self._active.ready_end:
-                if not self._active.add_to(total):
+        start = self.head
+        if self.active is not None:
+            if stop - self._playout.offset <= self.active.ready_end:
+                if not self.active.add_to(total):
                     self._look(start, stop)
                 return
             self._leave_fast_path("nothing waits")
+        self._head = stop
         pcm = self._playout.read(start, stop)
         self._placement.set_playout_offset(self._playout.offset)
         if pcm is not None:
@@ -208,17 +224,18 @@ class Timeline:
         pts, anchor, last_at = next_frame
         self.fast_path.begin(pcm, position, pts, anchor, self._playout.offset, last_at)
         self._expect(self.fast_path)
-        self._active = self.fast_path
+        self.active = self.fast_path
         self._written = self.head
         logger.debug("%s, %.3f s: on the fast path", self._name, now / self.rate_hz)
 
     def _leave_fast_path(self, why: str) -> None:
         """Take everything back."""
-        active = self._active
+        active = self.active
         if active is None:
             return
         self.keep_books()
-        self._active = None
+        self._note_delays(active)
+        self.active, self._head = None, active.head
         placed_end = active.ready_end
         kept, read, position, next_pts, last_at = active.end()
         pcm = np.frombuffer(kept, np.int16)
@@ -228,9 +245,9 @@ class Timeline:
 
     def _expect(self, active: FastPath) -> None:
         """Say what would change nothing, so that it need not be told."""
-        window_end, low = self._playout.drift.indifferent or (0, 0)
+        window_end = self._playout.drift.window_end
         calm_until = self._playout.drift.calm_until(self.head, TOLERANCE_S * self.rate_hz)
-        active.expect(window_end, low, calm_until)
+        active.expect(_NEVER if window_end is None else window_end, calm_until)
 
     def _look(self, start: int, stop: int) -> None:
         """At what was just read, and what was read and not written down before."""
@@ -243,10 +260,21 @@ class Timeline:
             self._playout.follow_drift(stop, quiet=quiet)
             self._placement.set_playout_offset(self._playout.offset)
 
+    def _note_unsent(self, active: FastPath) -> None:
+        for start, stop in active.unsent():
+            self._playout.never_sent(start, stop)
+
+    def _note_delays(self, active: FastPath) -> None:
+        for at, delay in active.delays():
+            self._playout.drift.add(at, delay)
+
     def _write_heard(self) -> list[tuple[int, int]]:
         """Write down what was read on the fast path, and give it: where each block ends, and its
         peak."""
-        blocks = [] if self._active is None else self._active.heard()
+        blocks: list[tuple[int, int]] = []
+        if self.active is not None:
+            self._note_unsent(self.active)
+            blocks = self.active.heard()
         if blocks:
             start, self._written = self._written, blocks[-1][0]
             offset = self._playout.offset
