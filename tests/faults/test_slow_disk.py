@@ -88,8 +88,8 @@ async def test_a_disk_that_blocks_for_5_s_blocks_nobody_and_costs_nothing(tmp_pa
         assert report.duration_s >= length_s - 0.02 - lag.worst_s
         pcm, rate_hz = read_all(report.file_path)
         assert len(pcm) / rate_hz == pytest.approx(report.duration_s, abs=0.001)
-        # The noise goes through without a hole.
-        sounding = np.flatnonzero(np.abs(pcm) > 100)
+        # The noise goes through without a hole. (What AAC lets be heard of it before is quieter.)
+        sounding = np.flatnonzero(np.abs(pcm) > 1000)
         assert sounding[0] < (0.2 + lag.worst_s) * rate_hz
         assert np.diff(sounding).max() < (0.005 + lag.late_s) * rate_hz
 

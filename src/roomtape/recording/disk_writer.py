@@ -1,17 +1,16 @@
 """Keeps a disk that is slow, full or broken away from everybody else.
 
-One thread a recording owns its :class:`~roomtape.storage.sink.Sink`. :meth:`DiskWriter.write` only
-puts units in a queue, so neither the event loop nor the mixer ever waits for a disk; the thread
-writes what has come in one go, and syncs about once a second. After the first error the thread
-leaves the file readable and ends. (In a script there is no thread, and :meth:`DiskWriter.write`
-writes.)
+One thread at a time (:mod:`.disk_threads`), the *writer's thread*, is at a recording's
+:class:`~roomtape.storage.sink.Sink`. :meth:`DiskWriter.write` only puts units in a queue, so the
+event loop and the mixer never wait for a disk; the thread writes what has come in one go, and syncs
+about once a second. After the first error it leaves the file readable, and that is the end. (In a
+script there is no thread, and :meth:`DiskWriter.write` writes.)
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -29,6 +28,7 @@ from ..storage.stems.files import StemFiles
 from ..types import NS_PER_S, Mark
 from ..types.clock import Clock
 from ..types.errors import StateError
+from .disk_threads import DiskThreads, Errand
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ SYNC_NS = 7 * NS_PER_S // 10
 0.8 s; with what the mix is behind, a power cut costs less than 2 s. A sync takes milliseconds."""
 
 _LOOK_AT_SPACE_NS = 5 * NS_PER_S
-_IDLE_S = 1.0
 _NO_END = 1 << 62
 
 _Item = list[bytes] | Callable[[], None] | None
@@ -134,10 +133,10 @@ class DiskWriter:
         self.outcome.set_running_or_notify_cancel()
         self.abandoned: Finished | None = None
         """What an error left behind."""
-        self._threaded = clock.threads
-        if self._threaded:
+        self._errand: Errand | None = None
+        if clock.threads:
             try:
-                threading.Thread(target=self._run, name="roomtape-disk", daemon=True).start()
+                self._errand = DiskThreads.shared().begin(self._work)
             except RuntimeError as error:
                 raise OSError(f"{error}: too many threads") from None
 
@@ -254,17 +253,23 @@ class DiskWriter:
 
     def _put(self, item: _Item) -> None:
         self._queue.put(item)
-        if not self._threaded and not self.outcome.done():
-            self._run_some()
+        if self._errand is not None:
+            self._errand.wake()
+        else:
+            self._work()
 
-    def _run(self) -> None:
-        while not self.outcome.done():
-            self._run_some()
+    def _work(self, unasked: bool = False) -> bool:
+        """Do all that waits; whether there can be more."""
+        if unasked and not self.outcome.done():
+            self._do_next(self._nothing_came)
+        while not self.outcome.done() and not self._queue.empty():
+            self._do_next(self._write_what_waits)
+        return not self.outcome.done()
 
-    def _run_some(self) -> None:
-        """Write what waits, or wait for it; after the end, finish."""
+    def _do_next(self, work: Callable[[], bool]) -> None:
+        """Do it; after the end, finish."""
         try:
-            if self._write_what_waits():
+            if work():
                 self._sync_if_due()
                 self._look_at_space()
             else:
@@ -281,13 +286,13 @@ class DiskWriter:
         finally:
             self._busy_since_ns = None
 
+    def _nothing_came(self) -> bool:
+        self._on_idle()
+        return True
+
     def _write_what_waits(self) -> bool:
-        """Wait for something to write; False when that was the end."""
-        try:
-            item = self._queue.get(timeout=_IDLE_S)
-        except queue.Empty:
-            self._on_idle()
-            return True
+        """False when that was the end."""
+        item = self._queue.get_nowait()
         batch: list[bytes] = []
         with suppress(queue.Empty):
             while isinstance(item, list):
