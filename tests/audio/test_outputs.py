@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roomtape.audio.encoder import AacEncoder, PcmEncoder
+from roomtape.audio.aac import AacEncoder
+from roomtape.audio.encoder import PcmEncoder
 from roomtape.audio.outputs import everybody
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.timing.timeline import Timeline

@@ -194,9 +194,7 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
                 "front of transport.input(), or what is between them keeps audio for itself"
             )
             logger.warning("%s", words)
-            # A recorder knows of nobody who was never there.
-            events, code = self.recorder._events, AudioRecordingWarning.NO_AUDIO
-            events.warn(self.recorder.duration_s, code, words)
+            self.recorder.warn(AudioRecordingWarning.NO_AUDIO, words)
 
     def _say_that_it_is_misplaced(self) -> None:
         if not self._misplaced:
