@@ -23,6 +23,7 @@ from support.words import assert_each_in_place, find_words
 pytestmark = pytest.mark.network
 
 SAID_S = 6.0
+LONGEST_PACKET_S = 0.065
 RATE_HZ = 48000
 
 
@@ -106,6 +107,10 @@ async def test_each_word_stands_where_it_was_said(
         report = engine.last_recording_report
     assert report is not None
     (alice,) = report.sources
+    assert path.last_s == pytest.approx(SAID_S, abs=0.1)
+    heard_s = alice.received_s + alice.lost_s
+    assert path.last_s < heard_s + lag.late_s
+    assert heard_s < path.last_s + LONGEST_PACKET_S
     assert bool(path.lost_s) == bool(loss)
     assert alice.lost_s + alice.fec_s == pytest.approx(path.lost_s, abs=0.001 + lag.late_s)
     assert bool(alice.fec_s) == (bool(loss) and sender.endswith("fec"))

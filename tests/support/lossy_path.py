@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -54,17 +55,24 @@ class LossyPath(asyncio.DatagramProtocol):
             self._transport.sendto(data, self._to)
 
     @property
+    def _sent(self) -> list[tuple[float, bool]]:
+        """Seconds from the first sample, and whether they were lost; up to the last packet that
+        came: of any behind it nobody can know."""
+        first = self._packets[0][0]
+        last = max(n for n, (_, lost) in enumerate(self._packets) if not lost)
+        return [
+            ((stamp - first) % 2**32 / self._clock_hz, lost)
+            for stamp, lost in self._packets[: last + 1]
+        ]
+
+    @property
     def _lost(self) -> list[tuple[float, float]]:
-        """From and to, in seconds from the first sample. Behind the last packet that came nobody
-        can know of any."""
-        stamps = [stamp for stamp, _ in self._packets]
-        last = max((n for n, (_, lost) in enumerate(self._packets) if not lost), default=0)
-        spans = []
-        for number, (stamp, lost) in enumerate(self._packets[:last]):
-            if lost:
-                begin, end = ((each - stamps[0]) % 2**32 for each in (stamp, stamps[number + 1]))
-                spans.append((begin / self._clock_hz, end / self._clock_hz))
-        return spans
+        return [(at, end) for (at, lost), (end, _) in pairwise(self._sent) if lost]
+
+    @property
+    def last_s(self) -> float:
+        """Where the last packet that came begins; how long it is, only itself says."""
+        return self._sent[-1][0]
 
     @property
     def lost_s(self) -> float:
