@@ -18,7 +18,7 @@ def main() -> None:
         else:
             import numpy as np  # noqa: PLC0415
 
-            from roomtape.audio.encoder import AacEncoder  # noqa: PLC0415
+            from roomtape.audio.aac import AacEncoder  # noqa: PLC0415
             from roomtape.types import AudioRecordingQuality  # noqa: PLC0415
 
             encoder = AacEncoder(32000, AudioRecordingQuality.MEDIUM)

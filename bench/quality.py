@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soxr
 
 from common import Row
-from roomtape.audio.encoder import AacEncoder
+from roomtape.audio.aac import AacEncoder
 from roomtape.media.voices import VOICE_RATE_HZ, VOICES, load_voice
 from roomtape.types import SAMPLE_RATES_HZ, AudioRecordingQuality, Pcm
 
@@ -46,7 +46,7 @@ def by_default_coder(signal: Signal, rate_hz: int, bit_rate: int) -> list[bytes]
     frame = av.AudioFrame.from_ndarray(padded[None, :], format="fltp", layout="mono")
     frame.sample_rate = rate_hz
     payloads = [bytes(packet) for packet in codec.encode(frame) + codec.encode(None)][1:]
-    from roomtape.audio.adts import adts_header  # noqa: PLC0415
+    from roomtape.audio.aac import adts_header  # noqa: PLC0415
 
     return [adts_header(rate_hz, 1, len(payload)) + payload for payload in payloads]
 

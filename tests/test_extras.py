@@ -43,6 +43,18 @@ def test_the_recorder_needs_numpy_pyav_and_soxr():
     assert run_python(code).stdout == "set()\n"
 
 
+def test_only_aac_loads_pyav(tmp_path: Path):
+    code = (
+        "import sys; from roomtape import AudioRecorder, AudioRecordingConfiguration as Config; "
+        "loaded = ['av' in sys.modules]\n"
+        "for name in ('a.wav', 'a.aac'):\n"
+        f"    AudioRecorder(Config({str(tmp_path)!r} + '/' + name))\n"
+        "    loaded.append('av' in sys.modules)\n"
+        "print(*loaded)"
+    )
+    assert run_python(code).stdout == "False False True\n"
+
+
 def test_without_the_extras_audio_is_recorded(tmp_path: Path):
     code = (
         without(*sorted(HEAVY))

@@ -1,35 +1,57 @@
-"""A stranger's way: a machine with nothing but Python, ``pip install`` of the wheel, five lines."""
+"""A stranger's way: a machine with nothing but Python, ``pip install``, and README's own lines."""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
+import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from support.lag import Lag
 from support.readers import read_all
+from support.signals import speech
+from support.words import assert_each_in_place, find_words, place_of
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-PROGRAM = """
-import asyncio, sys
+INTERRUPTED_S, SAID_S = 1.2, 3.0
+AROUND = """
+import asyncio
 import numpy as np
-from roomtape import AudioRecorder, AudioRecordingConfiguration
+from roomtape.media.voices import load_voice
 
-async def main():
-    config = AudioRecordingConfiguration(sys.argv[1], sample_rate=16000)
-    async with AudioRecorder(config) as recorder:
-        caller = recorder.add_source("caller")
-        caller.push(np.arange(8000, dtype=np.int16), sample_rate=16000, pts=0)
-        await asyncio.sleep(0.6)
-    print(recorder.report.sources[0].received_s)
+speech = load_voice("carol", 24000)
+pcm = np.concatenate([np.zeros({silent}, np.int16), load_voice("alice", 16000)])[:{said}]
 
-asyncio.run(main())
+class peer_connection:
+    on = staticmethod(lambda event: lambda function: function)
+
+async def readme():
+{lines}
+
+asyncio.run(readme())
 """
+"""What README's first program takes for granted; the caller speaks when it interrupts the bot."""
+
+
+def readme_program() -> str:
+    """In which time goes by: until the bot is interrupted, and until the end."""
+    lines = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    for before, waits_s in (
+        ("bot.clear()", INTERRUPTED_S),
+        ("report = ", SAID_S - INTERRUPTED_S + 0.3),
+    ):
+        assert lines.count(before) == 1
+        lines = lines.replace(before, f"await asyncio.sleep({waits_s})\n{before}")
+    silent, said = round(INTERRUPTED_S * 16000), round(SAID_S * 16000)
+    return AROUND.format(silent=silent, said=said, lines=textwrap.indent(lines, "    "))
 
 
 def pythons() -> list[str]:
@@ -45,42 +67,107 @@ def pythons() -> list[str]:
     return [found[version] for version in sorted(found)]
 
 
-def run(*command: object) -> str:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+def run(*command: object, cwd: Path | None = None, **env: str) -> str:
+    done = subprocess.run(
+        [*map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **env},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of what git has: no file that happens to lie about may be needed."""
-    place = tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What git has: no file that happens to lie about may be needed."""
+    place = tmp_path_factory.mktemp("source")
     if not (ROOT / ".git").exists():
         pytest.skip("this is no checkout of git")
     run("git", "-C", ROOT, "archive", "--output", place / "source.tar", "HEAD")
     shutil.unpack_archive(place / "source.tar", place / "source")
-    quietly = ("-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps")
-    run(sys.executable, *quietly, "--wheel-dir", place, place / "source")
+    return place / "source"
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
+    run(*pip(sys.executable), "wheel", "--no-deps", "--wheel-dir", place, source)
     (built,) = place.glob("*.whl")
     return built
 
 
+@pytest.fixture(scope="module")
+def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("sdist")
+    needed = tomllib.loads((source / "pyproject.toml").read_text())["build-system"]["requires"]
+    builder = bare_python(sys.executable, place)
+    run(*pip(builder), "install", *needed)
+    code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    run(builder, "-c", code, place, cwd=source)
+    (built,) = place.glob("*.tar.gz")
+    return built
+
+
+def pip(python: str | Path) -> tuple[str | Path, ...]:
+    return (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+def bare_python(python: str, place: Path) -> Path:
+    """With nothing but pip."""
+    run(python, "-m", "venv", place / "bare")
+    return place / "bare/bin/python"
+
+
+def readme_records(python: Path, place: Path, lag: Lag) -> None:
+    """README's lines, with a Python that has the package; and the file has what was heard."""
+    (place / "readme.py").write_text(readme_program())
+    told = run(python, "-I", place / "readme.py", cwd=place)
+    seconds = {
+        words[0]: [float(each) for each in words[1:]]
+        for words in map(str.split, told.splitlines())
+        if words[0] in ("caller", "bot")
+    }
+    # What was pushed before it was recorded, or was still to be said, is not in the file.
+    assert seconds["caller"] == pytest.approx([SAID_S, 0.0, 0.0], abs=0.02)
+    assert seconds["bot"] == pytest.approx([INTERRUPTED_S, 0.0, 0.0], abs=0.05 + lag.worst_s)
+    pcm, rate_hz = read_all(place / "call.wav")
+    assert rate_hz == 48000
+    bot, caller = speech("carol", INTERRUPTED_S), speech("alice", SAID_S - INTERRUPTED_S)
+    begins_s = place_of(bot, pcm, rate_hz)
+    assert 0 <= begins_s < 0.1 + lag.worst_s
+    for said, at_s in ((bot, begins_s), (caller, begins_s + INTERRUPTED_S)):
+        found = find_words(said, pcm, rate_hz, begins_s=at_s)
+        assert_each_in_place(found, at_least=2, within_s=0.02 + lag.worst_s, alike=0.9)
+
+
+@pytest.mark.realtime
 @pytest.mark.parametrize("python", pythons(), ids=lambda python: Path(python).parts[-3])
-def test_pip_install_and_five_lines_record(wheel: Path, python: str, tmp_path: Path) -> None:
+def test_pip_install_and_the_lines_of_the_readme_record(
+    wheel: Path, python: str, tmp_path: Path, lag: Lag
+) -> None:
     """With the newest versions of all that it needs."""
-    run(python, "-m", "venv", tmp_path / "bare")
-    bare = tmp_path / "bare/bin/python"
-    quickly = ("--quiet", "--disable-pip-version-check", "--no-compile")
-    run(bare, "-m", "pip", "install", *quickly, wheel)
-    (tmp_path / "five_lines.py").write_text(PROGRAM)
-    told = run(bare, "-I", tmp_path / "five_lines.py", tmp_path / "call.wav")
-    assert float(told) == 0.5
-    pcm, rate_hz = read_all(tmp_path / "call.wav")
-    assert rate_hz == 16000
-    first = int(np.flatnonzero(pcm)[0]) - 1
-    assert np.array_equal(pcm[first : first + 8000], np.arange(8000))
+    bare = bare_python(python, tmp_path)
+    run(*pip(bare), "install", "--no-compile", wheel)
+    readme_records(bare, tmp_path, lag)
     one_line = subprocess.run(
         [bare, "-I", "-m", "roomtape", "--help"], capture_output=True, text=True, check=False
     )
     assert one_line.returncode == 1
     assert "pip install 'roomtape[cli]'" in one_line.stderr
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("compiler", ["cc", "/bin/false"])
+def test_the_source_installs_with_and_without_a_compiler(
+    sdist: Path, compiler: str, tmp_path: Path, lag: Lag
+) -> None:
+    if compiler == "cc" and shutil.which(compiler) is None:
+        pytest.skip("there is no C compiler on this machine: apt install gcc libc6-dev")
+    bare = bare_python(sys.executable, tmp_path)
+    run(*pip(bare), "install", "--no-compile", "--no-cache-dir", sdist, CC=compiler)
+    code = "from roomtape.audio.arrays import NATIVE; print(NATIVE is not None)"
+    assert run(bare, "-I", "-c", code) == f"{compiler == 'cc'}\n"
+    readme_records(bare, tmp_path, lag)

@@ -1,11 +1,11 @@
-"""audio/encoder.py: what AAC takes."""
+"""audio/aac.py: what AAC takes."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from roomtape.audio.encoder import AacEncoder
+from roomtape.audio.aac import AacEncoder
 from roomtape.types import SAMPLE_RATES_HZ, AudioRecordingQuality
 from support.signals import noise, silence, speech
 

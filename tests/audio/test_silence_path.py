@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from roomtape.audio import encoder
+from roomtape.audio import aac
+from roomtape.audio.aac import AacEncoder
 from roomtape.audio.arrays import Samples, is_silence, silence
-from roomtape.audio.encoder import AacEncoder, PcmEncoder
+from roomtape.audio.encoder import PcmEncoder
 from roomtape.audio.limiter import Limiter
 from roomtape.types import AudioRecordingQuality
 from support.signals import noise, speech
@@ -48,7 +49,7 @@ def test_aac_is_the_same_bytes(
 ):
     signal = pieces(rate_hz, channels)
     without = encoded(rate_hz, quality, signal)
-    monkeypatch.setattr(encoder, "_SETTLES", 1 << 60)
+    monkeypatch.setattr(aac, "_SETTLES", 1 << 60)
     assert without == encoded(rate_hz, quality, signal)
 
 
@@ -63,7 +64,7 @@ def test_a_long_silence_is_not_encoded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(made, "_encode_frames", counted)
     units = [unit for _ in range(100) for unit in made.encode(silence(32000))]
     assert len(units) == 100 * 32000 // 1024 - 2  # its priming, and one that is still in it
-    assert sum(frames) == encoder._SETTLES
+    assert sum(frames) == aac._SETTLES
 
 
 def test_an_encoder_that_does_not_settle_goes_on_encoding(monkeypatch: pytest.MonkeyPatch):

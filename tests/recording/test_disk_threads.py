@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.recording.disk_threads import DiskThreads, Errand
+from roomtape.recording.writing.disk_threads import DiskThreads, Errand
 from roomtape.storage.disk import Disk
 from support.faulty_disk import HangingDisk
 from support.readers import read_all

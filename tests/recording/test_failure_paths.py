@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfiguration
-from roomtape.audio.encoder import AacEncoder, PcmEncoder
+from roomtape.audio.aac import AacEncoder
+from roomtape.audio.encoder import PcmEncoder
 from roomtape.audio.limiter import Limiter
 from roomtape.audio.mixer import Mixer
-from roomtape.recording import disk_writer
+from roomtape.recording.writing import disk_writer
 from roomtape.storage.live import LiveWav
 from roomtape.storage.ring import Ring
 from roomtape.types import RecordingEvent

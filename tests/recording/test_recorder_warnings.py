@@ -246,3 +246,13 @@ async def test_two_sources_are_told_of_separately(tmp_path: Path):
             bob.push(silence(1.0, 16000), 16000)
             await here.clock.advance(1)
     assert here.codes == [Warn.NO_AUDIO, Warn.SILENT_AUDIO]
+
+
+async def test_a_program_can_warn_of_what_it_alone_knows(tmp_path: Path):
+    here = Recording(tmp_path / "a.wav")
+    async with here.recorder:
+        await here.clock.advance(3)
+        here.recorder.warn(Warn.NO_AUDIO, "nobody has come")
+    assert here.warnings == [(Warn.NO_AUDIO, 3.0)]
+    assert here.recorder.report is not None
+    assert here.recorder.report.warnings == ("3.0 s: nobody has come",)

@@ -1,9 +1,8 @@
-"""Plain RTP: from FFmpeg, and from a sender that loses, repeats and garbles packets."""
+"""Plain RTP from a sender that loses, repeats and garbles packets; see test_foreign_rtp.py, too."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +24,6 @@ from roomtape import (
 )
 from roomtape.rooms import RtpRoom, udp
 from roomtape.types import Pcm
-from support.damage import write_wav
 from support.lag import Lag
 from support.readers import read_all
 from support.signals import offset_of, speech
@@ -94,43 +92,6 @@ class Sender:
 
     def goodbye(self) -> None:
         self.send(bytes(RtcpByePacket(sources=[self._ssrc])))
-
-
-CODECS = {
-    "pcm_mulaw": (8000, []),
-    "pcm_alaw": (8000, []),
-    "g722": (16000, []),
-    "libopus": (48000, ["-b:a", "32k", "-payload_type", "96"]),
-}
-
-
-@pytest.mark.parametrize("codec", CODECS)
-async def test_what_ffmpeg_sends_is_recorded(tmp_path: Path, codec: str, lag: Lag):
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("there is no ffmpeg on this machine: apt install ffmpeg")
-    said = speech("alice", 4.0)
-    write_wav(tmp_path / "said.wav", said)
-    rate_hz, options = CODECS[codec]
-    async with recorded(RtpRoom(), tmp_path / "a.wav") as (engine, ear, port):
-        process = await asyncio.create_subprocess_exec(
-            *("ffmpeg", "-v", "error", "-nostdin", "-re", "-i", str(tmp_path / "said.wav")),
-            *("-ar", str(rate_hz), "-ac", "1", "-c:a", codec, *options),
-            *("-f", "rtp", f"rtp://127.0.0.1:{port}?rtcpport={port}"),
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        assert await process.wait() == 0
-        await asyncio.sleep(0.7)
-    (alice,) = sources(engine)
-    assert ear.heard == [f"{alice.name} joined"]  # it says no goodbye
-    assert alice.lost_s <= lag.late_s
-    assert alice.received_s == pytest.approx(4.0, abs=0.1)
-    pcm, out_hz = read_all(tmp_path / "a.wav")
-    for begin_s in (0.0, 1.0, 2.0):  # each second at its place
-        word = speech("alice", 4.0, out_hz)[round(begin_s * out_hz) :][:out_hz]
-        whole_s, _ = offset_of(speech("alice", 4.0, out_hz), pcm, out_hz)
-        at_s, likeness = offset_of(word, pcm, out_hz)
-        assert likeness > 0.5
-        assert at_s - begin_s == pytest.approx(whole_s, abs=0.02)
 
 
 async def test_two_legs_of_a_call_with_loss_and_a_wrap_of_both_counters(tmp_path: Path, lag: Lag):

@@ -16,6 +16,7 @@ from typing import Any
 
 try:
     from pipecat.frames.frames import (
+        BotStartedSpeakingFrame,
         CancelFrame,
         EndFrame,
         Frame,
@@ -34,12 +35,20 @@ except ModuleNotFoundError as error:
 from ..recording.recorder import AudioRecorder
 from ..recording.sources.playout import PlayoutSource
 from ..recording.sources.source import Source
-from ..types import AudioRecordingConfiguration, RecordingEvent, RecordingReport
+from ..types import (
+    AudioRecordingConfiguration,
+    AudioRecordingWarning,
+    RecordingEvent,
+    RecordingReport,
+)
 from ..types.errors import RoomtapeError, StateError
 
 logger = logging.getLogger(__name__)
 
 _MOST_USERS = 1000
+_MOST_LINES = 100
+_NOBODY_S = 10.0
+"""As the recorder itself waits before it says that somebody sends nothing."""
 _MOST_STILL_HEARD_S = 5.0
 """Behind the output, less than that waits; elsewhere, nobody's call may end later for it."""
 
@@ -48,13 +57,15 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
     """Put it into a pipeline once, last or right behind ``transport.output()``.
 
     It records from the pipeline's start to its end (``EndFrame``, ``CancelFrame``, or its
-    clean-up), however that comes. Nothing that goes wrong with the recording harms the call: an
-    error goes upstream as an ``ErrorFrame``, and is in the log.
+    clean-up), however that comes, and also where one of them overtakes another. Nothing that goes
+    wrong with the recording harms the call: an error goes upstream as an ``ErrorFrame``, and is in
+    the log.
 
     Args:
         configuration: What to record, or the path of the file: then with its report beside it.
         user, bot: Their names in the report. The bot is the local side. Users whom a transport
-            tells apart (``UserAudioRawFrame.user_id``) are called as there.
+            tells apart (``UserAudioRawFrame.user_id``) are called as there; what the bot says to
+            one of several destinations (``transport_destination``), as the destination.
         on_event: As for :class:`roomtape.AudioRecorder`.
     """
 
@@ -75,9 +86,10 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
         self._user_name = user
         self._bot_name = bot
         self._users: dict[str, Source] = {}
-        self._bot: PlayoutSource | None = None  # while it records
+        self._lines: dict[str | None, _Line] = {}  # by destination; none unless it records
         self._refused = 0
-        self._interrupted = -1  # the number of the frame that did it last
+        self._misplaced = False
+        self._look: asyncio.TimerHandle | None = None
 
     @property
     def report(self) -> RecordingReport | None:
@@ -89,9 +101,9 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
         await super().process_frame(frame, direction)
         if isinstance(frame, StartFrame):
             await self._start()
-        elif self._bot is not None and not self.recorder.over:  # a full disk ends it, not the call
+        elif self._lines and self.recorder.recording:  # a full disk ends it, and not the call
             try:
-                self._take(frame, self._bot, direction)
+                self._take(frame, direction)
             except (ValueError, StateError) as error:  # no audio that can be taken, or just over
                 self._refuse(error)
         if isinstance(frame, EndFrame):
@@ -106,43 +118,65 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
         await super().cleanup()
 
     async def _start(self) -> None:
-        if self._bot is not None or self.recorder.over:
+        if self._lines or self.recorder.over:
             return
         try:
             await self.recorder.start()
-            self._bot = self.recorder.add_playout(self._bot_name, local=True)
+            self._lines[None] = _Line(self.recorder.add_playout(self._bot_name, local=True))
         except RoomtapeError as error:
             await self._tell(error)
+        else:
+            loop = asyncio.get_running_loop()
+            self._look = loop.call_later(_NOBODY_S, self._look_for_users)
 
     async def _stop(self, *, at_once: bool) -> None:
-        """What was handed to the listener is heard to its end, unless it was broken off."""
-        bot, self._bot = self._bot, None
-        if bot is None:
+        """What was handed to the listener is heard to its end, unless it was broken off: before or
+        meanwhile, when this is called again from another task."""
+        if not self._lines:
             return
+        if self._look is not None:
+            self._look.cancel()
+        if at_once:
+            for line in self._lines.values():
+                line.playout.clear()
+        else:
+            heard = [line.playout.wait() for line in self._lines.values()]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*heard), _MOST_STILL_HEARD_S)
         try:
-            if at_once:
-                bot.clear()
-            else:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(bot.wait(), _MOST_STILL_HEARD_S)
             await self.recorder.stop()
         except RoomtapeError as error:
-            await self._tell(error)
+            if self._lines:
+                self._lines = {}  # told once
+                await self._tell(error)
+        self._lines = {}
 
-    def _take(self, frame: Frame, bot: PlayoutSource, direction: FrameDirection) -> None:
+    def _take(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, InputAudioRawFrame):
             source = self._source_of(frame)
             if source is not None:
                 source.push(frame.audio, frame.sample_rate, channels=frame.num_channels)
         elif isinstance(frame, OutputAudioRawFrame):
-            # The transport passes on what it had in hand when it was interrupted; who listens has
-            # dropped that. Frames are numbered in the order in which they are made.
-            dropped = frame.id < self._interrupted and frame.interruptible
-            if direction is FrameDirection.DOWNSTREAM and not dropped:
-                bot.push(frame.audio, frame.sample_rate, channels=frame.num_channels)
+            if direction is FrameDirection.DOWNSTREAM:
+                line = self._line_to(frame.transport_destination)
+                if line is not None:
+                    line.say(frame)
         elif isinstance(frame, InterruptionFrame):
-            self._interrupted = frame.id
-            bot.clear()
+            # It is for one destination, as for the transport: usually for the one without a name.
+            line = self._lines.get(frame.transport_destination)
+            if line is not None:
+                line.interrupt(frame)
+        elif isinstance(frame, BotStartedSpeakingFrame) and direction is FrameDirection.UPSTREAM:
+            # The transport tells both sides of it: this came from behind.
+            self._say_that_it_is_misplaced()
+
+    def _line_to(self, destination: str | None) -> _Line | None:
+        if destination not in self._lines:
+            if len(self._lines) >= _MOST_LINES:
+                return None
+            playout = self.recorder.add_playout(str(destination), local=True)
+            self._lines[destination] = _Line(playout)
+        return self._lines[destination]
 
     def _source_of(self, frame: InputAudioRawFrame) -> Source | None:
         name = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
@@ -153,6 +187,23 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
             self._users[name] = self.recorder.add_source(name)
         return self._users[name]
 
+    def _look_for_users(self) -> None:
+        if not self._users and self.recorder.recording:
+            words = (
+                f"no user was heard for {_NOBODY_S:g} s: nobody has joined, the recorder stands in "
+                "front of transport.input(), or what is between them keeps audio for itself"
+            )
+            logger.warning("%s", words)
+            self.recorder.warn(AudioRecordingWarning.NO_AUDIO, words)
+
+    def _say_that_it_is_misplaced(self) -> None:
+        if not self._misplaced:
+            self._misplaced = True
+            logger.warning(
+                "the recorder stands in front of transport.output(), where it cannot know when "
+                "the bot is heard: put it behind"
+            )
+
     def _refuse(self, error: Exception) -> None:
         self._refused += 1
         if self._refused == 1:
@@ -161,3 +212,22 @@ class PipecatRecorder(FrameProcessor):  # type: ignore[misc]  # pipecat is not i
     async def _tell(self, error: RoomtapeError) -> None:
         logger.error("the call is not recorded: %s", error)
         await self.push_error(f"the call is not recorded: {error}", exception=error)
+
+
+class _Line:
+    """What the bot says to one destination."""
+
+    def __init__(self, playout: PlayoutSource) -> None:
+        self.playout = playout
+        self._interrupted = -1  # the number of the frame that did it last
+
+    def say(self, frame: OutputAudioRawFrame) -> None:
+        # The transport passes on what it had in hand when it was interrupted; who listens has
+        # dropped that. Frames are numbered in the order in which they are made.
+        if frame.id < self._interrupted and frame.interruptible:
+            return
+        self.playout.push(frame.audio, frame.sample_rate, channels=frame.num_channels)
+
+    def interrupt(self, frame: InterruptionFrame) -> None:
+        self._interrupted = frame.id
+        self.playout.clear()

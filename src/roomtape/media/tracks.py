@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import av
-
 from ..types import AudioFrame
 from .frames import pcm_of, pts_of
 
@@ -52,7 +50,8 @@ async def frames_of(track: MediaStreamTrack, name: str) -> AsyncIterator[AudioFr
         track: It has no other reader.
         name: For the log.
     """
-    from aiortc.mediastreams import MediaStreamError  # noqa: PLC0415 (only who has a track)
+    import av  # noqa: PLC0415 (only who has a track)
+    from aiortc.mediastreams import MediaStreamError  # noqa: PLC0415
 
     while True:
         try:

@@ -17,11 +17,11 @@ from ..storage.pieces.stretches import Stretches
 from ..storage.sink import SinkFormat
 from ..types import NS_PER_S, AudioFormat, Forgotten
 from ..types.errors import FileError
-from .disk_writer import DiskWriter
 from .parts.parts import Parts
 from .pump import Pump
 from .reservation import in_words
 from .saving.saves import Saves
+from .writing.disk_writer import DiskWriter
 
 _MARGIN_NS = NS_PER_S // 4
 """A resampler rings so long before and after what it is given, at most (from 8 kHz)."""

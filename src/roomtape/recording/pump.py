@@ -20,9 +20,9 @@ from ..storage.stems.files import StemFiles
 from ..storage.stems.stem_file import StemFile
 from ..types import NS_PER_S, AudioRecordingWarning
 from ..types.clock import Clock
-from .disk_writer import DiskWriter
 from .health import HealthCheck, Snapshot, Warnings
 from .scheduler import Stage
+from .writing.disk_writer import DiskWriter
 
 T = TypeVar("T")
 

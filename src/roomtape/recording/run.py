@@ -26,7 +26,6 @@ from ..types import (
     RecordingReport,
 )
 from ..types.clock import Clock
-from .disk_writer import DiskWriter
 from .events import EventFeed
 from .forgetting import Forgetting
 from .health import Warnings
@@ -42,6 +41,7 @@ from .saving.save import Save, SaveState
 from .saving.saves import Saves
 from .scheduler import Scheduler
 from .sources.participant import Participant
+from .writing.disk_writer import DiskWriter
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -11,6 +11,7 @@ from ..audio.session import RecordingSession
 from ..types import (
     ActKind,
     AudioRecordingConfiguration,
+    AudioRecordingWarning,
     Consent,
     Forgotten,
     Mark,
@@ -205,6 +206,11 @@ class WhileRecording(Participants):
         if self._run is None or not self.recording:
             raise StateError("nothing is being recorded that could be marked")
         return self._run.marks.add(label, at, self._run.now_ns)
+
+    def warn(self, code: AudioRecordingWarning, detail: str) -> None:
+        """Tell of what the recorder cannot know itself, in an event and in the report: of somebody
+        who is no source of it, above all. On the event loop's thread."""
+        self._events.warn(self.duration_s, code, detail)
 
     def _running_run(self, doing: str) -> Run:
         run = self._own_run(doing)

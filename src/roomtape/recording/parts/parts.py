@@ -24,10 +24,10 @@ from ...types import (
 )
 from ...types.clock import Clock
 from ...types.errors import StateError
-from ..disk_writer import DiskWriter
 from ..events import EventFeed
 from ..marks import Marks
 from ..reporting.reporter import Reporter
+from ..writing.disk_writer import DiskWriter
 from .closing import Closing
 from .splitting import Splitter
 from .turning import MOST_HANG_S, Demotion, Promotion, Turning, TurningState

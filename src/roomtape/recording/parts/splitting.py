@@ -14,8 +14,8 @@ from ...storage.sink import Sink, SinkFormat
 from ...types import NS_PER_S, part_path
 from ...types.clock import Clock
 from ...types.errors import FileError
-from ..disk_writer import DiskWriter
 from ..reservation import in_words
+from ..writing.disk_writer import DiskWriter
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _TRY_AGAIN_NS = 10 * NS_PER_S
 
 
 class Splitter:
-    """A :class:`~..disk_writer.Cut` that comes again and again: all on the writer's thread.
+    """A :class:`~..writing.disk_writer.Cut` that comes again and again: all on the writer's thread.
 
     Files end at whole multiples of the split, so that no error grows; and before a unit that would
     make one too large. Where the next file cannot be begun, it goes on in the old one, and is tried
@@ -68,7 +68,7 @@ class Splitter:
         """Of the file that is written to."""
 
     def room(self, units: list[bytes]) -> int:
-        """See :class:`~..disk_writer.Cut`."""
+        """See :class:`~..writing.disk_writer.Cut`."""
         sink = self._writer.sink
         if not units or sink.samples == sink.first_sample:
             return max(1, len(units))  # no file is empty

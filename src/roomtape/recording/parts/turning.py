@@ -26,8 +26,8 @@ from ...storage.sink import Sink, SinkFormat
 from ...types import AudioFormat
 from ...types.clock import Clock
 from ...types.errors import FileError, OpenFileError
-from ..disk_writer import CutAt, DiskWriter
 from ..reservation import aside_in_words, in_words
+from ..writing.disk_writer import CutAt, DiskWriter
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from ...types import (
     SourceReport,
 )
 from ...types.bounded import bounded
-from ..disk_writer import DiskWriter
+from ..writing.disk_writer import DiskWriter
 from .file_clock import FileClock
 
 logger = logging.getLogger(__name__)

@@ -23,12 +23,12 @@ from ...storage.report_file import write_report_file
 from ...storage.sink import Finished
 from ...types import NS_PER_S, Act, AudioRecordingConfiguration, Mark, RecordingReport
 from ...types.clock import Clock
-from ..disk_writer import DiskWriter
 from ..events import EventFeed
 from ..marks import Marks
 from ..pump import Pump
 from ..reservation import in_words
 from ..saving.span import Span
+from ..writing.disk_writer import DiskWriter
 from .report import make_report
 
 if TYPE_CHECKING:

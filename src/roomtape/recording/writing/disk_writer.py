@@ -17,17 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from ..storage.disk import Disk
-from ..storage.pieces.chain import Chain
-from ..storage.pieces.readers import Reader
-from ..storage.pieces.silence import silent_unit
-from ..storage.pieces.stretches import Stretches
-from ..storage.ring import Ring
-from ..storage.sink import Finished, Sink, SinkFormat
-from ..storage.stems.files import StemFiles
-from ..types import NS_PER_S, Mark
-from ..types.clock import Clock
-from ..types.errors import StateError
+from ...storage.disk import Disk
+from ...storage.pieces.chain import Chain
+from ...storage.pieces.readers import Reader
+from ...storage.pieces.silence import silent_unit
+from ...storage.pieces.stretches import Stretches
+from ...storage.ring import Ring
+from ...storage.sink import Finished, Sink, SinkFormat
+from ...storage.stems.files import StemFiles
+from ...types import NS_PER_S, Mark
+from ...types.clock import Clock
+from ...types.errors import StateError
 from .disk_threads import DiskThreads, Errand
 
 logger = logging.getLogger(__name__)

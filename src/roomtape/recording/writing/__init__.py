@@ -1,0 +1,1 @@
+"""From encoded units to the disk, away from everybody else."""
