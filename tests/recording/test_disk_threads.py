@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -157,10 +158,10 @@ def test_without_a_spare_thread_it_goes_on_and_the_next_turn_tries_again(
 async def speak(recorder: AudioRecorder, name: str, seconds: float) -> np.ndarray:
     """In real time; and what was said."""
     pcm = noise(len(name), seconds, RATE)
-    source = recorder.add_source(name)
+    source, begun = recorder.add_source(name), time.monotonic()
     for at in range(0, len(pcm), RATE // 50):
+        await asyncio.sleep(max(0.0, begun + at / RATE - time.monotonic()))
         source.push(pcm[at : at + RATE // 50], RATE, at)
-        await asyncio.sleep(0.02)
     return pcm
 
 
@@ -195,9 +196,12 @@ async def test_where_most_disks_hang_the_others_record_and_stop(tmp_path: Path) 
         assert report is not None
         assert (report.error, report.unwritten_s) == ("", 0)
         pcm, _ = read_all(report.file_path)
-        said = talks[0].result()
-        start = int(np.flatnonzero(pcm)[0]) - int(np.flatnonzero(said)[0])
-        assert np.array_equal(pcm[start : start + len(said)], said[: len(pcm) - start])
+        assert len(pcm) / RATE == report.duration_s
+        (source,) = report.sources
+        if not source.lost_s + source.late_s + source.reanchored:  # a machine too busy for it
+            said = talks[0].result()
+            start = int(np.flatnonzero(pcm)[0]) - int(np.flatnonzero(said)[0])
+            assert np.array_equal(pcm[start : start + len(said)], said[: len(pcm) - start])
 
 
 class AsyncRecorders:
