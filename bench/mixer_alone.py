@@ -12,7 +12,7 @@ import numpy as np
 from common import Row, in_turn, speech
 from roomtape.audio.arrays import Samples, add
 from roomtape.audio.limiter import Limiter
-from roomtape.audio.mixer import Mixer
+from roomtape.audio.mixing.mixer import Mixer
 from roomtape.types import Pcm
 
 _RATE_HZ = 48000

@@ -1,8 +1,9 @@
 """Runs the benchmarks and saves what they found.
 
-``python bench/run.py [--quick] [--runs N] [NAME ...]``: all of them, or those named, such as
-``density``. The table (Markdown and JSON) and a plot go to ``bench-out/`` with the machine's
-description; ``BENCH_OUT`` names another directory. Exit code 1 if a bar does not hold.
+``python bench/run.py [--quick] [--runs N] [--keep] [NAME ...]``: all of them, or those named, such
+as ``density``. The table (Markdown and JSON) and a plot go to ``bench-out/`` with the machine's
+description; ``BENCH_OUT`` names another directory. ``--keep`` puts them into ``bench/results/`` as
+well, and draws the picture of all that were kept anew. Exit code 1 if a bar does not hold.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 
 from common import OUT, Row, machine, save_rows
+from history import draw, keep
 
 ORDER = (
     "offline_mix", "mixer_alone", "limit", "webrtc", "room", "density", "quiet", "stems", "stop",
@@ -89,6 +91,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ORDER))
     parser.add_argument("--quick", action="store_true", help="a few minutes, at smaller sizes")
     parser.add_argument("--runs", type=int, default=1, help="all of it so many times")
+    parser.add_argument("--keep", action="store_true", help="keep the results for comparison")
     options = parser.parse_args()
     unknown = set(options.names) - set(ORDER)
     if unknown:
@@ -96,7 +99,8 @@ def main() -> int:
             f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(ORDER)}"
         )
     OUT.mkdir(parents=True, exist_ok=True)
-    for name, value in machine().items():
+    found = machine()
+    for name, value in found.items():
         print(f"{name}: {value}")
     rows: list[Row] = []
     for _ in range(options.runs):
@@ -110,6 +114,9 @@ def main() -> int:
                 (OUT / "bench.md").write_text(as_markdown(rows))
             print(f"  ({time.monotonic() - begun:.0f} s)", flush=True)
     plot(rows)
+    if options.keep:
+        print(f"kept as {keep(OUT / 'bench.json', found['date'], quick=options.quick)}")
+        draw()
     missed = [row for row in rows if row.holds is False]
     print(f"\n{OUT / 'bench.md'}: {len(rows)} comparisons, {len(missed)} bars that do not hold")
     return 1 if missed else 0

@@ -216,7 +216,10 @@ def any_call(dice: random.Random, path: FastPath, rate: int) -> None:
             type(path).place_all([None, path, path, pcm], number())
         case 13:
             total = np.zeros(dice.choice([0, 1, 50, STEP, 9000]), np.float32)
-            type(path).add_all([path, pcm, path], total, dice.choice([path.head, number()]))
+            stop = dice.choice([path.head, number()]) + len(total)
+            copies = [np.empty(len(total), np.int16), pcm, pcm][: dice.randrange(4)]
+            type(path).add_all([path, pcm, path], total, stop)
+            type(path).add_all([path, pcm, path], total, stop, copies)
         case 11 if dice.random() < 0.1:
             path.release()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from roomtape.audio.arrays import Samples
 from roomtape.audio.limiter import Limiter
-from roomtape.audio.mixer import Mixer
+from roomtape.audio.mixing.mixer import Mixer
 from roomtape.types import Pcm
 from support.examples import examples
 from support.scripted import Part, pcm_of, run, spoken

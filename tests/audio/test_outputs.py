@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roomtape.audio import mixer
 from roomtape.audio.aac import AacEncoder
 from roomtape.audio.encoder import PcmEncoder
+from roomtape.audio.mixing import mixer
 from roomtape.audio.outputs import everybody
 from roomtape.audio.session import RecordingSession
 from roomtape.audio.timing.fast_path import add_all

@@ -16,7 +16,7 @@ from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfigurat
 from roomtape.audio.aac import AacEncoder
 from roomtape.audio.encoder import PcmEncoder
 from roomtape.audio.limiter import Limiter
-from roomtape.audio.mixer import Mixer
+from roomtape.audio.mixing.mixer import Mixer
 from roomtape.recording.writing import disk_writer
 from roomtape.storage.live import LiveWav
 from roomtape.storage.ring import Ring

@@ -53,7 +53,8 @@ def within_full_scale(samples: Samples) -> bool:
 
 
 def round_off(pcm: Pcm, samples: Samples, carried: Samples) -> None:
-    """``samples + carried`` as whole numbers in ``pcm``, and in ``carried`` what that leaves.
+    """``samples + carried`` as whole numbers in ``pcm``, and in ``carried`` what that leaves. A
+    sample that is whole stays as it is, and leaves what is carried to the next one.
 
     All three have one length, and are contiguous. No sample is out of int16, and of what is carried
     none is more than a half.
@@ -61,9 +62,10 @@ def round_off(pcm: Pcm, samples: Samples, carried: Samples) -> None:
     if NATIVE is not None:
         NATIVE.round_off(pcm, samples, carried)
         return
-    carried += samples
-    whole = np.rint(carried)
-    carried -= whole
+    exact = samples + carried
+    is_whole = np.rint(samples) == samples
+    whole = np.where(is_whole, samples, np.rint(exact))
+    carried[:] = np.where(is_whole, carried, exact - whole)
     pcm[:] = np.clip(whole, -32768, 32767)  # a half too much is one too much
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Samples
-from .mixer import Voice
+from .mixing.mixer import Voice
 
 TARGET_LUFS = -23.0
 MOST_GAIN_DB = 18.0
@@ -98,7 +98,7 @@ class LevelledVoice:
         return self._voice.done
 
     def add_to(self, total: Samples, stop: int) -> None:
-        """As :meth:`.mixer.Voice.add_to`."""
+        """As :meth:`.mixing.mixer.Voice.add_to`."""
         own = np.zeros(len(total), np.float32)
         self._voice.add_to(own, stop)
         start = stop - len(own)

@@ -15,7 +15,7 @@ from .account import CUT_S
 from .discretion.pauses import Pauses
 from .encoder import Encoder, StemEncoder
 from .level import Level, LevelledVoice
-from .mixer import Bus, Mixer, Voice
+from .mixing.mixer import Bus, Mixer, Voice
 from .outputs import Output, Stem, Stems, Takes, everybody
 from .source_track import SourceTrack
 from .timing.fast_path import place_all

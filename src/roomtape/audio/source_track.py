@@ -26,7 +26,7 @@ from .discretion.curtain import Curtain
 from .downmix import mixed_down
 from .inbox import Inbox
 from .ledger import STALL_NS, Ledger
-from .mixer import Voice
+from .mixing.mixer import Voice
 from .timing.fast_path import FAR_AHEAD_S
 from .timing.placing.anchor import Arrival
 from .timing.timeline import Timeline

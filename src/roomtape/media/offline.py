@@ -18,7 +18,7 @@ from ..analysis.reader import AudioReader, open_audio, read_audio
 from ..audio.discretion.pauses import Pauses
 from ..audio.encoder import Encoder, PcmEncoder, make_encoder
 from ..audio.level import Level, LevelledVoice
-from ..audio.mixer import Bus, Mixer
+from ..audio.mixing.mixer import Bus, Mixer
 from ..audio.outputs import Output, everybody
 from ..storage.disk import Disk
 from ..storage.finishing import write_finished

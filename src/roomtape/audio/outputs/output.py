@@ -11,7 +11,7 @@ from ..arrays import Samples
 from ..discretion.pauses import Pauses, without_cuts
 from ..encoder import Encoder
 from ..limiter import Limiter
-from ..mixer import Bus
+from ..mixing.mixer import Bus
 from ..source_track import SourceTrack
 
 Takes = Callable[[SourceTrack], bool]

@@ -16,7 +16,7 @@ from ..arrays import Samples, round_off, within_full_scale
 from ..discretion.pauses import Pauses, without_cuts
 from ..encoder import StemEncoder
 from ..limiter import Limiter
-from ..mixer import Bus, Mixer
+from ..mixing.mixer import Bus, Mixer
 from ..source_track import SourceTrack
 
 
@@ -77,18 +77,43 @@ class Stem:
             units += self.encoder.finish()
         return units
 
-    def _room_for(self, count: int) -> Pcm:
-        """The place for so many more samples: at most a second of them."""
+    @property
+    def limited(self) -> bool:
+        """Whether the limiter is at work."""
+        return self._limiter is not None
+
+    def room(self, count: int) -> Pcm:
+        """The place for so many more samples, at most a second of them; until :meth:`took`."""
         if self._filled + count > len(self._filling):
             self._ready.append(self._filling[: self._filled])
             self._filling, self._filled = np.empty(self._rate_hz, np.int16), 0
-        start, self._filled = self._filled, self._filled + count
-        return self._filling[start : self._filled]
+        return self._filling[self._filled : self._filled + count]
+
+    def took(self, count: int) -> None:
+        """They are there."""
+        self._filled += count
+
+    def _room_for(self, count: int) -> Pcm:
+        room = self.room(count)
+        self.took(count)
+        return room
 
     def _keep_limited(self, limited: Samples) -> None:
         for start in range(0, len(limited), self._rate_hz):
             part = limited[start : start + self._rate_hz]
             self._room_for(len(part))[:] = np.rint(part)
+
+
+class _Whole:
+    """A stem's samples, as they came: nothing is rounded, or too loud."""
+
+    def __init__(self, stem: Stem, uncut: Callable[[], bool]) -> None:
+        self._stem = stem
+        self._uncut = uncut
+        self.took = stem.took
+
+    def room(self, count: int) -> Pcm | None:
+        return self._stem.room(count) if not self._stem.limited and self._uncut() else None
 
 
 class Stems:
@@ -142,7 +167,8 @@ class Stems:
         def feed(sums: Samples) -> None:
             stem.feed(without_cuts(sums, self._kept), self._carried)
 
-        bus = self._mixer.add_bus(rate_hz, head, on_sum=feed)
+        whole = _Whole(stem, lambda: self._kept is None)
+        bus = self._mixer.add_bus(rate_hz, head, on_sum=feed, whole=whole)
         self._going[stem] = bus
         self.begun.append(stem)
         return bus

@@ -9,7 +9,7 @@ from ...types import LeftOut
 from ..arrays import Samples, add, block_peaks
 from ..discretion.curtain import Curtain
 from ..ledger import Ledger
-from ..mixer import Voice
+from ..mixing.mixer import Voice
 from ..source_track import SourceTrack
 from ..timing.books import Books
 from ..timing.playout import SPEECH_BLOCK_S

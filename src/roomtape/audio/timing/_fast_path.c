@@ -545,7 +545,8 @@ static PyObject *fast_path_end(FastPath *self, PyObject *Py_UNUSED(none))
 /* -- many at once ------------------------------------------------------------------------------ */
 
 /* What do() does not do for one of them, it leaves as it was; gives the indexes of those. */
-static PyObject *each_but(PyObject *type, PyObject *paths, int (*done)(FastPath *, void *), void *how)
+static PyObject *each_but(PyObject *type, PyObject *paths, int (*done)(FastPath *, Py_ssize_t, void *),
+                          void *how)
 {
     if (!PyList_Check(paths)) {
         PyErr_SetString(PyExc_TypeError, "the paths must be a list");
@@ -554,7 +555,7 @@ static PyObject *each_but(PyObject *type, PyObject *paths, int (*done)(FastPath 
     PyObject *others = PyList_New(0);
     for (Py_ssize_t i = 0; others != NULL && i < PyList_Size(paths); i++) {
         PyObject *path = PyList_GetItem(paths, i);
-        if (PyObject_TypeCheck(path, (PyTypeObject *)type) && done((FastPath *)(void *)path, how))
+        if (PyObject_TypeCheck(path, (PyTypeObject *)type) && done((FastPath *)(void *)path, i, how))
             continue;
         PyObject *index = PyLong_FromSsize_t(i);
         if (index == NULL || PyList_Append(others, index) < 0)
@@ -564,7 +565,7 @@ static PyObject *each_but(PyObject *type, PyObject *paths, int (*done)(FastPath 
     return others;
 }
 
-static int placed_calmly(FastPath *self, void *now_ns)
+static int placed_calmly(FastPath *self, Py_ssize_t Py_UNUSED(index), void *now_ns)
 {
     if (!self->begun)
         return 0;
@@ -595,21 +596,43 @@ typedef struct {
     float *total;
     Py_ssize_t count;
     int64_t stop;
+    PyObject *copies; /* a list, or NULL */
 } Reading;
 
-static int added_calmly(FastPath *self, void *reading_arg)
+/* Copy what is read next to where somebody wants it as it is. */
+static int copy_next(const FastPath *self, PyObject *copy, Py_ssize_t count)
+{
+    Py_buffer out;
+    if (PyObject_GetBuffer(copy, &out, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0) {
+        PyErr_Clear();
+        return -1;
+    }
+    int right = out.format != NULL && strcmp(out.format, "h") == 0 && out.len == 2 * count;
+    if (right)
+        ring_read(&self->ring, self->head, out.buf, count);
+    PyBuffer_Release(&out);
+    return right ? 0 : -1;
+}
+
+static int added_calmly(FastPath *self, Py_ssize_t index, void *reading_arg)
 {
     const Reading *reading = reading_arg;
+    PyObject *copy = reading->copies == NULL ? NULL : PyList_GetItem(reading->copies, index);
+    if (reading->copies != NULL && copy == NULL) {
+        PyErr_Clear(); /* the list is too short */
+        return 0;
+    }
     return self->begun && self->head_position + self->playout_offset == reading->stop - reading->count &&
            reading->count <= self->placed - self->head && stays_calm(self, reading->count) &&
+           (copy == NULL || copy_next(self, copy, reading->count) == 0) &&
            read_next(self, reading->total, reading->count) == 0;
 }
 
 static PyObject *fast_path_add_all(PyObject *type, PyObject *const *args, Py_ssize_t nargs)
 {
     Py_buffer out;
-    if (nargs != 3) {
-        PyErr_SetString(PyExc_TypeError, "add_all takes paths, total and stop");
+    if ((nargs != 3 && nargs != 4) || (nargs == 4 && !PyList_Check(args[3]))) {
+        PyErr_SetString(PyExc_TypeError, "add_all takes paths, total and stop, and a list of copies");
         return NULL;
     }
     int64_t stop = PyLong_AsLongLong(args[2]);
@@ -621,7 +644,7 @@ static PyObject *fast_path_add_all(PyObject *type, PyObject *const *args, Py_ssi
     }
     if (get_total(args[1], &out) < 0)
         return NULL;
-    Reading reading = {out.buf, out.len / (Py_ssize_t)sizeof(float), stop};
+    Reading reading = {out.buf, out.len / (Py_ssize_t)sizeof(float), stop, nargs == 4 ? args[3] : NULL};
     PyObject *others = each_but(type, args[0], added_calmly, &reading);
     PyBuffer_Release(&out);
     return others;

@@ -44,10 +44,11 @@ VECTORIZED static void round_carrying(int16_t *restrict pcm, const float *restri
                                       float *restrict carried, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
+        int is_whole = (samples[i] + ROUNDING) - ROUNDING == samples[i];
         float exact = samples[i] + carried[i];
         float whole = (exact + ROUNDING) - ROUNDING;
-        carried[i] = exact - whole;
-        int32_t number = (int32_t)whole; /* a half too much is one too much */
+        carried[i] = is_whole ? carried[i] : exact - whole;
+        int32_t number = (int32_t)(is_whole ? samples[i] : whole); /* a half too much is one too much */
         number = number > 32767 ? 32767 : number;
         pcm[i] = (int16_t)(number < -32768 ? -32768 : number);
     }

@@ -105,8 +105,16 @@ class FastPath:
         """
 
     @classmethod
-    def add_all(cls, paths: list[FastPath | None], total: Samples, stop: int, /) -> list[int]:
-        """:meth:`add_to` of each path, of the samples that are heard before ``stop``.
+    def add_all(
+        cls,
+        paths: list[FastPath | None],
+        total: Samples,
+        stop: int,
+        copies: list[Pcm] = ...,
+        /,
+    ) -> list[int]:
+        """:meth:`add_to` of each path, of the samples that are heard before ``stop``. What is
+        added goes to each one's array of ``copies``, too.
 
         Returns:
             The indexes of those at which nothing was done: there are not so many samples, or

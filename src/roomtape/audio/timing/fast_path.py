@@ -17,6 +17,7 @@ from .placing.anchored_stream import AHEAD_S, LATE_S, REORDER_S, UNTIMED_LATE_S
 from .playout import SPEECH_BLOCK_S
 
 if TYPE_CHECKING:
+    from ...types import Pcm
     from ..arrays import Samples
     from ._native import FastPath
 
@@ -72,20 +73,25 @@ def place_all(paths: list[FastPath | None], now_ns: int) -> Sequence[int]:
     return left
 
 
-def add_all(paths: list[FastPath | None], total: Samples, stop: int) -> Sequence[int]:
+def add_all(
+    paths: list[FastPath | None], total: Samples, stop: int, copies: list[Pcm] | None = None
+) -> Sequence[int]:
     """Add what of these is heard before ``stop``, as far as nobody need look at it.
 
     Args:
         paths: None is nobody's.
         total: So many samples of each are added to it.
         stop: Behind the last of them.
+        copies: For each path, where the samples are wanted as they are: int16, as many as
+            ``total``. What is in those of the indexes that are returned is not said.
 
     Returns:
         The indexes of those at which nothing was done.
     """
     if arrays.NATIVE is None:
         return range(len(paths))
-    left: list[int] = arrays.NATIVE.FastPath.add_all(paths, total, stop)
+    given = (paths, total, stop) if copies is None else (paths, total, stop, copies)
+    left: list[int] = arrays.NATIVE.FastPath.add_all(*given)
     return left
 
 

@@ -15,21 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import soxr
 
-from .arrays import Samples, silence
-from .timing.fast_path import add_all
+from ...types import Pcm
+from ..arrays import Samples, silence
+from ..timing.fast_path import add_all
+from .ways import Resampled, Straight, way_out
 
 if TYPE_CHECKING:
-    from .timing._native import FastPath
-
-LEAD_S = 0.02
-"""A rate that is resampled is read this far ahead of the mix head, for the resampler's filter."""
+    from ..timing._native import FastPath
 
 _TAIL_S = 0.5
 """For so long a rate is mixed after its last voice: far longer than the resampler's filter."""
-
-_QUALITY = "HQ"  # 20 bit: 120 dB, far below the 16 bits of the file
 
 
 class Voice(Protocol):
@@ -57,6 +53,19 @@ class Voice(Protocol):
 OnSum = Callable[[Samples], None]
 
 
+class Whole(Protocol):
+    """Takes the samples of a bus that has one voice, at its own rate, as they are: int16."""
+
+    def room(self, count: int) -> Pcm | None:
+        """Where the next ones are to be written to, which may not be done; None if they cannot be
+        taken so."""
+        ...
+
+    def took(self, count: int) -> None:
+        """They were written there."""
+        ...
+
+
 class Bus:
     """One sum of voices, from a sample on. Made by :meth:`Mixer.add_bus`.
 
@@ -65,12 +74,20 @@ class Bus:
         head: The next sample that :meth:`Mixer.mix` will give.
         stop: The one up to which it is being mixed.
         on_sum: Who is given its sums, if they are not returned.
+        whole: Who is given them in place of that, where there is nothing to be summed.
     """
 
-    def __init__(self, rate_hz: int, head: int = 0, on_sum: OnSum | None = None) -> None:
+    def __init__(
+        self,
+        rate_hz: int,
+        head: int = 0,
+        on_sum: OnSum | None = None,
+        whole: Whole | None = None,
+    ) -> None:
         self.rate_hz = rate_hz
         self.head = self.stop = head
         self.on_sum = on_sum
+        self.whole = whole
 
 
 Buses = tuple[Bus, ...]
@@ -91,15 +108,22 @@ class Mixer:
         self._groups: dict[tuple[int, Buses], _Group] = {}
         self._at_once: dict[Bus, OnSum] | None = None  # None where it must be looked at anew
 
-    def add_bus(self, rate_hz: int, head: int = 0, on_sum: OnSum | None = None) -> Bus:
+    def add_bus(
+        self,
+        rate_hz: int,
+        head: int = 0,
+        on_sum: OnSum | None = None,
+        whole: Whole | None = None,
+    ) -> Bus:
         """One more sum, at ``rate_hz``, whose first sample is ``head``.
 
         Args:
             rate_hz, head: Its rate, and the next sample that it gives.
             on_sum: Given what there is with each :meth:`mix`, which does not return it then. The
                 array must not be changed, or kept.
+            whole: Given it in place of that, where it can be.
         """
-        bus = Bus(rate_hz, head, on_sum)
+        bus = Bus(rate_hz, head, on_sum, whole)
         self._buses.append(bus)
         self._at_once = None
         return bus
@@ -152,8 +176,10 @@ class Mixer:
             self._at_once = self._of_one_group()
         at_once = self._at_once
         sums = {bus: _Sum() for bus in self._buses if bus not in at_once}
-        for key, group in tuple(self._groups.items()):
-            for bus, samples in group.next():
+        read = self._read_whole(sums)
+        # What may be whole comes first, accelerated or not: sums of whole numbers are exact.
+        for key, group in sorted(self._groups.items(), key=lambda each: not each[1].copies):
+            for bus, samples in () if group in read else group.next():
                 on_sum = at_once.get(bus)
                 if on_sum is not None:
                     on_sum(samples)
@@ -176,6 +202,29 @@ class Mixer:
                 bus.on_sum(total)
         return totals
 
+    def _read_whole(self, sums: dict[Bus, _Sum]) -> set[_Group]:
+        """Read those groups of which one bus is a sum and the other takes what is whole, and
+        nothing has to be done but to copy and to add."""
+        groups: dict[Bus, list[tuple[_Group, FastPath, Whole, Pcm]]] = {}
+        for group in self._groups.values():
+            found = group.copied()
+            if found is not None:
+                bus, path, whole = found
+                room = whole.room(bus.stop - bus.head) if bus in sums else None
+                if room is not None:
+                    groups.setdefault(bus, []).append((group, path, whole, room))
+        read: set[_Group] = set()
+        for bus, each in groups.items():
+            paths: list[FastPath | None] = [path for _, path, _, _ in each]
+            total, rooms = sums[bus].own(bus.stop - bus.head), [room for _, _, _, room in each]
+            left = {*add_all(paths, total, bus.stop, rooms)}
+            for index, (group, _, whole, room) in enumerate(each):
+                if index not in left:
+                    whole.took(len(room))
+                    group.head = bus.stop
+                    read.add(group)
+        return read
+
     def _of_one_group(self) -> dict[Bus, OnSum]:
         """Whose sum is all that one group gives: it is told before the next group is read, so that
         dozens of sums need no more memory, and no more of a core's cache, than one."""
@@ -193,6 +242,14 @@ class _Sum:
     def __init__(self) -> None:
         self.total: Samples | None = None
         self._ours = False
+
+    def own(self, count: int) -> Samples:
+        """The sum so far, to be added to."""
+        if not self._ours or self.total is None:
+            before, self.total, self._ours = self.total, np.zeros(count, np.float32), True
+            if before is not None:
+                self.total += before
+        return self.total
 
     def add(self, samples: Samples) -> None:
         if self.total is None:
@@ -215,13 +272,23 @@ class _Group:
         self._on_voice_failed = on_voice_failed
         self._voiceless = 0  # samples since the last voice
         # One way out for each rate, shared by the buses that have it.
-        self._ways: list[tuple[_Straight | _Resampled, list[Bus]]] = []
+        self._ways: list[tuple[Straight | Resampled, list[Bus]]] = []
         for out_rate_hz in dict.fromkeys(bus.rate_hz for bus in buses):
             sharing = [bus for bus in buses if bus.rate_hz == out_rate_hz]
-            self._ways.append((_way(rate_hz, head, sharing[0]), sharing))
+            self._ways.append((way_out(rate_hz, head, out_rate_hz, sharing[0].head), sharing))
         self._buses = buses
         # What is read is what is given, each time: nearly all voices that have a stem are so.
         self._direct = all(bus.rate_hz == rate_hz and bus.head == head for bus in buses)
+        self.copies = self._direct and len(buses) == 2 and buses[1].whole is not None
+        """One bus is a sum, and the other takes what is whole."""
+
+    def copied(self) -> tuple[Bus, FastPath, Whole] | None:
+        """The bus that is a sum, the only voice, and who takes what is whole, if that is all there
+        is, and the voice is steady."""
+        if not self.copies or len(self.voices) != 1 or self._buses[0].stop == self.head:
+            return None
+        path, whole = self.voices[0].steady, self._buses[1].whole
+        return None if path is None or whole is None else (self._buses[0], path, whole)
 
     @property
     def over(self) -> bool:
@@ -278,76 +345,3 @@ class _Group:
         for way, _ in self._ways[1:]:
             way.feed(total.copy())
         self._ways[0][0].feed(total)
-
-
-class _Straight:
-    """To buses at the group's own rate: as it is."""
-
-    def __init__(self, head: int, out_head: int) -> None:
-        # Another bus can be further: what this one gives until then is silence.
-        self._ready = [np.zeros(head - out_head, np.float32)] if head > out_head else []
-        self._head, self._end = out_head, head
-
-    def wanted(self, stop: int) -> int | None:
-        """Up to where the voices must be read for ``stop``; None if that was done."""
-        return stop if stop > self._end else None
-
-    def feed(self, block: Samples) -> None:
-        self._ready.append(block)
-        self._end += len(block)
-
-    def take(self, stop: int) -> Samples:
-        """What was fed, up to ``stop``."""
-        count, self._head = stop - self._head, stop
-        ready = self._ready[0] if len(self._ready) == 1 else np.concatenate(self._ready)
-        self._ready = [ready[count:]] if len(ready) > count else []
-        return ready[:count]
-
-
-class _Resampled:
-    """To buses at another rate."""
-
-    def __init__(self, rate_hz: int, head: int, out_rate_hz: int, out_head: int) -> None:
-        self._rate_hz = rate_hz
-        self._out_rate_hz = out_rate_hz
-        self._stream = soxr.ResampleStream(
-            rate_hz, out_rate_hz, 1, dtype="float32", quality=_QUALITY
-        )
-        second = min(head // rate_hz, out_head // out_rate_hz)
-        # Before the head this group had nothing to say; the filter starts from that silence.
-        ready = self._stream.resample_chunk(np.zeros(head - second * rate_hz, np.float32))
-        self._ready = [ready]
-        self._have = len(ready)
-        self._surplus = out_head - second * out_rate_hz
-        self._in_head = head
-        self._out_head = out_head
-        self._ahead = 0
-
-    def wanted(self, stop: int) -> int | None:
-        """As :meth:`_Straight.wanted`: as far ahead as the filter was found to need, so that every
-        voice is read only once a mix."""
-        if self._have >= stop - self._out_head + self._surplus:
-            return None
-        target = -(-stop * self._rate_hz // self._out_rate_hz)
-        while self._in_head >= target + self._ahead:
-            self._ahead += round(LEAD_S * self._rate_hz)
-        return target + self._ahead
-
-    def feed(self, block: Samples) -> None:
-        self._in_head += len(block)
-        self._ready.append(self._stream.resample_chunk(block))
-        self._have += len(self._ready[-1])
-
-    def take(self, stop: int) -> Samples:
-        ready = np.concatenate(self._ready)
-        start, end = self._surplus, self._surplus + stop - self._out_head
-        self._ready = [ready[end:]]
-        self._have = len(ready) - end
-        self._surplus, self._out_head = 0, stop
-        return ready[start:end]
-
-
-def _way(rate_hz: int, head: int, bus: Bus) -> _Straight | _Resampled:
-    if bus.rate_hz == rate_hz:
-        return _Straight(head, bus.head)
-    return _Resampled(rate_hz, head, bus.rate_hz, bus.head)

@@ -1,0 +1,1 @@
+"""Voices of any rates into sums."""
