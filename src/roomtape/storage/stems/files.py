@@ -61,6 +61,7 @@ class StemFiles:
         self._split = split
         self._part = int(split)
         self._base = 0
+        self._end = 0  # so long is the recording by now
         self._cuts: list[StemCut] = []  # those that wait for a stem
         self._directory = directory
         self._recording = recording
@@ -137,6 +138,7 @@ class StemFiles:
             samples: So long is the recording by now. A stem that could be cut is written no
                 further; None is the end.
         """
+        self._end = self._end if samples is None else samples
         limit = samples if self._split else None
         with contextlib.suppress(queue.Empty):
             while True:
@@ -157,20 +159,21 @@ class StemFiles:
         self._turn = (self._turn + 1) % _IN_TURN
 
     def finish(self, samples: int) -> None:
-        """Complete them all, to the length of the recording, and write the projects."""
+        """Complete them all, to the end of the recording, whose last file has so many samples, and
+        write the projects."""
         self.work()
         self._end_cuts()
         for stem in self._files:
-            self._guarded(stem, partial(self._finish, stem, samples))
+            self._guarded(stem, partial(self._finish, stem, self._end))
         self._write_last_projects(samples)
 
     def abandon(self, samples: int) -> None:
-        """The recording was broken off: leave them readable."""
+        """The recording was broken off at this sample: leave them readable."""
         self.work()
         for stem in self._files:
             stem.abandon()
         self._end_cuts()
-        self._write_last_projects(samples)
+        self._write_last_projects(samples - self._base)
 
     def take_failures(self) -> list[str]:
         """The stems that were broken off since this was asked last, in words; from any thread."""
@@ -247,4 +250,4 @@ class StemFiles:
 
     def _write_last_projects(self, samples: int) -> None:
         paths = [stem.path for stem in self._files if stem.there]
-        self.projects = self._written_projects(self._recording, paths, samples - self._base)
+        self.projects = self._written_projects(self._recording, paths, samples)
