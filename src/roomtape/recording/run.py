@@ -295,6 +295,7 @@ class Run:
         outcome = self._writer.finish(self.marks.all())
         # A cyclic recording is copied to its file, and a memory card may take its time for that.
         copied = self._output.encoder.bytes_per_s * self._writer.cycle_s
+        copied *= 1 + len(self.pump.stem_files)
         most_s = HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
         try:
             # A disk that was waited for long enough is not waited for again.

@@ -21,7 +21,7 @@ from ..types.errors import StateError
 from .events import EventFeed
 from .life import Life, RecorderState
 from .run import Run
-from .saving.request import checked_cycle, checked_path, checked_request
+from .saving.request import check_turning, checked_cycle, checked_path, checked_request
 from .sources.participants import Participants
 
 
@@ -131,12 +131,14 @@ class WhileRecording(Participants):
             Where it goes now.
 
         Raises:
-            ConfigurationError: The path cannot be (SuffixError: the suffix is not the recording's).
+            ConfigurationError: The path cannot be (SuffixError: the suffix is not the recording's),
+                or the recording has stems.
             StateError: Nothing is being recorded, or it is live already, or about to change.
             FileError: It cannot be done (OpenFileError: the file cannot be created). The recording
                 is cyclic as before, and it can be tried again.
         """
         path = self.config.path if file_path is None else checked_path(self.config, file_path)
+        check_turning(self.config)
         run = self._running_run("promote")
         return await asyncio.wrap_future(run.parts.promote(path))
 
@@ -162,6 +164,7 @@ class WhileRecording(Participants):
             FileError: It cannot be done (OpenFileError: there is no room for the ring), and the
                 recording is live as before; or the file cannot be completed.
         """
+        check_turning(self.config)
         cycle_s = checked_cycle(self.config, cycle_time)
         run = self._running_run("demote")
         return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.file_ns))

@@ -17,11 +17,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from ...types import AudioFormat
+from ..adts import ADTS_HEADER_BYTES
 from ..disk import Disk
+from ..naming import RING_SUFFIX
 from ..sink import SinkFormat
 from .names import stem_name
 from .projects import ProjectTrack, write_projects
 from .stem_file import StemCut, StemFile
+from .stem_ring import StemRing
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +72,13 @@ class StemFiles:
         self._format = dataclasses.replace(
             sink_format,
             channels=1,
-            most_unit_bytes=sink_format.most_unit_bytes // sink_format.channels,
+            most_unit_bytes=_of_one_channel(sink_format),
         )
         self._disk = disk
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._files: list[StemFile] = []  # to which only begin() adds, at its end
+        self._begun = 0
+        self._gone: queue.SimpleQueue[StemFile] = queue.SimpleQueue()
         self._queue: queue.SimpleQueue[Sequence[_Units]] = queue.SimpleQueue()
         self._turn = 0
         self._adding = threading.Lock()  # of what a new one begins with
@@ -83,19 +89,16 @@ class StemFiles:
 
     def begin(self, participant: str, silent_units: int) -> StemFile:
         """One more, which begins with so much silence."""
-        number = len(self._files) + 1
-        name = stem_name(number, participant, self._format.audio_format)
+        self._begun += 1
+        path = self._directory / stem_name(self._begun, participant, self._format.audio_format)
+        begins = participant, silent_units, self._format, self._disk
         with self._adding:
-            stem = StemFile(
-                self._directory / name,
-                participant,
-                silent_units,
-                self._format,
-                self._disk,
-                part=self._part,
-                base=self._base,
+            stem = (
+                StemRing(path, *begins, recording=self._recording)
+                if self._format.cycle_s
+                else StemFile(path, *begins, part=self._part, base=self._base)
             )
-            self._files.append(stem)
+            self._files = [*self._files, stem]
         return stem
 
     def write(self, units: Sequence[_Units]) -> None:
@@ -151,6 +154,8 @@ class StemFiles:
                 if stem.over:
                     stem.pass_cuts()
             self._look_at_cuts()
+        if self._format.cycle_s:
+            self._let_go_of_those_past()
 
     def sync(self) -> None:
         """Have a part of what was written survive a power cut; the other parts come in turn."""
@@ -164,7 +169,12 @@ class StemFiles:
         self.work()
         self._end_cuts()
         for stem in self._files:
-            self._guarded(stem, partial(self._finish, stem, self._end))
+            work = (
+                partial(stem.finish_within, self._end - samples, self._end)
+                if isinstance(stem, StemRing)
+                else partial(self._finish, stem, self._end)
+            )
+            self._guarded(stem, work)
         self._write_last_projects(samples)
 
     def abandon(self, samples: int) -> None:
@@ -181,6 +191,15 @@ class StemFiles:
         with contextlib.suppress(queue.Empty):
             while True:
                 taken.append(self._failures.get_nowait())
+        return taken
+
+    def take_gone(self) -> list[StemFile]:
+        """The stems of a cyclic recording, of which nothing is left to be in its file, since this
+        was asked last; from any thread."""
+        taken: list[StemFile] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._gone.get_nowait())
         return taken
 
     def let_go(self) -> None:
@@ -201,7 +220,9 @@ class StemFiles:
         """Write what opens these stems of a file that is so long; none where that cannot be. Raises
         nothing."""
         tracks = [
-            ProjectTrack(path.name, path.stem) for path in paths if path.parent == self._directory
+            ProjectTrack(path.name, path.stem)
+            for path in paths
+            if path.parent == self._directory and path.suffix != RING_SUFFIX
         ]
         if not tracks:
             return ()
@@ -217,6 +238,19 @@ class StemFiles:
         except OSError as error:
             logger.warning("no project can be written to %s: %s", self._directory, error)
             return ()
+
+    def _let_go_of_those_past(self) -> None:
+        unit = self._format.unit_samples
+        oldest = (self._end - self._format.cycle_s * self._format.rate_hz) // unit * unit
+        rings = [stem for stem in self._files if isinstance(stem, StemRing) and stem.over]
+        for stem in rings:
+            self._guarded(stem, stem.flush)
+        gone = {stem for stem in rings if stem.gone(oldest)}
+        if gone:
+            with self._adding:
+                self._files = [stem for stem in self._files if stem not in gone]
+            for stem in gone:
+                self._gone.put(stem)
 
     def _finish(self, stem: StemFile, samples: int) -> None:
         moved = stem.finish(samples)
@@ -251,3 +285,9 @@ class StemFiles:
     def _write_last_projects(self, samples: int) -> None:
         paths = [stem.path for stem in self._files if stem.there]
         self.projects = self._written_projects(self._recording, paths, samples)
+
+
+def _of_one_channel(sink_format: SinkFormat) -> int:
+    """No unit of one of its channels is larger."""
+    head = 0 if sink_format.audio_format is AudioFormat.WAV else ADTS_HEADER_BYTES
+    return head + (sink_format.most_unit_bytes - head) // sink_format.channels
