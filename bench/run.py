@@ -16,7 +16,7 @@ from common import OUT, Row, machine, save_rows
 
 ORDER = (
     "offline_mix", "mixer_alone", "limit", "webrtc", "room", "density", "quiet", "stems", "stop",
-    "save", "growth", "quality",
+    "save", "forget", "growth", "quality",
 )  # fmt: skip
 
 
