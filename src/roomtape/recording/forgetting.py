@@ -56,6 +56,7 @@ class Forgetting:
         self._writer = writer
         self._saves = saves
         self._path = writer.sink.path
+        self._concerns = concerns
         # A live file in the making has what the ring had; one that is there already keeps it.
         self._given_up = parts.give_up_promotion("somebody was forgotten meanwhile; try it again")
         _, sounded = pump.while_still(lambda: session.forget(concerns))
@@ -109,11 +110,12 @@ class Forgetting:
                     self._not_silenced.append(error)
 
     def _still_in(self) -> tuple[str, ...]:
-        late = [path for path, done in self._saving.items() if not (done.done() and done.result())]
+        in_time = {path for path, done in self._saving.items() if done.done() and done.result()}
+        late = [path for path in self._saving if path not in in_time]
         found = [
             *self._writer.holding(self._stretches),
             *(path for stem in self._stems for path in stem.paths),
-            *self._saves.holding(self._stretches, but=self._saving),
+            *self._saves.holding(self._stretches, concerns=self._concerns, but=in_time),
             *late,
         ]
         return tuple(dict.fromkeys(map(str, found)))

@@ -83,7 +83,9 @@ class WhileRecording(Participants):
         The moment of the call counts, to the sample (of AAC, to a frame of 1024); the file is there
         when that has been mixed and written, about a second later. As often as wanted, overlapping
         or not, up to 16 at the same time. Its report is beside it, as ``FILE.json``, and SAVED or
-        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same.
+        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same. Of a
+        recording with stems, the same stretch of each is in a directory beside it (for
+        ``incident.wav``, ``incident-stems``).
 
         Args:
             file_path: In the format of the recording; what stands there is moved aside.

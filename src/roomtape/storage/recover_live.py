@@ -129,7 +129,7 @@ def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
     """
     size = disk.size(fd)
     rate_hz, frames, end = 0, 0, 0
-    for frame_rate_hz, stop in _our_frames(fd, size, disk):
+    for frame_rate_hz, stop in our_frames(fd, size, disk):
         rate_hz = rate_hz or frame_rate_hz
         if frame_rate_hz != rate_hz:
             break
@@ -171,7 +171,7 @@ def _is_cut_frame(rest: bytes, rate_hz: int, rest_bytes: int) -> bool:
     return is_our_frame(rest, rate_hz) and (frame is None or frame.stop > rest_bytes)
 
 
-def _our_frames(fd: int, size: int, disk: Disk) -> Iterator[tuple[int, int]]:
+def our_frames(fd: int, size: int, disk: Disk) -> Iterator[tuple[int, int]]:
     """Rate and end of each whole frame, as long as one of ours follows the other."""
     base, at, data = 0, 0, b""
     while True:

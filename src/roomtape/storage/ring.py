@@ -27,7 +27,7 @@ from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
 from .notes.cues import within
-from .pieces.readers import Reader, RingReader
+from .pieces.readers import MOST_KEPT_BYTES, Reader, RingReader
 from .pieces.silence import silent_unit
 from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
 from .pieces.stretches import Stretches
@@ -155,11 +155,17 @@ class Ring:
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def reader(self, first: int, stop: int) -> Reader:
+    def reader(self, first: int, stop: int, *, most_kept_bytes: int = MOST_KEPT_BYTES) -> Reader:
         with self._turn:
             first = max(first, self._overwritten * self._layout.sink_format.unit_samples)
             reader = RingReader(
-                self._fd, first, stop, lambda: self.samples, self._disk, layout=self._layout
+                self._fd,
+                first,
+                stop,
+                lambda: self.samples,
+                self._disk,
+                layout=self._layout,
+                most_kept_bytes=most_kept_bytes,
             )
             self._readers.append(reader)
         return reader

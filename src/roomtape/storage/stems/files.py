@@ -148,6 +148,8 @@ class StemFiles:
                 for stem, units, over in self._queue.get_nowait():
                     self._guarded(stem, partial(stem.write, units, limit))
                     stem.over = stem.over or over
+                    if over:
+                        self._guarded(stem, stem.flush)
         if self._split:
             for stem in tuple(self._files):
                 self._guarded(stem, partial(stem.write, [], limit))
@@ -243,8 +245,6 @@ class StemFiles:
         unit = self._format.unit_samples
         oldest = (self._end - self._format.cycle_s * self._format.rate_hz) // unit * unit
         rings = [stem for stem in self._files if isinstance(stem, StemRing) and stem.over]
-        for stem in rings:
-            self._guarded(stem, stem.flush)
         gone = {stem for stem in rings if stem.gone(oldest)}
         if gone:
             with self._adding:

@@ -13,12 +13,16 @@ from pathlib import Path
 
 from ...types import AudioFormat
 from ..disk import Disk
-from ..pieces.readers import Reader
+from ..pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
 from ..pieces.silence import silenced_pieces
 from ..pieces.stretches import Stretches
+from ..recover_live import our_frames
 from ..ring import Ring
-from ..sink import SinkFormat
+from ..sink import Finished, SinkFormat
 from .stem_file import StemFile
+
+_MOST_KEPT_BYTES = 1 << 20
+"""For one who reads and is behind: 10 s of WAV at 48 kHz. There may be dozens of stems."""
 
 
 class StemRing(StemFile):
@@ -44,6 +48,7 @@ class StemRing(StemFile):
         self._first_unit = silent_units
         self._ring: Ring | None = None
         self._there = False
+        self._finished: Finished | None = None
         self._waiting = bytearray()  # of a WAV, which comes in pieces of any length
 
     def write(self, units: Sequence[bytes | memoryview], limit: int | None = None) -> None:
@@ -56,6 +61,10 @@ class StemRing(StemFile):
     def paths(self) -> list[Path]:
         """Whoever is forgotten is silence in the ring, too, unless it was broken off."""
         return [self.path] if self.error and self._there else []
+
+    @property
+    def done(self) -> bool:
+        return self._closed or (self.over and not self._waiting)
 
     @property
     def there(self) -> bool:
@@ -83,8 +92,12 @@ class StemRing(StemFile):
             self._ring.silence(stretches)
 
     def reader(self, first: int, stop: int) -> Reader | None:
-        ring = self._ring
-        return None if ring is None else ring.reader(first, stop)
+        ring, finished = self._ring, self._finished
+        if finished is not None:  # one that came in the last moment is not read before
+            return self._reader_of(finished, first, stop)
+        if ring is None:
+            return None
+        return ring.reader(first, stop, most_kept_bytes=_MOST_KEPT_BYTES)
 
     def sync(self) -> None:
         if self._ring is not None and not self._closed:
@@ -100,18 +113,13 @@ class StemRing(StemFile):
         if self._closed or self.gone(first):
             return
         ring = self._ring or self._begun()
-        ring.finish_within(first, stop)
+        self._finished = ring.finish_within(first, stop)
         self._closed = True
 
     def flush(self) -> None:
-        """Write what waits, since nothing more will come.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        rest, self._waiting = bytes(self._waiting), bytearray()
-        if rest and not self._closed:
-            self._append([rest])
+        if self._waiting and not self._closed:
+            self._append([bytes(self._waiting)])
+        self._waiting = bytearray()  # not before: who reads must find either
 
     def abandon(self, why: str = "") -> None:
         self.error = self.error or why
@@ -123,6 +131,20 @@ class StemRing(StemFile):
     def let_go(self) -> None:
         if self._ring is not None:
             self._ring.let_go()
+
+    def _reader_of(self, finished: Finished, first: int, stop: int) -> Reader:
+        disk, end = self._disk, finished.first_sample + finished.samples
+        fd = disk.open_existing(finished.path)
+        try:
+            what = (fd, first, min(stop, end), lambda: end, disk)
+            if self._wav:
+                return WavReader(*what, base=finished.first_sample)
+            index = AdtsIndex()
+            for _, behind in our_frames(fd, disk.size(fd), disk):
+                index.add(behind - index.end)
+            return AdtsReader(*what, base=finished.first_sample, index=index)
+        finally:
+            disk.close(fd)
 
     def _begun(self) -> Ring:
         ring = self._ring = Ring(self.path, self._format, self._disk, recording=self._recording)
@@ -138,8 +160,8 @@ class StemRing(StemFile):
 
     def _append(self, units: list[bytes]) -> None:
         ring = self._ring or self._begun()
-        if self._forgotten:
-            quiet = silenced_pieces(units, ring.samples, self._forgotten, self._format)
+        if self.forgotten:
+            quiet = silenced_pieces(units, ring.samples, self.forgotten, self._format)
             units = [bytes(each) for each in quiet]
         ring.write(units)
         self._position = ring.samples
