@@ -18,7 +18,7 @@ from history import draw, keep
 
 ORDER = (
     "offline_mix", "mixer_alone", "limit", "webrtc", "room", "density", "quiet", "stems", "stop",
-    "save", "growth", "quality", "start",
+    "save", "forget", "growth", "quality", "start",
 )  # fmt: skip
 
 

@@ -285,11 +285,6 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "channels": ([GOOD_ROOM, "-o", "a.wav", "--channels", "3"], 2, "channels is 3"),
     "cycle time": ([GOOD_ROOM, "-o", "a.wav", "--cycle-time", "7"], 2, "cycle_time is 7"),
     "position": ([GOOD_ROOM, "-o", "a.wav", "--position", "left"], 2, "position"),
-    "stems of a cyclic one": (
-        [GOOD_ROOM, "-o", "a.wav", "--stems", "dir", "--cycle-time", "10"],
-        2,
-        "a cyclic recording has no stems",
-    ),
     "quality": ([GOOD_ROOM, "-o", "a.aac", "--quality", "best"], 2, "quality"),
     "no duration": ([GOOD_ROOM, "-o", "a.wav", "--duration", "0"], 2, "duration"),
     "negative duration": ([GOOD_ROOM, "-o", "a.wav", "--duration", "-5"], 2, "duration"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
+from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode, AudioRecordingWarning, RecordingEvent
+from roomtape.types.errors import DamagedFileError
 from support.faulty_disk import Fault, FaultyDisk, HangingDisk
 from support.lag import Lag
 from support.readers import read_all, read_libsndfile
@@ -67,6 +70,57 @@ async def test_any_call_may_fail_and_the_mix_suffers_no_more_than_alone(
         ended[name] = ended.get(name, 0) + 1
     print(f"{len(counting.calls)} calls: {ended}")  # noqa: T201
     assert {"refused", "ERROR", "FINISH, without its stem"} <= set(ended) or lasting == "all"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lasting", ["once", "kind", "all"])
+async def test_any_call_may_fail_of_a_cyclic_recording(lasting: str, ram_path: Path):
+    counting = FaultyDisk()
+    config = {"sample_rate": RATE_HZ, "seconds": 2.4, "cycle_time": 10}
+    (ram_path / "whole").mkdir()
+    whole_path = ram_path / "whole" / "call.wav"
+    await record_scripted(whole_path, disk=counting, stems=ram_path / "whole" / "stems", **config)
+    whole, _ = read_all(whole_path)
+    ended: dict[str, int] = {}
+    for at in range(len(counting.calls)):
+        directory = ram_path / str(at)
+        directory.mkdir()
+        path, stems = directory / "call.wav", directory / "stems"
+        disk = FaultyDisk(Fault(at, errno.EIO, lasting))
+        outcome = await record_scripted(path, disk=disk, stems=stems, **config)
+        told = f"{lasting} at call {at}, {disk.hit}: {outcome}"
+        if outcome.refused:
+            assert not outcome.codes, told
+            assert lasting != "once" or not listing(directory), told
+            continue
+        assert outcome.codes in ([START, FINISH], [START, ERROR]), told
+        assert outcome.report is not None
+        failed = AudioRecordingWarning.STEM_FAILED in outcome.warnings
+        named = [Path(each) for each in (outcome.report.file_path, *outcome.report.stems)]
+        for file in recovered(named, directory):
+            pcm, _ = read_all(file)
+            said = np.trim_zeros(pcm, "b")  # a stem that ends early is filled with silence
+            assert np.array_equal(said, whole[: len(said)]), told
+            if outcome.codes[-1] is FINISH and not failed:
+                assert len(said) == len(np.trim_zeros(whole, "b")), told
+        name = outcome.codes[-1].name + (", without its stem" if failed else "")
+        ended[name] = ended.get(name, 0) + 1
+    print(f"{len(counting.calls)} calls: {ended}")  # noqa: T201
+    assert {"ERROR", "FINISH, without its stem"} <= set(ended) or lasting == "all"
+
+
+def recovered(named: list[Path], directory: Path) -> list[Path]:
+    """What a report names, finished where it is a ring; with the mix, its stems are."""
+    files: list[Path] = []
+    for number, path in enumerate(named):
+        if path.suffix != ".ring":
+            files.append(path)
+        elif path.exists():
+            with suppress(DamagedFileError):  # nothing had been written
+                files.append(recover(path, directory / f"recovered-{number}.wav").path)
+        elif path.with_suffix("").exists():
+            files.append(path.with_suffix(""))
+    return files
 
 
 @pytest.mark.realtime

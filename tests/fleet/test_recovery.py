@@ -142,6 +142,7 @@ async def test_what_was_left_is_finished_and_names_what_went_on(tmp_path: Path, 
     assert report["duration_s"] == pytest.approx(len(pcm) / rate)
     assert report["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert whole(report)
+    assert report["consent"] == "not_asked"
     assert before.startswith(path.read_bytes())
     assert report["fleet"] == {
         "room": "a/b",

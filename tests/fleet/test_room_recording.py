@@ -17,6 +17,7 @@ from roomtape.fleet.recorder.room_recording import RoomRecording, Setting
 from roomtape.rooms import MemoryRoom
 from roomtape.storage.notes.journal import Journal
 from roomtape.storage.proof.seal import check_seal
+from roomtape.types import Consent
 from roomtape.types.clock import SYSTEM_CLOCK
 from support.scripted_recording import until
 from support.signals import speech
@@ -186,6 +187,51 @@ async def test_a_directory_that_cannot_be_written_to_is_told(tmp_path: Path):
     assert (ended.file, ended.failed) == ("", True)
     assert "stand%2Fup" in ended.why
     assert scene.entries == []
+
+
+async def test_who_is_excluded_or_has_not_agreed_is_silence(tmp_path: Path):
+    scene = Scene(tmp_path, exclude=("bob",), consent=Consent.REQUIRED)
+    for name in ("alice", "bob", "carol"):
+        scene.room.enter(name)
+    await scene.reach(RoomState.RECORDING)
+    assert scene.room.asks
+    (entry,) = scene.entries
+    assert entry["consent"] == "required"
+    for name in ("bob", "carol"):  # one of them for nothing
+        scene.room.agree(name)
+    for name in ("alice", "bob", "carol"):
+        scene.room.speak(name, speech(name, 3), 48000)
+    await asyncio.sleep(1)
+    scene.recording.stop(Stop("stand/up", 7, "enough"))
+    report = scene.report(await scene.ended())
+    sources = {each["name"]: each for each in report["sources"]}
+    for name in ("alice", "bob"):
+        assert sources[name]["silenced_s"] >= sources[name]["received_s"] > 0
+    assert report["consent"] == "required"
+    acts = [(act["kind"], act["who"]) for act in report["acts"]]
+    assert {("excluded", "bob"), ("agreed", "carol")} <= {*acts}
+
+
+async def test_the_room_hears_a_beep(tmp_path: Path):
+    scene = Scene(tmp_path, beep_s=1.0)
+    scene.room.enter("alice")
+    await scene.reach(RoomState.RECORDING)
+    assert scene.room.local_audio is not None
+    scene.recording.stop(Stop("stand/up", 7, "enough"))
+    assert not (await scene.ended()).failed
+    assert scene.room.local_audio is None
+
+
+async def test_a_beep_that_nobody_can_hear_is_told(tmp_path: Path):
+    class QuietRoom(MemoryRoom):
+        can_publish = False
+
+    scene = Scene(tmp_path, QuietRoom(SYSTEM_CLOCK), beep_s=1.0)
+    scene.room.enter("alice")
+    ended = await scene.ended()
+    assert (ended.file, ended.failed) == ("", True)
+    assert "the others hear nothing of us" in ended.why
+    assert (scene.files, scene.entries) == ([], [])
 
 
 async def test_a_recorder_process_finishes_all_it_has_when_there_are_no_more_orders(

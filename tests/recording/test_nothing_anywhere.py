@@ -54,7 +54,7 @@ class Script:
         self.chance = chance = random.Random(seed)
         self.clock = ScriptedClock()
         options: dict[str, Any] = {"cycle_time": chance.choice([0, 10])}
-        if not options["cycle_time"] and chance.random() < 0.5:
+        if chance.random() < 0.5:
             options["stems"] = directory / "stems"
         if not options["cycle_time"] and chance.random() < 0.3:
             options["split_s"] = 2

@@ -73,8 +73,8 @@ async def test_a_pause_is_cut_out_and_everything_counts_in_the_file(
     assert room.recorder.duration_s == pytest.approx(5.0)
     saved = asyncio.ensure_future(room.recorder.save(tmp_path / f"b.{suffix}", last_s=1.5))
     await room.go_on(10)
-    part = await saved
     pcm, report = await room.stop()
+    part = await saved
     assert (inside.at_s, after.at_s, earlier.at_s) == (1.0, 2.0, 0.5)
     assert report.cuts == (TimeCut(1.0, 3.0),)
     assert [(mark.label, mark.at_s) for mark in report.marks] == [

@@ -108,7 +108,7 @@ class Recorders(Machine):
             cycle_time=cycle_time,
             channels=channels,
             report=report,
-            stems=self.directory / f"stems-{len(self.made)}" if stems and not cycle_time else None,
+            stems=self.directory / f"stems-{len(self.made)}" if stems else None,
             split_s=None if cycle_time else split_s,
             consent=consent,
         )

@@ -276,3 +276,22 @@ async def test_killed_at_any_call_the_files_before_are_whole_and_recover_finishe
         assert joined == expected[: len(joined)], remains.name
         assert len(joined) > (3.3 * RATE * 2 if suffix == "wav" else 15000), remains.name
         assert parts[0].read_bytes() == first
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_a_strangers_file_with_the_number_of_ours_is_not_read_for_it(
+    suffix: str, tmp_path: Path
+):
+    """A file system gives the number of a removed file to the next one."""
+    async with take_of(tmp_path / f"call.{suffix}", split_s=2) as (take, recorder):
+        await take.go_on(5)
+        with (tmp_path / f"call-001.{suffix}").open("ab") as file:
+            file.write(b"TAG" + bytes(125))  # an editor's, which harms nothing
+        report = await take.answer(recorder.save(tmp_path / f"whole.{suffix}", last_s=4))
+        assert report.missing_s == 0
+        with (tmp_path / f"call-002.{suffix}").open("r+b") as file:
+            count = len(file.read())
+            file.seek(0)
+            file.write(bytes(range(256)) * (count // 256 + 1))
+        with pytest.raises(FileError, match="no such file"):
+            await take.answer(recorder.save(tmp_path / f"part.{suffix}", last_s=4))

@@ -84,6 +84,24 @@ async def test_stems_are_cut_where_the_mix_is(suffix: str, channels: int, tmp_pa
             assert not np.frombuffer(rest, "<i2").any()
 
 
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_who_leaves_while_the_last_file_is_written_has_a_stem_as_long_as_it(
+    suffix: str, tmp_path: Path
+):
+    call = Talking(tmp_path / f"call.{suffix}", sample_rate=RATE, split_s=2)
+    await call.recorder.start()
+    call.join("alice", noise(1, 12, RATE) // 4, RATE)
+    bob = call.join("bob", noise(2, 12, RATE) // 4, RATE)
+    await call.talk(2.6)
+    call.leave(bob)
+    await call.talk(1.2)
+    report = await call.end()
+    lengths = {len(read_all(each)[0]) for each in (report.file_path, *report.stems)}
+    assert lengths == {round(report.duration_s * RATE)}
+    project = Path(report.projects[0]).read_text()  # noqa: ASYNC240 (nobody waits)
+    assert f"duration {report.duration_s:.3f}" in project
+
+
 async def test_killed_at_any_call_no_stem_is_wrong(tmp_path: Path):
     place, dead = tmp_path / "place", tmp_path / "dead"
     one = tmp_path / "one"

@@ -317,7 +317,6 @@ async def test_later_stays_than_two_hundred_are_in_the_mix_alone(
         ({"stems": ""}, "stems is empty"),
         ({"stems": 7}, "stems is 7; it must name"),
         ({"stems": "a\0b"}, "stems contains a NUL"),
-        ({"stems": "dir", "cycle_time": 10}, "a cyclic recording has no stems"),
     ],
 )
 def test_what_can_be_no_directory_is_refused(config: dict[str, Any], words: str):

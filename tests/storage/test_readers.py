@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from roomtape.storage import create_sink
 from roomtape.storage.adts import silent_frame
 from roomtape.storage.disk import Disk
-from roomtape.storage.pieces import readers
 from roomtape.storage.pieces.readers import Reader
 from roomtape.storage.ring import Ring
 from roomtape.storage.sink import Sink
@@ -87,12 +86,10 @@ def test_what_is_gone_before_a_reader_comes_is_left_out(ring: Ring):
     reader.close()
 
 
-def test_what_is_kept_is_bounded_and_whoever_reads_hears_of_it(
-    ring: Ring, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(readers, "_MOST_KEPT_BYTES", 10 * 2 * UNIT)
+def test_what_is_kept_is_bounded_and_whoever_reads_hears_of_it(ring: Ring):
     write(ring, 0, SLOTS)
-    slow, quick = ring.reader(0, SLOTS * UNIT), ring.reader(SLOTS * UNIT, 150 * UNIT)
+    slow = ring.reader(0, SLOTS * UNIT, most_kept_bytes=10 * 2 * UNIT)
+    quick = ring.reader(SLOTS * UNIT, 150 * UNIT)
     write(ring, SLOTS, 60)
     with pytest.raises(OSError, match="has not kept up"):
         all_of(slow)

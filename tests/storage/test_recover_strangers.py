@@ -140,7 +140,7 @@ def test_aac_of_another_kind_is_left_alone(tmp_path: Path):
         path = by_ffmpeg(tmp_path / "s.aac", "-c:a", "aac", "-strict", "-2", *options)
         data = path.read_bytes()[:-5]
         path.write_bytes(data)
-        with pytest.raises(DamagedFileError, match="nothing was changed"):
+        with pytest.raises(DamagedFileError, match=r"nothing was (changed|cut)"):
             recover(path)
         assert path.read_bytes() == data
         path.unlink()

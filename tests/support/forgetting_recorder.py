@@ -32,9 +32,10 @@ class Call:
         self.chance = chance
         self.value = 0
         cycle_time = chance.choice([0, 10, 10, 10])
+        stems = directory / "stems" if cycle_time and chance.random() < 0.5 else None
         self.recorder = AudioRecorder(
             AudioRecordingConfiguration(
-                directory / "call.wav", sample_rate=RATE, cycle_time=cycle_time
+                directory / "call.wav", sample_rate=RATE, cycle_time=cycle_time, stems=stems
             )
         )
 

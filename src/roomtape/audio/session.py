@@ -111,6 +111,11 @@ class RecordingSession:
         begun, self._stems.begun = self._stems.begun, []
         return begun
 
+    def let_go_of_stems(self, count: int) -> None:
+        """So many stems of those who left are no more; between two mixes."""
+        if self._stems is not None:
+            self._stems.let_go(count)
+
     @property
     def stems_full(self) -> bool:
         """Whether somebody has no stem, since there are too many."""

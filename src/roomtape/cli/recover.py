@@ -100,5 +100,7 @@ def _lines(found: Recovered) -> list[str]:
         lines.append(f"kept: the file as it was left, at {found.aside}")
     if found.left is not None:
         lines.append(f"kept: {found.left} could not be removed; it is no longer needed")
+    lines += [f"stem: {path}" for path in found.stems.files]
+    lines += [f"kept: {path}, of which no stem could be made" for path in found.stems.left]
     lines.append(f"sha256: {found.sha256}")
     return lines

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..fleet.logs import LogFormat
+from ..types import Consent
 from ..types.errors import ConfigurationError, RoomtapeError
 from .choices import Quality
 
@@ -70,6 +71,30 @@ def worker(
     ] = 0,
     sample_rate: Annotated[int, typer.Option(metavar="HZ")] = 32000,
     quality: Annotated[Quality, typer.Option(help="Of the files.")] = Quality.medium,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Never record this participant, in any room: silence stands in its place; can be "
+            "given several times.",
+        ),
+    ] = None,
+    consent: Annotated[
+        bool,
+        typer.Option(
+            "--consent",
+            help="Record a participant only once it agreed. Who is to be asked must see the "
+            "recorder (--visible).",
+        ),
+    ] = False,
+    beep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Let everybody in a room hear a beep at the start and every S seconds; with "
+            "--visible.",
+        ),
+    ] = None,
     keep_days: Annotated[
         float, typer.Option(metavar="DAYS", help="Remove what is older; 0 keeps all.")
     ] = 0.0,
@@ -129,6 +154,9 @@ def worker(
         max_rooms=max_rooms,
         sample_rate=sample_rate,
         quality=quality.value_of(),
+        exclude=tuple(exclude or []),
+        consent=Consent.REQUIRED if consent else Consent.NOT_ASKED,
+        beep_s=beep,
         keep_days=keep_days,
         disk_floor_bytes=disk_floor * _MIB,
         lease_s=lease,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..types import AudioRecordingConfiguration, AudioRecordingQuality
+from ..types import AudioRecordingConfiguration, AudioRecordingQuality, Consent
 from ..types.clock import usable_cores
 from ..types.errors import ConfigurationError
 
@@ -43,7 +43,7 @@ class WorkerOptions:
         name: The worker, for logs and reports.
         processes: Recorder processes.
         max_rooms: Rooms at a time, in all processes.
-        sample_rate, quality: As in a recording's configuration.
+        sample_rate, quality, exclude, consent, beep_s: As in a recording's configuration.
         keep_days: Recordings that ended longer ago are removed; 0 keeps all.
         disk_floor_bytes: With less free on the disk, no further room is taken.
         lease_s: A lease that is not renewed for so long is free again.
@@ -64,6 +64,9 @@ class WorkerOptions:
     max_rooms: int = 0
     sample_rate: int = 32000
     quality: AudioRecordingQuality = AudioRecordingQuality.MEDIUM
+    exclude: tuple[str, ...] = ()
+    consent: Consent = Consent.NOT_ASKED
+    beep_s: float | None = None
     keep_days: float = 0.0
     disk_floor_bytes: int = 1 << 30
     lease_s: float = 10.0
@@ -94,10 +97,19 @@ class WorkerOptions:
                 f"the worker's name is {self.name!r}; it takes 1 to 64 letters, digits, '.', '_' "
                 "and '-'"
             )
-        # The rate and the quality are the recording's to judge.
+        # How it is recorded is the recording's to judge.
         AudioRecordingConfiguration(
-            self.directory / "room.aac", sample_rate=self.sample_rate, quality=self.quality
+            self.directory / "room.aac",
+            sample_rate=self.sample_rate,
+            quality=self.quality,
+            exclude=self.exclude,
+            consent=self.consent,
+            beep_s=self.beep_s,
         ).validate()
+        if self.beep_s is not None and not self.visible:
+            raise ConfigurationError(
+                "--beep needs --visible NAME: who is not seen in a room is not heard there"
+            )
 
     @property
     def limit(self) -> int:

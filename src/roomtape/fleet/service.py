@@ -117,21 +117,25 @@ class LiveKitService:
         return f"no LiveKit service answers at {self._service.url}: {what}"
 
 
-def recorder_token(service: Service, room: str, identity: str, visible: str) -> str:
-    """What lets a recorder into one room: it hears everybody, says nothing, and the room shows that
-    it is recorded.
+def recorder_token(
+    service: Service, room: str, identity: str, visible: str, *, beeps: bool = False
+) -> str:
+    """What lets a recorder into one room: it hears everybody, says nothing (but for a beep), and
+    the room shows that it is recorded.
 
     Args:
         service: Whose room.
         room: Its name.
         identity: The recorder's.
         visible: The name that the others see; empty: they see nobody.
+        beeps: Whether it lets them hear a beep.
     """
     grants = api.VideoGrants(
         room_join=True,
         room=room,
         can_subscribe=True,
-        can_publish=False,
+        can_publish=beeps,
+        can_publish_sources=["microphone"] if beeps else [],
         can_publish_data=False,
         can_update_own_metadata=True,  # in which it says that it records
         hidden=not visible,

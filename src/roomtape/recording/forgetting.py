@@ -2,8 +2,8 @@
 
 A mix is a sum, and nobody can take one voice out of it. So the stretches in which it was heard
 become silence, whoever else spoke then: in each slot of a ring, in all that waits for the disk, and
-in every part that is being saved. What is in a live file, or in a part that is complete, stays, and
-the answer names it.
+in every part that is being saved. Of stems, only those of who is forgotten. What is in a live file,
+or in a part that is complete, stays, and the answer names it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 from ..audio.session import RecordingSession
 from ..storage.pieces.stretches import Stretches
 from ..storage.sink import SinkFormat
+from ..storage.stems.stem_ring import StemRing
 from ..types import NS_PER_S, AudioFormat, Forgotten
 from ..types.errors import FileError
 from .parts.parts import Parts
@@ -55,16 +56,21 @@ class Forgetting:
         self._writer = writer
         self._saves = saves
         self._path = writer.sink.path
+        self._concerns = concerns
         # A live file in the making has what the ring had; one that is there already keeps it.
         self._given_up = parts.give_up_promotion("somebody was forgotten meanwhile; try it again")
-        tracks, sounded = pump.while_still(lambda: session.forget(concerns))
+        _, sounded = pump.while_still(lambda: session.forget(concerns))
         file_ns = session.pauses.file_ns
         placed = [(file_ns(start_ns), file_ns(end_ns)) for start_ns, end_ns in sounded]
         self._stretches = stretches = stretches_of(placed, sink_format)
-        self._stems = [file for track, file in tuple(pump.stem_files.items()) if track in tracks]
+        # By name: of very many, the session no longer knows all who left.
+        stems = tuple(pump.stem_files.values())
+        self._stems = [stem for stem in stems if concerns(stem.participant)]
         for stem in self._stems:
             stem.forget(stretches)
         self._saving = saves.forget(stretches)
+        self._not_silenced: list[OSError] = []
+        writer.do(self._silence_stems)  # before the recording's own turn, which is waited for
         self._written = writer.silence(stretches)
 
     async def done(self) -> Forgotten:
@@ -89,14 +95,27 @@ class Forgetting:
         except OSError as error:
             words = in_words(error)
             raise FileError(f"{self._path}: not all is forgotten: {words}") from None
+        if self._not_silenced:
+            words = in_words(self._not_silenced[0])
+            raise FileError(f"{self._path}: not all is forgotten: {words}")
         return Forgotten(forgotten / self._format.rate_hz, self._still_in())
 
+    def _silence_stems(self) -> None:
+        """What rings hold of them, on the thread that writes."""
+        for stem in self._stems:
+            if isinstance(stem, StemRing):
+                try:
+                    stem.silence(self._stretches)
+                except OSError as error:
+                    self._not_silenced.append(error)
+
     def _still_in(self) -> tuple[str, ...]:
-        late = [path for path, done in self._saving.items() if not (done.done() and done.result())]
+        in_time = {path for path, done in self._saving.items() if done.done() and done.result()}
+        late = [path for path in self._saving if path not in in_time]
         found = [
             *self._writer.holding(self._stretches),
             *(path for stem in self._stems for path in stem.paths),
-            *self._saves.holding(self._stretches, but=self._saving),
+            *self._saves.holding(self._stretches, concerns=self._concerns, but=in_time),
             *late,
         ]
         return tuple(dict.fromkeys(map(str, found)))

@@ -136,6 +136,11 @@ class Pump:
     def _begin_stems(self) -> None:
         if self._stems is None:
             return
+        gone = self._stems.take_gone()
+        if gone:
+            self._session.let_go_of_stems(len(gone))
+            for track in [each for each, file in self.stem_files.items() if file in gone]:
+                del self.stem_files[track]
         for stem in self._session.take_begun_stems():
             file = self._stems.begin(stem.source.name, stem.silent_units)
             self.stem_files[stem.source] = file

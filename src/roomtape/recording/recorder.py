@@ -46,6 +46,9 @@ from .while_recording import WhileRecording
 
 _MOST_STEMS = 200
 """Each holds two descriptors, and somebody may come and go for ever."""
+_MOST_STEM_RINGS = 64
+"""At a time, of those too who left and are still in what a cyclic recording keeps: each takes up to
+86 MB of the disk."""
 
 
 class AudioRecorder(WhileRecording):
@@ -92,7 +95,8 @@ class AudioRecorder(WhileRecording):
         )
         if config.stems is not None:
             of_stem = partial(make_stem_encoder, config.format, config.sample_rate, quality)
-            self._session.add_stems(of_stem, most=_MOST_STEMS)
+            most = _MOST_STEM_RINGS if config.cycle_time else _MOST_STEMS
+            self._session.add_stems(of_stem, most=most)
         self._reservation: Reservation | None = None
         self._signing = Signing(config.sign)
         for name in config.exclude:

@@ -78,6 +78,7 @@ class Reservation:
         self._first = first
         self._state = _State.NEW
         self._sink: Sink | None = None
+        self._stems_path = stems
         self._stems = None if stems is None else StemDirectory(stems, disk)
         self._turn = threading.Lock()  # one thing at a time is done to the sink
         self.sink_format = sink_format
@@ -97,7 +98,9 @@ class Reservation:
             self._left_rings = unrecovered_rings(self._path)
             if self._stems is not None:
                 self._stems.reserve()
-            self._sink = create_sink(self._path, self.sink_format, self._disk)
+            self._sink = create_sink(
+                self._path, self.sink_format, self._disk, stems=self._stems_path
+            )
 
         await self._do(create)
         self._enter(_State.RESERVED)

@@ -158,7 +158,8 @@ class Run:
             sink_format,
             open_reader=self._writer.reader,
             oldest=self._writer.oldest_sample,
-            report=lambda done, span, gone: self._reporter.of_save(done, span, gone, self.file_ns),
+            stems=None if self._stems is None else lambda: tuple(self.pump.stem_files.items()),
+            report=lambda *of: self._reporter.of_save(*of, now_ns=self.file_ns),
             marks=self.marks.all,
             on_end=partial(self._tell_in_order, self._tell_save),
             clock=clock,
@@ -295,6 +296,7 @@ class Run:
         outcome = self._writer.finish(self.marks.all())
         # A cyclic recording is copied to its file, and a memory card may take its time for that.
         copied = self._output.encoder.bytes_per_s * self._writer.cycle_s
+        copied *= 1 + len(self.pump.stem_files)
         most_s = HUNG_DISK_S + copied / _SLOWEST_BYTES_PER_S
         try:
             # A disk that was waited for long enough is not waited for again.

@@ -22,7 +22,7 @@ from ..types.errors import StateError
 from .events import EventFeed
 from .life import Life, RecorderState
 from .run import Run
-from .saving.request import checked_cycle, checked_path, checked_request
+from .saving.request import check_turning, checked_cycle, checked_path, checked_request
 from .sources.participants import Participants
 
 
@@ -84,7 +84,9 @@ class WhileRecording(Participants):
         The moment of the call counts, to the sample (of AAC, to a frame of 1024); the file is there
         when that has been mixed and written, about a second later. As often as wanted, overlapping
         or not, up to 16 at the same time. Its report is beside it, as ``FILE.json``, and SAVED or
-        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same.
+        SAVE_FAILED tells the end of it. Whoever waits may give up: it is saved all the same. Of a
+        recording with stems, the same stretch of each is in a directory beside it (for
+        ``incident.wav``, ``incident-stems``).
 
         Args:
             file_path: In the format of the recording; what stands there is moved aside.
@@ -132,12 +134,14 @@ class WhileRecording(Participants):
             Where it goes now.
 
         Raises:
-            ConfigurationError: The path cannot be (SuffixError: the suffix is not the recording's).
+            ConfigurationError: The path cannot be (SuffixError: the suffix is not the recording's),
+                or the recording has stems.
             StateError: Nothing is being recorded, or it is live already, or about to change.
             FileError: It cannot be done (OpenFileError: the file cannot be created). The recording
                 is cyclic as before, and it can be tried again.
         """
         path = self.config.path if file_path is None else checked_path(self.config, file_path)
+        check_turning(self.config)
         run = self._running_run("promote")
         return await asyncio.wrap_future(run.parts.promote(path))
 
@@ -163,6 +167,7 @@ class WhileRecording(Participants):
             FileError: It cannot be done (OpenFileError: there is no room for the ring), and the
                 recording is live as before; or the file cannot be completed.
         """
+        check_turning(self.config)
         cycle_s = checked_cycle(self.config, cycle_time)
         run = self._running_run("demote")
         return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.file_ns))

@@ -13,8 +13,11 @@ from .ring import Ring
 from .sink import Sink, SinkFormat
 
 
-def create_sink(path: Path, sink_format: SinkFormat, disk: Disk) -> Sink:
-    """Create what a recording to ``path`` is written to; nothing shows at ``path`` yet.
+def create_sink(
+    path: Path, sink_format: SinkFormat, disk: Disk, *, stems: Path | None = None
+) -> Sink:
+    """Create what a recording to ``path`` is written to; nothing shows at ``path`` yet. Its stems
+    go to ``stems``, if it has any.
 
     Raises:
         OSError: It cannot be created, or a directory stands at ``path``. Nothing is left behind
@@ -23,7 +26,7 @@ def create_sink(path: Path, sink_format: SinkFormat, disk: Disk) -> Sink:
     """
     if sink_format.cycle_s:
         _check_no_directory(path)
-        return Ring(path, sink_format, disk)
+        return Ring(path, sink_format, disk, stems=stems)
     return create_live(path, sink_format, disk)
 
 

@@ -29,6 +29,7 @@ from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
 from .notes.cues import cue_chunks, within
 from .pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
+from .read_back import crc_of_ends
 from .sink import Finished, SinkFormat
 from .wav import HEADER_BYTES, wav_header
 
@@ -54,7 +55,7 @@ class LiveFile(ABC):
         self._placed = False
         self._whereabouts: Whereabouts | None = None
         self._turn = threading.Lock()  # whoever duplicates the descriptor, and who closes it
-        self._closed_as: tuple[Path, os.stat_result] | None = None
+        self._closed_as: tuple[Path, os.stat_result, int] | None = None
         self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
@@ -171,7 +172,9 @@ class LiveFile(ABC):
         with self._turn:
             fd, self._fd = self._fd, -1
             if fd >= 0 and named is not None:
-                self._closed_as = named, os.fstat(fd)
+                with contextlib.suppress(OSError):  # then it is not read back
+                    ends = crc_of_ends(fd, self._end, self._disk)
+                    self._closed_as = named, os.fstat(fd), ends
         if self._whereabouts is not None:
             self._whereabouts.close()
         return fd
@@ -216,10 +219,12 @@ class LiveFile(ABC):
                 return self._reader(self._fd, first, stop)
         if self._closed_as is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
-        named, closed = self._closed_as
+        named, closed, ends = self._closed_as
         fd = self._disk.open_existing(named)
         try:
-            if not os.path.samestat(os.fstat(fd), closed):
+            # A file that was removed leaves its number to whatever comes next.
+            ours = os.path.samestat(os.fstat(fd), closed)
+            if not ours or crc_of_ends(fd, self._end, self._disk) != ends:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(named))
             return self._reader(fd, first, stop)
         finally:

@@ -14,7 +14,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from .proof.hashing import sha256_of
 from .recover_live import Repaired, repair_aac, repair_wav
 from .ring import read_slots, written_slots
 from .ring_head import RING_HEADER_BYTES, RingLayout, is_ring, layouts
+from .stems.recovery import RecoveredStems, recover_stems
 from .wav import HEADER_BYTES
 
 
@@ -57,6 +58,8 @@ class Recovered:
         unchanged: The live file needed nothing: it is as it was.
         aside: Where the live file is now that the finished one took the place of.
         left: The ring, where it could not be removed after all was done.
+        stems: Of a cyclic recording that has any: theirs, with the same samples; and what opens
+            them all, and the rings of those that could not be made.
         sha256: Of the finished file, in hex.
     """
 
@@ -71,6 +74,7 @@ class Recovered:
     unchanged: bool = False
     aside: Path | None = None
     left: Path | None = None
+    stems: RecoveredStems = field(default_factory=RecoveredStems)
     sha256: str = ""
 
     @property
@@ -88,6 +92,8 @@ class Recovered:
             "started_at": self.started_at and self.started_at.isoformat(),
             "skipped_s": self.start_s,
             "sha256": self.sha256,
+            "stems": [str(each) for each in self.stems.files],
+            "projects": [str(each) for each in self.stems.projects],
             "recovered": {
                 "missing": [asdict(each) for each in self.missing],
                 "cut_bytes": self.cut_bytes,
@@ -234,6 +240,8 @@ def _recover_ring(
         read_back=True,
         data_bytes=sink_format.frame_bytes * (end_sample - first_sample),
     )
+    stop_sample = finished.first_sample + finished.samples
+    stems = recover_stems(layout, ring, target.stem, finished.first_sample, stop_sample, disk)
     left = None
     try:
         disk.remove(ring)
@@ -250,6 +258,7 @@ def _recover_ring(
         started_at=layout.started_at and layout.started_at + timedelta(seconds=start_s),
         missing=_stretches(torn, sink_format.unit_samples, finished.first_sample, rate_hz),
         left=left,
+        stems=stems,
         sha256=finished.sha256,
     )
 

@@ -129,15 +129,14 @@ def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
     """
     size = disk.size(fd)
     rate_hz, frames, end = 0, 0, 0
-    for frame_rate_hz, stop in _our_frames(fd, size, disk):
+    for frame_rate_hz, stop in our_frames(fd, size, disk):
         rate_hz = rate_hz or frame_rate_hz
         if frame_rate_hz != rate_hz:
             break
         frames, end = frames + 1, stop
     head = disk.read_at(fd, _HEAD, 0)
     marked = has_mark(head)
-    # The first version set no mark, and recorded one channel.
-    if not frames or not (marked or is_our_frame(head, rate_hz, most_channels=1)):
+    if not frames or not (marked or is_our_frame(head, rate_hz)):
         raise DamagedFileError(
             f"{source}: not an AAC file that Roomtape wrote: there is no whole AAC frame of its "
             "kind at its beginning; nothing was changed"
@@ -149,7 +148,12 @@ def repair_aac(fd: int, source: Path, target: Path | None, disk: Disk) -> Repair
         )
     rest = disk.read_at(fd, _HEAD, end)
     tagged = rest.startswith(_TAGS)
-    if rest and not (tagged or marked or _is_cut_frame(rest, rate_hz, size - end)):
+    # What is finished has no mark: it appears whole, as those of rings and of saved parts do. What
+    # was still growing has one, but for files of the first version, which had one channel.
+    growing = is_our_frame(head, rate_hz, most_channels=1) and _is_cut_frame(
+        rest, rate_hz, size - end
+    )
+    if rest and not (tagged or marked or growing):
         raise DamagedFileError(
             f"{source}: what stands behind its last frame, at byte {end}, is not Roomtape's; "
             "nothing was cut"
@@ -167,7 +171,7 @@ def _is_cut_frame(rest: bytes, rate_hz: int, rest_bytes: int) -> bool:
     return is_our_frame(rest, rate_hz) and (frame is None or frame.stop > rest_bytes)
 
 
-def _our_frames(fd: int, size: int, disk: Disk) -> Iterator[tuple[int, int]]:
+def our_frames(fd: int, size: int, disk: Disk) -> Iterator[tuple[int, int]]:
     """Rate and end of each whole frame, as long as one of ours follows the other."""
     base, at, data = 0, 0, b""
     while True:

@@ -19,7 +19,7 @@ import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..types import AudioFormat, Mark
@@ -27,7 +27,7 @@ from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
 from .notes.cues import within
-from .pieces.readers import Reader, RingReader
+from .pieces.readers import MOST_KEPT_BYTES, Reader, RingReader
 from .pieces.silence import silent_unit
 from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
 from .pieces.stretches import Stretches
@@ -48,14 +48,28 @@ logger = logging.getLogger(__name__)
 
 
 class Ring:
-    """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract."""
+    """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract.
 
-    def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
+    Args:
+        path, sink_format, disk: What it becomes, what is written, and where.
+        stems: The directory of its stems, if it has any.
+        recording: Of a stem, what it is beside.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sink_format: SinkFormat,
+        disk: Disk,
+        *,
+        stems: Path | None = None,
+        recording: Path | None = None,
+    ) -> None:
         self.path = path
         self.first_sample = self.samples = 0
         self.aside: Path | None = None
         self._disk = disk
-        self._layout = RingLayout(path, sink_format)
+        self._layout = RingLayout(path, sink_format, stems=stems, recording=recording)
         head = self._layout.packed()
         self._fd, self.ring_path = create_ring(path, disk)
         self._next = 0
@@ -141,11 +155,17 @@ class Ring:
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def reader(self, first: int, stop: int) -> Reader:
+    def reader(self, first: int, stop: int, *, most_kept_bytes: int = MOST_KEPT_BYTES) -> Reader:
         with self._turn:
             first = max(first, self._overwritten * self._layout.sink_format.unit_samples)
             reader = RingReader(
-                self._fd, first, stop, lambda: self.samples, self._disk, layout=self._layout
+                self._fd,
+                first,
+                stop,
+                lambda: self.samples,
+                self._disk,
+                layout=self._layout,
+                most_kept_bytes=most_kept_bytes,
             )
             self._readers.append(reader)
         return reader
@@ -176,6 +196,31 @@ class Ring:
         )
         self.aside = finished.aside
         # The recording is safe; a ring that cannot be removed makes it no worse.
+        self.retire()
+        return finished
+
+    def finish_within(self, first: int, stop: int) -> Finished:
+        """As :meth:`finish`, with the samples ``[first, stop)`` of the recording whatever the ring
+        holds of them: all else is silence. So several line up."""
+        layout, unit = self._layout, self._layout.sink_format.unit_samples
+        first_unit = first // unit
+        held = range(max(layout.first_unit, self._next - layout.slots), self._next)
+        finished = write_finished(
+            self.path,
+            layout.sink_format,
+            units_within(
+                first_unit,
+                stop,
+                held,
+                lambda begins, ends: read_slots(self._fd, layout, begins, ends, self._disk),
+                layout.sink_format,
+            ),
+            skip_samples=first - first_unit * unit,
+            first_unit=first_unit,
+            disk=self._disk,
+            data_bytes=layout.sink_format.frame_bytes * (stop - first),
+        )
+        self.aside = finished.aside
         self.retire()
         return finished
 
@@ -238,3 +283,38 @@ class Ring:
             if unit is None:
                 raise OSError(f"slot {number} of the ring reads back damaged")
             yield unit
+
+
+def units_within(
+    first_unit: int,
+    stop: int,
+    held: range,
+    read: Callable[[int, int], Iterator[tuple[int, bytes | memoryview | None]]],
+    sink_format: SinkFormat,
+) -> Iterator[bytes | memoryview]:
+    """The units from ``first_unit`` up to the sample ``stop``: those that a ring holds, each as
+    long as it must be, and silence in place of the others.
+
+    Args:
+        first_unit, stop: What is wanted.
+        held: The units of the ring.
+        read: Reads some of them, each with its number; None where it is not whole.
+        sink_format: Of them.
+
+    Raises:
+        OSError: One cannot be read, or is not whole.
+    """
+    unit, wav = sink_format.unit_samples, sink_format.audio_format is AudioFormat.WAV
+    behind = -(-stop // unit)
+    begins = min(max(first_unit, held.start), behind)
+    ends = max(begins, min(held.stop, behind))
+    pieces = read(begins, ends)
+    for number in range(first_unit, behind):
+        size = sink_format.frame_bytes * min(unit, stop - number * unit) if wav else 0
+        if not begins <= number < ends:
+            yield silent_unit(size, sink_format)
+            continue
+        _, piece = next(pieces)
+        if piece is None:
+            raise OSError(f"slot {number} of the ring reads back damaged")
+        yield piece if not wav or len(piece) == size else bytes(piece[:size]).ljust(size, b"\0")

@@ -53,7 +53,12 @@ class RingLayout:
     certain: bool = True
     """Whether a checksum vouches for it."""
     first_unit: int = 0
-    """The unit of the recording that it begins with: not 0 where a live file came before."""
+    """The unit of the recording that it begins with: not 0 where a live file came before, or of the
+    stem of somebody who came late."""
+    stems: Path | None = None
+    """The directory of the recording's stems, if it has any."""
+    recording: Path | None = None
+    """Of a stem: what it is beside."""
 
     @property
     def slot_bytes(self) -> int:
@@ -99,6 +104,9 @@ class RingLayout:
             fields["channels"] = self.sink_format.channels
         if self.first_unit:
             fields["first_unit"] = self.first_unit
+        for name, path in (("stems", self.stems), ("recording", self.recording)):
+            if path is not None:
+                fields[name] = str(path)
         said = json.dumps(fields).encode("utf-8", "surrogateescape")
         head = _MAGIC + _CHECK.pack(len(said), zlib.crc32(said)) + said
         if len(head) > HEAD_BYTES:
@@ -178,7 +186,10 @@ def _parsed(said: bytes, *, heads: int) -> RingLayout | None:
         )
         first_unit = _whole(fields.get("first_unit", 0))
         path = Path(fields["path"])
-        path_bytes = os.fsencode(path)
+        stems, recording = (
+            Path(fields[name]) if name in fields else None for name in ("stems", "recording")
+        )
+        path_bytes = b"".join(os.fsencode(each) for each in (path, stems, recording) if each)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     audio_format = sink_format.audio_format
@@ -200,7 +211,9 @@ def _parsed(said: bytes, *, heads: int) -> RingLayout | None:
     )
     if not possible:
         return None
-    return RingLayout(path, sink_format, heads, first_unit=first_unit)
+    return RingLayout(
+        path, sink_format, heads, first_unit=first_unit, stems=stems, recording=recording
+    )
 
 
 def _whole(number: Any) -> int:

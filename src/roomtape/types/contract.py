@@ -180,7 +180,7 @@ class AudioRecordingConfiguration:
             aside takes its report along (``call.1.aac``, ``call.1.aac.json``).
         channels: 1 mixes all into one; 2 puts the local side left and the remote side right.
         stems: A directory for one file of each participant and stay besides the mix, in the same
-            format; it is made if it is not there. Only for live recordings.
+            format; it is made if it is not there.
         sign: The Ed25519 private key (a PEM file without a passphrase) to sign the report with; it
             is written then in any case. The key is read before the recording starts.
         split_s: Record to numbered files (``call-001.wav``, ...), a new one each so many seconds,
@@ -277,8 +277,6 @@ class AudioRecordingConfiguration:
         stems = None if self.stems is None else checked_path(self.stems, "stems")
         if stems == "":
             raise ConfigurationError("stems is empty; it must name a directory")
-        if stems is not None and self.cycle_time != AudioRecordingCycleTime.LIVE:
-            raise ConfigurationError("a cyclic recording has no stems; record live (cycle_time 0)")
         split_s, split_bytes = checked_split(self.split_s, self.split_bytes)
         split = split_s is not None or split_bytes is not None
         if split and self.cycle_time != AudioRecordingCycleTime.LIVE:

@@ -123,7 +123,7 @@ class Stems:
         mixer: Of the recording.
         like: The recording's own bus: a stem has its rate and its head.
         make_encoder: Makes an encoder of one channel.
-        most: Later sources have none.
+        most: So many there are at a time: later sources have none until some are let go of.
         pauses: What of the time is cut out.
     """
 
@@ -172,6 +172,10 @@ class Stems:
         self._going[stem] = bus
         self.begun.append(stem)
         return bus
+
+    def let_go(self, count: int) -> None:
+        """So many of those that are over are no more: there can be as many others."""
+        self._made -= count
 
     def mix_next(self, count: int) -> None:
         """So many samples are mixed next."""

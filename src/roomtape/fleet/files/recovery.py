@@ -195,6 +195,7 @@ def _report(
         "bytes_written": path.stat().st_size,
         "warnings": [],
         "sources": [],
+        "consent": facts.get("consent", ""),
         "error": error
         or "its recorder ended without finishing it: at most the last second is missing, and "
         "nothing is known of each participant",

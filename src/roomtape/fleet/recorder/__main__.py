@@ -13,7 +13,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from ...rooms import LiveKitRoom
-from ...types import AudioRecordingQuality
+from ...types import AudioRecordingQuality, Consent
 from ..logs import LogFormat, log_to_stderr
 from ..options import Service
 from ..service import recorder_token
@@ -43,11 +43,16 @@ def main() -> None:
         directory=Path(given["directory"]),
         sample_rate=given["sample_rate"],
         quality=AudioRecordingQuality(given["quality"]),
+        exclude=tuple(given["exclude"]),
+        consent=Consent(given["consent"]),
+        beep_s=given["beep_s"],
         alone_s=given["alone_s"],
     )
     entrance = Entrance(
         room=partial(LiveKitRoom, service.url),
-        token=lambda room, identity: recorder_token(service, room, identity, given["visible"]),
+        token=lambda room, identity: recorder_token(
+            service, room, identity, given["visible"], beeps=setting.beep_s is not None
+        ),
     )
     asyncio.run(serve_orders(lambda tell: RecorderProcess(entrance, setting, tell), orders, told))
 

@@ -26,6 +26,7 @@ from ...types import (
     AudioRecordingConfiguration,
     AudioRecordingQuality,
     AudioRecordingWarning,
+    Consent,
     ErrorCode,
     RecordingReport,
 )
@@ -45,6 +46,7 @@ class Setting:
         worker: Whose they are.
         directory: Where they go.
         sample_rate, quality: How they are encoded.
+        exclude, consent, beep_s: See :class:`roomtape.AudioRecordingConfiguration`.
         alone_s: For how long a room is recorded, or waited in, in which nobody is.
         clock, disk: When, and where.
     """
@@ -53,6 +55,9 @@ class Setting:
     directory: Path
     sample_rate: int = 32000
     quality: AudioRecordingQuality = AudioRecordingQuality.MEDIUM
+    exclude: tuple[str, ...] = ()
+    consent: Consent = Consent.NOT_ASKED
+    beep_s: float | None = None
     alone_s: float = 30.0
     clock: Clock = SYSTEM_CLOCK
     disk: Disk = field(default_factory=Disk)
@@ -204,6 +209,7 @@ class RoomRecording(ChannelEventCallback):
             "path": str(path.relative_to(setting.directory)),  # the disk may be found elsewhere
             "started_at": setting.clock.utc().isoformat(),
             "sample_rate": setting.sample_rate,
+            "consent": setting.consent.value,
         }
         name = entry_name(path, setting.worker, order.lease)
         try:
@@ -214,7 +220,12 @@ class RoomRecording(ChannelEventCallback):
             self._fail(f"cannot record to {path}: {error.strerror or error}")
             return False
         config = AudioRecordingConfiguration(
-            path, sample_rate=setting.sample_rate, quality=setting.quality
+            path,
+            sample_rate=setting.sample_rate,
+            quality=setting.quality,
+            exclude=setting.exclude,
+            consent=setting.consent,
+            beep_s=setting.beep_s,
         )
         self._file = path
         if await engine.start_audio_recording_with_config(config) is not ErrorCode.OK:

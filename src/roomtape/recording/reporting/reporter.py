@@ -28,6 +28,7 @@ from ..marks import Marks
 from ..pump import Pump
 from ..reservation import in_words
 from ..saving.span import Span
+from ..saving.stems import SavedStems
 from ..writing.disk_writer import DiskWriter
 from .report import make_report
 
@@ -126,12 +127,23 @@ class Reporter:
         )
 
     def of_save(
-        self, finished: Finished, span: Span, forgotten: Stretches, now_ns: int
+        self,
+        finished: Finished,
+        span: Span,
+        forgotten: Stretches,
+        saved: SavedStems | None,
+        *,
+        now_ns: int,
     ) -> RecordingReport:
         """What is in a part that was saved, sealed; so much of it is silence, since somebody was
-        forgotten."""
+        forgotten; and these stems are beside it."""
+        paths = {} if saved is None else saved.paths
+        projects = () if saved is None else saved.projects
+        report = self.made(finished, now_ns, stems=paths, projects=projects)
+        failures = [] if saved is None else saved.failures
         report = dataclasses.replace(
-            self.made(finished, now_ns),
+            report,
+            warnings=(*report.warnings, *(f"{now_ns / NS_PER_S:.1f} s: {w}" for w in failures)),
             saved_from=str(self._writer.sink.path),
             forgotten_s=forgotten.samples / self._config.sample_rate,
             missing_s=max(0, span.asked - finished.samples) / self._config.sample_rate,

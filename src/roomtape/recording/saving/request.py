@@ -11,6 +11,7 @@ from pathlib import Path
 from ...storage.naming import one_place
 from ...types import AudioRecordingConfiguration
 from ...types.errors import ConfigurationError, SuffixError
+from .stems import stems_beside
 
 MOST_THEN_S = 3600.0
 """So far into the future a save may reach: it keeps a thread and a file all that time."""
@@ -50,6 +51,11 @@ def checked_request(
     )
     if any(one_place(path, taken) for taken in (config.path, at)):
         raise ConfigurationError(f"cannot save to {path}: the recording itself is there")
+    if config.stems_path is not None and one_place(stems_beside(path), config.stems_path):
+        raise ConfigurationError(
+            f"cannot save to {path}: its stems would go to {config.stems_path}, where those of the "
+            "recording are"
+        )
     return request
 
 
@@ -80,6 +86,18 @@ def checked_cycle(config: AudioRecordingConfiguration, cycle_time: int | None) -
     if not cycle_s:
         raise ConfigurationError("cycle_time must say how many seconds: 10, 60, 360 or 900")
     return cycle_s
+
+
+def check_turning(config: AudioRecordingConfiguration) -> None:
+    """Whether it can become live, or cyclic.
+
+    Raises:
+        ConfigurationError: It has stems.
+    """
+    if config.stems is not None:
+        raise ConfigurationError(
+            "a recording with stems stays as it began: cyclic, or live; save what is to be kept"
+        )
 
 
 def seconds(name: str, value: object, most_s: float = math.inf) -> float:

@@ -22,6 +22,7 @@ from ...types.clock import Clock
 from ...types.errors import FileError, OpenFileError
 from ..reservation import in_words
 from .span import Span
+from .stems import SavedStems
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Save:
         reader: Where it comes from. It belongs to the save from now on.
         sink_format: Format and rate.
         forgotten: Samples of the recording that are to be silence in it.
+        stems: What is saved beside it. They belong to the save from now on.
         report: Says what is in it. Asked once, when the file is in its place.
         marks: Those of the recording so far. Asked once, when all samples are there.
         on_end: Told once, before :attr:`outcome` is there.
@@ -70,7 +72,8 @@ class Save:
         sink_format: SinkFormat,
         *,
         forgotten: Stretches,
-        report: Callable[[Finished, Span, Stretches], RecordingReport],
+        stems: SavedStems | None,
+        report: Callable[[Finished, Span, Stretches, SavedStems | None], RecordingReport],
         marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
         clock: Clock,
@@ -81,6 +84,7 @@ class Save:
         self._reader = reader
         self._format = sink_format
         self._forgotten = forgotten
+        self.stems = stems
         self._forgetting: list[tuple[Stretches, Future[bool]]] = []
         self._report = report
         self._marks = marks
@@ -110,9 +114,9 @@ class Save:
         return self._state
 
     @property
-    def position(self) -> int:
-        """The next sample to be copied."""
-        return self._reader.position
+    def progress(self) -> int:
+        """Grows as long as something is copied."""
+        return self._reader.position + (0 if self.stems is None else self.stems.progress)
 
     def busy_ns(self, now_ns: int) -> int:
         """For how long the disk has been at one step."""
@@ -171,6 +175,8 @@ class Save:
         self._reader.let_go()
         if self._file is not None:
             self._file.let_go()
+        if self.stems is not None:
+            self.stems.let_go()
 
     def _run(self) -> None:
         while self._state is SaveState.COPYING:
@@ -185,7 +191,7 @@ class Save:
         over = self._recording_over  # asked first: what is written by then is read below
         try:
             self._copy()
-            if over or self._reader.position >= self._reader.stop:
+            if over or self._has_all():
                 self._finish()
         except OSError as error:
             self._fail(in_words(error), opened=self._file is not None)
@@ -208,6 +214,12 @@ class Save:
             self._file.write(silenced_pieces(pieces, first, self._forgotten, self._format))
             self._busy_since_ns = self._clock.now_ns()
             self._forget_what_is_there(self._file)
+        if self.stems is not None:
+            self.stems.copy(self._goes_on)
+
+    def _has_all(self) -> bool:
+        there = self._reader.position >= self._reader.stop
+        return there and (self.stems is None or self.stems.is_complete())
 
     def _forget_what_is_there(self, file: SavedFile) -> None:
         """What is to be silence of that which was copied."""
@@ -216,6 +228,8 @@ class Save:
             self._forgotten |= stretches
             # Where that cannot be, the save fails, and with that it is answered.
             file.silence(stretches.later(-self._first))
+            if self.stems is not None:
+                self.stems.forget()
             with self._turn:
                 del self._forgetting[0]
             done.set_result(True)
@@ -237,15 +251,22 @@ class Save:
         self._forget_what_is_there(file)
         first = self._first
         marks = within(self._marks(), first, file.samples, self._format.rate_hz)
+        if self.stems is not None:
+            self.stems.finish(first + file.samples, self._goes_on)
         file.finish(marks, go_on=self._goes_on)
+        if self.stems is not None:
+            self.stems.write_projects(self.path.stem, file.samples)
         self._made = self._report(
             Finished(self.path, file.samples, first, file.file_bytes, sha256=file.sha256),
             self.span,
             self._forgotten.within(first, first + file.samples),
+            self.stems,
         )
         if not self._enter(SaveState.SAVED):
             return  # given up at the last moment; it is taken back
         file.close()
+        if self.stems is not None:
+            self.stems.close()
         try:
             write_report_file(self.path, self._made.as_dict(), self._disk)
         except OSError as error:
@@ -279,6 +300,10 @@ class Save:
         self._reader.close()
         if self._file is not None and self._state is not SaveState.SAVED:
             self._file.discard()
+        if self.stems is not None:
+            if self._state is not SaveState.SAVED:
+                self.stems.discard()
+            self.stems.close()
         self.closed = True
         self._end_forgetting()
 

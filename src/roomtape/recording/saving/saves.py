@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
+from ...audio.source_track import SourceTrack
 from ...storage.disk import Disk
 from ...storage.pieces.readers import Reader
 from ...storage.pieces.stretches import Stretches
 from ...storage.sink import Finished, SinkFormat
+from ...storage.stems.stem_file import StemFile
 from ...types import NS_PER_S, Mark, RecordingReport
 from ...types.clock import Clock
 from ...types.errors import OpenFileError, StateError
@@ -20,11 +22,12 @@ from ..reservation import in_words
 from .request import SaveRequest
 from .save import Save, SaveState
 from .span import Span, span_of
+from .stems import SavedStems, stems_beside
 
 logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 16
-"""Each has a thread and two descriptors."""
+"""Each has a thread and two descriptors, and two more for each stem."""
 _MOST_NOTED = 1000
 MOST_HANG_S = 20.0
 """A disk that has not answered for so long is told as one that cannot be saved to."""
@@ -37,6 +40,7 @@ class Saves:
         sink_format: Of the recording.
         open_reader: Reads its samples ``[first, stop)``.
         oldest: The first sample that is to be had, at a moment (a sample as well).
+        stems: Those that there are, and whose; None where none are recorded.
         report, marks: See :class:`Save`.
         on_end: Told of each save, once, on its thread.
         clock, disk: When, and where.
@@ -48,7 +52,8 @@ class Saves:
         *,
         open_reader: Callable[[int, int], Reader],
         oldest: Callable[[int], int],
-        report: Callable[[Finished, Span, Stretches], RecordingReport],
+        stems: Callable[[], Iterable[tuple[SourceTrack, StemFile]]] | None,
+        report: Callable[[Finished, Span, Stretches, SavedStems | None], RecordingReport],
         marks: Callable[[], Sequence[Mark]],
         on_end: Callable[[Save], None],
         clock: Clock,
@@ -57,6 +62,7 @@ class Saves:
         self._format = sink_format
         self._open_reader = open_reader
         self._oldest = oldest
+        self._stems = stems
         self._report = report
         self._marks = marks
         self._on_end = on_end
@@ -68,7 +74,7 @@ class Saves:
         self._open: list[Save] = []  # those too that were given up, and whose disk hangs
         self._asked: list[Save] = []  # in this order; what failed is forgotten
         self._forgotten = Stretches()
-        self._done = deque[tuple[Path, Span]](maxlen=_MOST_NOTED)
+        self._done = deque[tuple[Path, Span, tuple[tuple[str, Path], ...]]](maxlen=_MOST_NOTED)
 
     def begin(self, request: SaveRequest, now_ns: int) -> Save:
         """Begin to save what is asked for now.
@@ -105,6 +111,7 @@ class Saves:
                 reader,
                 self._format,
                 forgotten=self._forgotten,
+                stems=self._stems_of(request.path, reader, span),
                 report=self._report,
                 marks=self._marks,
                 on_end=self._forget,
@@ -147,14 +154,22 @@ class Saves:
             if stretches.within(save.span.first, save.span.stop)
         }
 
-    def holding(self, stretches: Stretches, *, but: Container[Path]) -> list[Path]:
-        """What was saved of these samples, of the latest thousand saves, but for some."""
+    def holding(
+        self, stretches: Stretches, *, concerns: Callable[[str], bool], but: Container[Path]
+    ) -> list[Path]:
+        """What was saved of these samples, of the latest thousand saves, but for some; and the
+        stems of whoever it concerns."""
         with self._turn:
-            return [
-                path
-                for path, span in self._done
+            done = [
+                (path, stems)
+                for path, span, stems in self._done
                 if path not in but and stretches.within(span.first, span.stop)
             ]
+        return [
+            each
+            for path, stems in done
+            for each in (path, *(stem for name, stem in stems if concerns(name)))
+        ]
 
     def finish(self) -> None:
         """Nothing more will be written: have each end with what there is, and wait for it."""
@@ -172,12 +187,18 @@ class Saves:
 
     def _wait_for(self, save: Save) -> None:
         while not save.outcome.done():
-            before = save.position
+            before = save.progress
             try:
                 save.outcome.exception(MOST_HANG_S)
             except TimeoutError:
-                if save.position == before:
+                if save.progress == before:
                     save.give_up(_HANGS)
+
+    def _stems_of(self, path: Path, reader: Reader, span: Span) -> SavedStems | None:
+        if self._stems is None:
+            return None
+        first, stop = reader.position, span.stop
+        return SavedStems(stems_beside(path), self._stems, first, stop, self._format, self._disk)
 
     def _last_stop(self) -> int:
         while self._asked and self._asked[-1].state is SaveState.FAILED:
@@ -188,7 +209,8 @@ class Saves:
         with self._turn:
             self._pending = tuple(each for each in self._pending if each is not save)
             if save.state is SaveState.SAVED:
-                self._done.append((save.path, save.span))
+                stems = save.stems.named if save.stems is not None else ()
+                self._done.append((save.path, save.span, stems))
             done = [each for each in self._asked if each.state is SaveState.SAVED]
             # Of those that are done, only the last one counts.
             self._asked = [

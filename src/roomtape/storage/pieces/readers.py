@@ -20,7 +20,7 @@ from ..wav import HEADER_BYTES
 from .slots import read_slots
 
 _AT_ONCE = 1 << 18
-_MOST_KEPT_BYTES = 8 << 20
+MOST_KEPT_BYTES = 8 << 20
 """What a ring keeps for a reader that is behind: 80 s of WAV at 48 kHz."""
 
 Pieces = list[bytes | memoryview]
@@ -215,8 +215,10 @@ class RingReader(FileReader):
         disk: Disk,
         *,
         layout: RingLayout,
+        most_kept_bytes: int = MOST_KEPT_BYTES,
     ) -> None:
         super().__init__(fd, first, stop, written, disk)
+        self._most_kept_bytes = most_kept_bytes
         self._layout = layout
         self._kept: dict[int, bytes] = {}
         self._failure = ""
@@ -235,7 +237,7 @@ class RingReader(FileReader):
                     self._kept[number] = bytes(data)
         except OSError as error:
             self._failure = f"the ring cannot be read: {error.strerror or error}"
-        if len(self._kept) * self._layout.slot_bytes > _MOST_KEPT_BYTES:
+        if len(self._kept) * self._layout.slot_bytes > self._most_kept_bytes:
             self._failure = "the disk has not kept up: what was to be saved has been overwritten"
         if self._failure:
             self._kept.clear()

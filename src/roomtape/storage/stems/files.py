@@ -17,11 +17,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from ...types import AudioFormat
+from ..adts import ADTS_HEADER_BYTES
 from ..disk import Disk
+from ..naming import RING_SUFFIX
 from ..sink import SinkFormat
 from .names import stem_name
 from .projects import ProjectTrack, write_projects
 from .stem_file import StemCut, StemFile
+from .stem_ring import StemRing
 
 logger = logging.getLogger(__name__)
 
@@ -61,17 +65,20 @@ class StemFiles:
         self._split = split
         self._part = int(split)
         self._base = 0
+        self._end = 0  # so long is the recording by now
         self._cuts: list[StemCut] = []  # those that wait for a stem
         self._directory = directory
         self._recording = recording
         self._format = dataclasses.replace(
             sink_format,
             channels=1,
-            most_unit_bytes=sink_format.most_unit_bytes // sink_format.channels,
+            most_unit_bytes=_of_one_channel(sink_format),
         )
         self._disk = disk
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._files: list[StemFile] = []  # to which only begin() adds, at its end
+        self._begun = 0
+        self._gone: queue.SimpleQueue[StemFile] = queue.SimpleQueue()
         self._queue: queue.SimpleQueue[Sequence[_Units]] = queue.SimpleQueue()
         self._turn = 0
         self._adding = threading.Lock()  # of what a new one begins with
@@ -82,19 +89,16 @@ class StemFiles:
 
     def begin(self, participant: str, silent_units: int) -> StemFile:
         """One more, which begins with so much silence."""
-        number = len(self._files) + 1
-        name = stem_name(number, participant, self._format.audio_format)
+        self._begun += 1
+        path = self._directory / stem_name(self._begun, participant, self._format.audio_format)
+        begins = participant, silent_units, self._format, self._disk
         with self._adding:
-            stem = StemFile(
-                self._directory / name,
-                participant,
-                silent_units,
-                self._format,
-                self._disk,
-                part=self._part,
-                base=self._base,
+            stem = (
+                StemRing(path, *begins, recording=self._recording)
+                if self._format.cycle_s
+                else StemFile(path, *begins, part=self._part, base=self._base)
             )
-            self._files.append(stem)
+            self._files = [*self._files, stem]
         return stem
 
     def write(self, units: Sequence[_Units]) -> None:
@@ -137,18 +141,23 @@ class StemFiles:
             samples: So long is the recording by now. A stem that could be cut is written no
                 further; None is the end.
         """
+        self._end = self._end if samples is None else samples
         limit = samples if self._split else None
         with contextlib.suppress(queue.Empty):
             while True:
                 for stem, units, over in self._queue.get_nowait():
                     self._guarded(stem, partial(stem.write, units, limit))
                     stem.over = stem.over or over
+                    if over:
+                        self._guarded(stem, stem.flush)
         if self._split:
             for stem in tuple(self._files):
                 self._guarded(stem, partial(stem.write, [], limit))
                 if stem.over:
                     stem.pass_cuts()
             self._look_at_cuts()
+        if self._format.cycle_s:
+            self._let_go_of_those_past()
 
     def sync(self) -> None:
         """Have a part of what was written survive a power cut; the other parts come in turn."""
@@ -157,20 +166,26 @@ class StemFiles:
         self._turn = (self._turn + 1) % _IN_TURN
 
     def finish(self, samples: int) -> None:
-        """Complete them all, to the length of the recording, and write the projects."""
+        """Complete them all, to the end of the recording, whose last file has so many samples, and
+        write the projects."""
         self.work()
         self._end_cuts()
         for stem in self._files:
-            self._guarded(stem, partial(self._finish, stem, samples))
+            work = (
+                partial(stem.finish_within, self._end - samples, self._end)
+                if isinstance(stem, StemRing)
+                else partial(self._finish, stem, self._end)
+            )
+            self._guarded(stem, work)
         self._write_last_projects(samples)
 
     def abandon(self, samples: int) -> None:
-        """The recording was broken off: leave them readable."""
+        """The recording was broken off at this sample: leave them readable."""
         self.work()
         for stem in self._files:
             stem.abandon()
         self._end_cuts()
-        self._write_last_projects(samples)
+        self._write_last_projects(samples - self._base)
 
     def take_failures(self) -> list[str]:
         """The stems that were broken off since this was asked last, in words; from any thread."""
@@ -178,6 +193,15 @@ class StemFiles:
         with contextlib.suppress(queue.Empty):
             while True:
                 taken.append(self._failures.get_nowait())
+        return taken
+
+    def take_gone(self) -> list[StemFile]:
+        """The stems of a cyclic recording, of which nothing is left to be in its file, since this
+        was asked last; from any thread."""
+        taken: list[StemFile] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._gone.get_nowait())
         return taken
 
     def let_go(self) -> None:
@@ -198,7 +222,9 @@ class StemFiles:
         """Write what opens these stems of a file that is so long; none where that cannot be. Raises
         nothing."""
         tracks = [
-            ProjectTrack(path.name, path.stem) for path in paths if path.parent == self._directory
+            ProjectTrack(path.name, path.stem)
+            for path in paths
+            if path.parent == self._directory and path.suffix != RING_SUFFIX
         ]
         if not tracks:
             return ()
@@ -214,6 +240,17 @@ class StemFiles:
         except OSError as error:
             logger.warning("no project can be written to %s: %s", self._directory, error)
             return ()
+
+    def _let_go_of_those_past(self) -> None:
+        unit = self._format.unit_samples
+        oldest = (self._end - self._format.cycle_s * self._format.rate_hz) // unit * unit
+        rings = [stem for stem in self._files if isinstance(stem, StemRing) and stem.over]
+        gone = {stem for stem in rings if stem.gone(oldest)}
+        if gone:
+            with self._adding:
+                self._files = [stem for stem in self._files if stem not in gone]
+            for stem in gone:
+                self._gone.put(stem)
 
     def _finish(self, stem: StemFile, samples: int) -> None:
         moved = stem.finish(samples)
@@ -247,4 +284,10 @@ class StemFiles:
 
     def _write_last_projects(self, samples: int) -> None:
         paths = [stem.path for stem in self._files if stem.there]
-        self.projects = self._written_projects(self._recording, paths, samples - self._base)
+        self.projects = self._written_projects(self._recording, paths, samples)
+
+
+def _of_one_channel(sink_format: SinkFormat) -> int:
+    """No unit of one of its channels is larger."""
+    head = 0 if sink_format.audio_format is AudioFormat.WAV else ADTS_HEADER_BYTES
+    return head + (sink_format.most_unit_bytes - head) // sink_format.channels

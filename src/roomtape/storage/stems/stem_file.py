@@ -14,6 +14,8 @@ from pathlib import Path
 from ...types import AudioFormat, part_path
 from ..disk import Disk
 from ..live import LiveAdts, LiveFile, LiveWav
+from ..pieces.chain import Chain
+from ..pieces.readers import Reader
 from ..pieces.silence import silenced_pieces
 from ..pieces.stretches import Stretches
 from ..sink import SinkFormat
@@ -34,6 +36,8 @@ class StemFile:
 
     Attributes:
         path: Where it is; where somebody renamed it, only the end of the recording tells.
+        begins: The sample of the recording before which it is silence that nobody writes.
+        forgotten: What is silence from now on, since somebody was forgotten.
         error: Why it was broken off; empty if it was not.
         over: Nothing more of it will come than what has.
     """
@@ -58,11 +62,12 @@ class StemFile:
         self.participant = participant
         self.error = ""
         self.over = False
-        self._position = silent_units * sink_format.unit_samples  # of what is written next
+        self.begins = self._position = silent_units * sink_format.unit_samples
+        self.forgotten = Stretches()
         self._sink: LiveFile | None = None
         self._cuts: list[StemCut] = []
         self._held: list[bytes | memoryview] = []  # what may have to be cut yet
-        self._forgotten = Stretches()
+        self._chain: Chain | None = None
         self._earlier = deque[Path](maxlen=_MOST_NOTED)
         self._closed = False
 
@@ -80,14 +85,15 @@ class StemFile:
         self._held += units
         while self._held and not self._closed:
             until = self._cuts[0].sample if self._cuts else limit
-            now, self._held = self._up_to(until)
+            now, rest = self._up_to(until)
             if now:
-                if self._forgotten:
-                    now = silenced_pieces(now, self._position, self._forgotten, self._format)
+                if self.forgotten:
+                    now = silenced_pieces(now, self._position, self.forgotten, self._format)
                 sink = self._sink or self._opened()
                 # A WAV is not cut between units: one piece is as good as many.
                 sink.write([b"".join(now)] if self._wav and len(now) > 1 else now)
                 self._position = sink.samples
+            self._held = rest  # not before: who reads must find either
             if self._cuts and self._position >= self._cuts[0].sample:
                 self._pass(self._cuts.pop(0))
             elif not now:
@@ -106,7 +112,7 @@ class StemFile:
     def forget(self, stretches: Stretches) -> None:
         """Silence stands in place of these samples, as far as they are still to be written. From
         any thread."""
-        self._forgotten |= stretches
+        self.forgotten |= stretches
 
     def pass_cuts(self) -> None:
         """Nothing more of it will come: what there is belongs before the first cut."""
@@ -118,6 +124,33 @@ class StemFile:
         for cut in self._cuts:
             cut.waiting.discard(self)
         self._cuts.clear()
+
+    @property
+    def name(self) -> str:
+        """The file's, without the number of a part."""
+        return self._name.name
+
+    @property
+    def written(self) -> int:
+        """The sample of the recording that is written next."""
+        return self._position
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it is written."""
+        return self._closed or (self.over and not self._held)
+
+    def reader(self, first: int, stop: int) -> Reader | None:
+        """Read the samples ``[first, stop)`` of it on another thread, as they are written; see
+        :meth:`~roomtape.storage.sink.Sink.reader`. None while nothing is written.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        return None if self._chain is None else self._chain.reader(first, stop)
+
+    def flush(self) -> None:
+        """Write what waits for more, since there will be none. Raises OSError."""
 
     @property
     def paths(self) -> list[Path]:
@@ -173,6 +206,10 @@ class StemFile:
             sink.discard()
             raise
         self._sink = sink
+        if self._chain is None:
+            self._chain = Chain(sink)
+        else:
+            self._chain.succeed(sink)
         sink.write_silence(self._position - self._base)
         return sink
 
