@@ -287,6 +287,10 @@ async def test_a_strangers_file_with_the_number_of_ours_is_not_read_for_it(
         await take.go_on(5)
         with (tmp_path / f"call-001.{suffix}").open("ab") as file:
             file.write(b"TAG" + bytes(125))  # an editor's, which harms nothing
+        if suffix == "wav":
+            with (tmp_path / "call-001.wav").open("r+b") as file:
+                file.seek(4)
+                file.write(bytes([1, 2, 3, 0]))  # nor does what it says of the whole length
         report = await take.answer(recorder.save(tmp_path / f"whole.{suffix}", last_s=4))
         assert report.missing_s == 0
         with (tmp_path / f"call-002.{suffix}").open("r+b") as file:

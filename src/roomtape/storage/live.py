@@ -55,7 +55,8 @@ class LiveFile(ABC):
         self._placed = False
         self._whereabouts: Whereabouts | None = None
         self._turn = threading.Lock()  # whoever duplicates the descriptor, and who closes it
-        self._closed_as: tuple[Path, os.stat_result, int] | None = None
+        self.followed = False  # another file goes on: this one is read back long after
+        self._closed_as: tuple[Path, os.stat_result, int | None] | None = None
         self.aside: Path | None = None
         self._fd, self._part = create_part(path, disk)
         self._end = self._lead_bytes  # behind the last whole unit
@@ -169,15 +170,19 @@ class LiveFile(ABC):
     def _taken_fd(self, named: Path | None = None) -> int:
         """The descriptor, for whoever closes it: nobody has it after this. Where the file is
         ``named``, a reader finds it by that."""
+        # Not of the last file: its end must not wait for a disk that does not want to be read.
+        ends = self._ends(self._fd) if self.followed and named is not None else None
         with self._turn:
             fd, self._fd = self._fd, -1
             if fd >= 0 and named is not None:
                 with contextlib.suppress(OSError):  # then it is not read back
-                    ends = crc_of_ends(fd, self._end, self._disk)
                     self._closed_as = named, os.fstat(fd), ends
         if self._whereabouts is not None:
             self._whereabouts.close()
         return fd
+
+    def _ends(self, fd: int) -> int | None:
+        return crc_of_ends(fd, self._lead_bytes, self._end, self._disk)
 
     def _named(self) -> Path | None:
         """Where the file is now."""
@@ -224,7 +229,7 @@ class LiveFile(ABC):
         try:
             # A file that was removed leaves its number to whatever comes next.
             ours = os.path.samestat(os.fstat(fd), closed)
-            if not ours or crc_of_ends(fd, self._end, self._disk) != ends:
+            if not ours or (ends is not None and self._ends(fd) != ends):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(named))
             return self._reader(fd, first, stop)
         finally:

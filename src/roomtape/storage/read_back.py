@@ -12,15 +12,16 @@ _PIECE = 1 << 20
 _ENDS = 1 << 16
 
 
-def crc_of_ends(fd: int, end: int, disk: Disk) -> int:
-    """The CRC-32 of how a file begins and how what ends there ends: two recordings do not agree in
-    that, and it takes no time.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    count = min(end, _ENDS)
-    return zlib.crc32(disk.read_at(fd, count, end - count), zlib.crc32(disk.read_at(fd, count, 0)))
+def crc_of_ends(fd: int, begin: int, end: int, disk: Disk) -> int | None:
+    """The CRC-32 of how ``[begin, end)`` of a file begins and ends: two recordings do not agree in
+    that, and it takes no time. (What an editor writes, before the samples and behind them, is not
+    in it.) None where it cannot be read."""
+    count = min(end - begin, _ENDS)
+    try:
+        head = zlib.crc32(disk.read_at(fd, count, begin))
+        return zlib.crc32(disk.read_at(fd, count, end - count), head)
+    except OSError:
+        return None
 
 
 def check_written(fd: int, head: bytes, end: int, body_crc: int, disk: Disk) -> None:

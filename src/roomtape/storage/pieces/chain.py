@@ -51,6 +51,8 @@ class Chain:
         itself, then."""
         with self._turn:
             self._links[-1].stop = self.sink.samples
+            if isinstance(self.sink, LiveFile):
+                self.sink.followed = True
             if sink.first_sample < self.sink.samples:
                 self._links.pop()
             self._links = [*self._links, _Link(sink)][-MOST_KEPT:]
