@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.audio import encoder
+from roomtape.audio import aac
 from roomtape.audio.timing.playout import SPEECH_BLOCK_S
 from roomtape.recording import scheduler
 from roomtape.recording.sources.source import Source
@@ -94,7 +94,7 @@ def assert_alike(one: list[Interval], other: list[Interval]) -> None:
 
 def never_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "_SETTLES", 1 << 60)
-    monkeypatch.setattr(encoder, "_SETTLES", 1 << 60)
+    monkeypatch.setattr(aac, "_SETTLES", 1 << 60)
 
 
 @pytest.mark.parametrize("seed", range(12))
