@@ -19,7 +19,7 @@ NATIVE := $(wildcard src/roomtape/audio/timing/_*.[ch])
 # All else uses a processor from its first moment to its last, and takes what the others leave of it.
 OUTSIDE := realtime or root or browser
 SIDE_BY_SIDE := 4
-# A server of another make and its clients take a processor each call.
+# A server of another make and its clients take a processor each call, and all of the machine.
 LIVEKIT := tests/livekit_rooms tests/fleet
 PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
 
@@ -37,9 +37,9 @@ test: lint
 	$(BIN)/pytest -n $(PROCESSORS) -m 'not ($(OUTSIDE))' >$(TEST_OUT)/1.txt 2>&1 & first=$$!; \
 	trap 'kill $$first 2>/dev/null' INT TERM; \
 	$(BIN)/pytest -n $(SIDE_BY_SIDE) -m '($(OUTSIDE)) and not alone' $(addprefix --ignore=,$(LIVEKIT)) || failed=1; \
+	echo "Tests, 1 of 4: what waits for no clock"; wait $$first || failed=1; cat $(TEST_OUT)/1.txt; \
 	echo "Tests, 3 of 4: calls over LiveKit, in real time"; \
 	$(BIN)/pytest -n $(PROCESSORS) -m '($(OUTSIDE)) and not alone' $(LIVEKIT) || failed=1; \
-	echo "Tests, 1 of 4: what waits for no clock"; wait $$first || failed=1; cat $(TEST_OUT)/1.txt; \
 	echo "Tests, 4 of 4: what takes the machine for itself"; $(BIN)/pytest -m alone || failed=1; \
 	exit $$failed
 
