@@ -119,6 +119,27 @@ def test_who_hangs_takes_a_thread_and_nobody_else_notices() -> None:
 
 
 @pytest.mark.realtime
+def test_who_is_not_called_is_looked_after_while_another_hangs() -> None:
+    """So a recorder whose loop was closed is finished, whatever another one's disk does."""
+    threads, going, begun = DiskThreads(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        going.wait(120)
+
+    hanging, other = Job(threads, work=hang), Job(threads)
+    try:
+        hanging.errand.wake()
+        assert begun.wait(60)
+        assert other.unasked.acquire(timeout=20)
+        assert other.unasked.acquire(timeout=20)
+    finally:
+        going.set()
+        hanging.end()
+        other.end()
+
+
+@pytest.mark.realtime
 def test_who_raises_ends_alone(caplog: pytest.LogCaptureFixture) -> None:
     threads = DiskThreads()
     broken, other = Job(threads, work=lambda: 1 / 0), Job(threads)  # type: ignore[arg-type,return-value]

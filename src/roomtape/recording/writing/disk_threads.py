@@ -126,14 +126,12 @@ class DiskThreads:
 
     def _next(self, now: float) -> tuple[Errand, bool] | None:
         """What this thread is to do now, and whether nobody asked for it."""
-        if self._waiting:
-            since, errand = self._waiting[0]
-            if self._leader is None or now - since >= _PATIENCE_S:
-                self._waiting.popleft()
-                return errand, False
-        elif self._leader is None and self._resting:
+        patience_s = 0.0 if self._leader is None else _PATIENCE_S
+        if self._waiting and now - self._waiting[0][0] >= patience_s:
+            return self._waiting.popleft()[1], False
+        if self._resting:
             errand, until = next(iter(self._resting.items()))
-            if until <= now:
+            if now - until >= patience_s:
                 del self._resting[errand]
                 return errand, True
         return None
