@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def draw(picture: Path = PICTURE) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    if not runs:
+        sys.exit("no results were kept yet: python bench/run.py --keep")
     shares: dict[str, list[tuple[int, float]]] = {}
     for number, run in enumerate(runs):
         for row in run["rows"]:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..types import NS_PER_S, LeftOut, Pcm
+from .downmix import mixed_down
 from .timing.fast_path import arrivals_of
 from .timing.placing.anchor import Arrival
 
@@ -209,6 +210,19 @@ class Inbox:
         if fast_path is not None and fast_path.last_arrived_ns > self._last_frame_ns:
             return fast_path.last_timed
         return self._last_timed
+
+
+def not_before(head: int, arrivals: list[Arrival]) -> None:
+    """Nobody waited yet for the beginning of a first chunk that is long: it is heard a little
+    later, and not lost. What was heard before the recording began is no part of it."""
+    first = arrivals[0]
+    if first.pts is None and head > 0 and first.at < head:
+        arrivals[0] = first._replace(at=head)
+
+
+def mono(run: list[Arrival]) -> list[Arrival]:
+    """The same, with all channels mixed down to one."""
+    return [each if each.pcm.ndim == 1 else each._replace(pcm=mixed_down(each.pcm)) for each in run]
 
 
 def _refuse(_pcm: Any, _rate_hz: Any, _pts: Any, _ns: int, _gap_is_silence: Any) -> bool:

@@ -151,17 +151,15 @@ class RecordingSession:
         thread."""
         return all(source.nothing_waits for source in list(self._open))
 
-    def forget(
-        self, concerns: Callable[[str], bool]
-    ) -> tuple[list[SourceTrack], list[tuple[int, int]]]:
+    def forget(self, concerns: Callable[[str], bool]) -> list[tuple[int, int]]:
         """Mix nothing more of these sources, whatever of it waits; between two mixes.
 
         Args:
             concerns: Whether a source of that name is one of them.
 
         Returns:
-            The sources, and when any of them was heard, in nanoseconds: as mixed so far, and
-            rather too much than too little.
+            When any of them was heard, in nanoseconds: as mixed so far, and rather too much than
+            too little.
         """
         tracks = [source for source in list(self.sources) if concerns(source.name)]
         heard: list[tuple[int, int]] = []
@@ -171,7 +169,7 @@ class RecordingSession:
             heard += source.ledger.sound.spans()
         if self.earlier is not None:  # of whom nobody knows any more who they were
             heard.append((0, round(self.earlier.left_s * NS_PER_S)))
-        return tracks, heard
+        return heard
 
     def mix(self, now_ns: int) -> None:
         """Mix up to ``delay_ns`` before ``now_ns``, for the outputs to encode."""

@@ -23,12 +23,10 @@ from ..types import (
     SourceReport,
 )
 from .discretion.curtain import Curtain
-from .downmix import mixed_down
-from .inbox import Inbox
+from .inbox import Inbox, mono, not_before
 from .ledger import STALL_NS, Ledger
 from .mixing.mixer import Voice
 from .timing.fast_path import FAR_AHEAD_S
-from .timing.placing.anchor import Arrival
 from .timing.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -201,8 +199,8 @@ class SourceTrack:
                 head = head_at(rate_hz)
                 timeline = self._next_timeline(timeline, rate_hz, head, now_ns)
                 fresh.append(timeline)
-                _not_before(head, arrivals)
-            timeline.ingest(_mono(arrivals), now_ns * rate_hz // NS_PER_S)
+                not_before(head, arrivals)
+            timeline.ingest(mono(arrivals), now_ns * rate_hz // NS_PER_S)
         self._open_or_shut(now_ns)
         return fresh
 
@@ -396,15 +394,3 @@ def _seconds(samples: Iterable[tuple[int, int]]) -> float:
 
 def _end_ns(timeline: Timeline) -> int:
     return timeline.end * NS_PER_S // timeline.rate_hz
-
-
-def _not_before(head: int, arrivals: list[Arrival]) -> None:
-    """Nobody waited yet for the beginning of a first chunk that is long: it is heard a little
-    later, and not lost. What was heard before the recording began is no part of it."""
-    first = arrivals[0]
-    if first.pts is None and head > 0 and first.at < head:
-        arrivals[0] = first._replace(at=head)
-
-
-def _mono(run: list[Arrival]) -> list[Arrival]:
-    return [each if each.pcm.ndim == 1 else each._replace(pcm=mixed_down(each.pcm)) for each in run]

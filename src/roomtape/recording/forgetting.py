@@ -59,7 +59,7 @@ class Forgetting:
         self._concerns = concerns
         # A live file in the making has what the ring had; one that is there already keeps it.
         self._given_up = parts.give_up_promotion("somebody was forgotten meanwhile; try it again")
-        _, sounded = pump.while_still(lambda: session.forget(concerns))
+        sounded = pump.while_still(lambda: session.forget(concerns))
         file_ns = session.pauses.file_ns
         placed = [(file_ns(start_ns), file_ns(end_ns)) for start_ns, end_ns in sounded]
         self._stretches = stretches = stretches_of(placed, sink_format)

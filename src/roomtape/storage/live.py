@@ -26,7 +26,7 @@ from ..types import Mark
 from .adts import silent_frame, with_mark
 from .disk import Disk
 from .finishing import new_file
-from .naming import Whereabouts, create_part, lock, put_in_place, remove_ours, take_back
+from .naming import Whereabouts, create_part, lock, moved, put_in_place, remove_ours, take_back
 from .notes.cues import cue_chunks, within
 from .pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
 from .read_back import crc_of_ends
@@ -121,7 +121,7 @@ class LiveFile(ABC):
             self.samples - self.first_sample,
             self.first_sample,
             self._end + self._behind_bytes,
-            moved=_moved(self.path, named),
+            moved=moved(self.path, named),
             sha256=sha256,
         )
 
@@ -257,14 +257,6 @@ class LiveFile(ABC):
     @abstractmethod
     def _append(self, marks: Sequence[Mark]) -> None:
         """Put marks behind the samples of a file that is complete."""
-
-
-def _moved(path: Path, named: Path | None) -> str:
-    if named == path:
-        return ""
-    if named is None:
-        return f"{path} was removed while it was recorded to; all of it was written there again"
-    return f"{path} was renamed while it was recorded to; it is at {named}"
 
 
 class LiveWav(LiveFile):

@@ -279,3 +279,12 @@ def one_place(one: Path, other: Path) -> bool:
         return one.parent.resolve() == other.parent.resolve()
     except (OSError, RuntimeError):  # a loop of links, say
         return one == other
+
+
+def moved(path: Path, named: Path | None) -> str:
+    """What became of a name while its file was open, in words; empty if it kept it."""
+    if named == path:
+        return ""
+    if named is None:
+        return f"{path} was removed while it was recorded to; all of it was written there again"
+    return f"{path} was renamed while it was recorded to; it is at {named}"
