@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 from ..types import AudioFormat
 from .disk import Disk
 from .live import LiveAdts, LiveFile, LiveWav
+from .naming import refuse_directory
 from .ring import Ring
 from .sink import Sink, SinkFormat
 
@@ -25,7 +24,7 @@ def create_sink(
         FileError: The path is too long to be noted in a ring.
     """
     if sink_format.cycle_s:
-        _check_no_directory(path)
+        refuse_directory(path)
         return Ring(path, sink_format, disk, stems=stems)
     return create_live(path, sink_format, disk)
 
@@ -39,12 +38,6 @@ def create_live(
     Raises:
         OSError: As :func:`create_sink`.
     """
-    _check_no_directory(path)
+    refuse_directory(path)
     wav = sink_format.audio_format is AudioFormat.WAV
     return (LiveWav if wav else LiveAdts)(path, sink_format, disk, first_sample=first_sample)
-
-
-def _check_no_directory(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        # A file there would be moved aside; moving a whole directory away is nobody's wish.
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
