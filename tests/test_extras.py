@@ -43,6 +43,72 @@ def test_the_recorder_needs_numpy_pyav_and_soxr():
     assert run_python(code).stdout == "set()\n"
 
 
+LATER = {
+    "av",
+    "decimal",
+    "hashlib",
+    "json",
+    "roomtape.analysis",
+    "roomtape.engine",
+    "roomtape.recording.reporting.report",
+    "roomtape.recording.run",
+    "roomtape.rooms",
+    "roomtape.server",
+    "roomtape.storage.live",
+    "roomtape.storage.recover",
+    "roomtape.storage.ring",
+    "soxr",
+}
+"""What nobody waits for who imports the recorder (docs/architecture.md, "What is loaded when")."""
+
+
+def test_importing_the_recorder_loads_what_is_heard_and_not_what_writes():
+    code = (
+        "import sys, numpy, asyncio; before = {*sys.modules}; from roomtape import AudioRecorder; "
+        f"print({LATER!r} & ({{*sys.modules}} - before))"
+    )
+    assert run_python(code).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+def test_nothing_is_loaded_from_the_start_to_the_end(tmp_path: Path, suffix: str):
+    """START would come later; and no recording may lack its end since the package was replaced."""
+    code = f"""
+import asyncio, sys, numpy as np
+from roomtape import AudioRecorder, AudioRecordingConfiguration
+def ours():
+    return {{name for name in sys.modules if name.partition(".")[0] in ("roomtape", "soxr", "av")}}
+async def life(place, **options):
+    path = place + ".{suffix}"
+    config = AudioRecordingConfiguration(path, report=True, cycle_time=10, **options)
+    recorder = AudioRecorder(config)
+    before = ours()
+    await recorder.start()
+    alice, bot = recorder.add_source("alice"), recorder.add_playout("bot", local=True)
+    alice.push(np.ones(24000, np.float32) / 4, 48000)
+    bot.push(bytes(16000), 16000)
+    await asyncio.sleep(0.7)
+    recorder.mark("here")
+    recorder.pause("skip")
+    recorder.resume()
+    await recorder.save(place + "-saved.{suffix}", last_s=0.5)
+    await recorder.forget("alice")
+    if not options.get("stems"):
+        await recorder.promote()
+        await recorder.demote()
+    await recorder.stop()
+    print(sorted(ours() - before))
+async def main():
+    await asyncio.gather(
+        life({str(tmp_path / "plain")!r}),
+        life({str(tmp_path / "stems")!r}, stems={str(tmp_path / "apart")!r}),
+    )
+asyncio.run(main())
+"""
+    done = run_python(code)
+    assert (done.stdout, done.stderr) == ("[]\n[]\n", "")
+
+
 def test_only_aac_loads_pyav(tmp_path: Path):
     code = (
         "import sys; from roomtape import AudioRecorder, AudioRecordingConfiguration as Config; "

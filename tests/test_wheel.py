@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from support.words import assert_each_in_place, find_words, place_of
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roomtape"
 INTERRUPTED_S, SAID_S = 1.2, 3.0
 AROUND = """
 import asyncio
@@ -54,17 +58,23 @@ def readme_program() -> str:
     return AROUND.format(silent=silent, said=said, lines=textwrap.indent(lines, "    "))
 
 
-def pythons() -> list[str]:
+def pythons() -> list[object]:
     """This Python, and the others that are here and can have the package."""
     others = {shutil.which(f"python3.{minor}") for minor in range(11, 16)}
     others |= {str(path) for path in Path.home().glob(".pyenv/versions/3.1[1-9].*/bin/python")}
-    found = {sys.version_info[:2]: sys.executable}
+    others |= {str(path) for path in CACHE.glob("python3.*/usr/bin/python3.*")}  # .ci/python3.14
+    found = {sys.version_info[1]: sys.executable}
     for each in sorted(filter(None, others)):
-        asked = "import sys, venv, ensurepip; print(sys.version_info[1])"
+        asked = "import sys, venv; print(sys.version_info[1])"
         done = subprocess.run([each, "-c", asked], capture_output=True, text=True, check=False)
         if done.returncode == 0 and int(done.stdout) >= 11:
-            found.setdefault((3, int(done.stdout)), each)
-    return [found[version] for version in sorted(found)]
+            found.setdefault(int(done.stdout), each)
+    return [pytest.param(found[minor], id=f"3.{minor}") for minor in sorted(found)]
+
+
+def accelerated(python: Path) -> bool:
+    code = "from roomtape.audio.arrays import NATIVE; print(NATIVE is not None)"
+    return run(python, "-I", "-c", code) == "True\n"
 
 
 def run(*command: object, cwd: Path | None = None, **env: str) -> str:
@@ -80,45 +90,77 @@ def run(*command: object, cwd: Path | None = None, **env: str) -> str:
     return done.stdout
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """What several tests need, made by the first worker that comes to it."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / f"{name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not (shared / name).exists():
+            making = shared / f"{name}.making"
+            shutil.rmtree(making, ignore_errors=True)  # of who failed
+            making.mkdir()
+            make(making)
+            making.rename(shared / name)
+    return shared / name
+
+
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What git has: no file that happens to lie about may be needed."""
-    place = tmp_path_factory.mktemp("source")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of what git has: no file that happens to lie about may be needed. Beside it is a Python with
+    what builds it, and nothing else."""
     if not (ROOT / ".git").exists():
         pytest.skip("this is no checkout of git")
-    run("git", "-C", ROOT, "archive", "--output", place / "source.tar", "HEAD")
-    shutil.unpack_archive(place / "source.tar", place / "source")
-    return place / "source"
 
+    def make(place: Path) -> None:
+        source = place / "source"
+        run("git", "-C", ROOT, "archive", "--output", place / "source.tar", "HEAD")
+        shutil.unpack_archive(place / "source.tar", source)
+        needed = tomllib.loads((source / "pyproject.toml").read_text())["build-system"]["requires"]
+        builder = bare_python(sys.executable, place)
+        run(*pip(builder), "install", *needed)
+        code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+        run(builder, "-c", code, place, cwd=source)
 
-@pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("wheel")
-    run(*pip(sys.executable), "wheel", "--no-deps", "--wheel-dir", place, source)
-    (built,) = place.glob("*.whl")
+    (built,) = once(tmp_path_factory, "sdist", make).glob("roomtape-*.tar.gz")
     return built
 
 
 @pytest.fixture(scope="module")
-def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("sdist")
-    needed = tomllib.loads((source / "pyproject.toml").read_text())["build-system"]["requires"]
-    builder = bare_python(sys.executable, place)
-    run(*pip(builder), "install", *needed)
-    code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
-    run(builder, "-c", code, place, cwd=source)
-    (built,) = place.glob("*.tar.gz")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the source distribution, so that lacks nothing either."""
+    (built,) = once(tmp_path_factory, "wheel", partial(build_wheel, sdist)).glob("*.whl")
     return built
+
+
+def build_wheel(sdist: Path, place: Path, **env: str) -> None:
+    builder = pip(sdist.parent / "bare/bin/python")
+    # Not out of the cache, nor into it: it would be taken for that of another compiler.
+    alone = ("--no-cache-dir", "--no-build-isolation", "--no-deps")
+    run(*builder, "wheel", *alone, "--wheel-dir", place, sdist, **env)
 
 
 def pip(python: str | Path) -> tuple[str | Path, ...]:
-    return (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    """This environment's pip, run by another Python: to give each its own takes 3 s."""
+    quiet = ("--quiet", "--disable-pip-version-check")
+    return (sys.executable, "-m", "pip", "--python", python, *quiet)
 
 
 def bare_python(python: str, place: Path) -> Path:
-    """With nothing but pip."""
-    run(python, "-m", "venv", place / "bare")
+    """With nothing at all."""
+    run(python, "-m", "venv", "--without-pip", place / "bare")
     return place / "bare/bin/python"
+
+
+@pytest.fixture(scope="module")
+def installed(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A Python that has the wheel, and the newest versions of all that it needs."""
+    bare = bare_python(request.param, tmp_path_factory.mktemp("installed"))
+    run(*pip(bare), "install", "--no-compile", wheel)
+    return bare
 
 
 def readme_records(python: Path, place: Path, lag: Lag) -> None:
@@ -144,30 +186,23 @@ def readme_records(python: Path, place: Path, lag: Lag) -> None:
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("python", pythons(), ids=lambda python: Path(python).parts[-3])
+@pytest.mark.parametrize("installed", pythons(), indirect=True)
 def test_pip_install_and_the_lines_of_the_readme_record(
-    wheel: Path, python: str, tmp_path: Path, lag: Lag
+    installed: Path, tmp_path: Path, lag: Lag
 ) -> None:
-    """With the newest versions of all that it needs."""
-    bare = bare_python(python, tmp_path)
-    run(*pip(bare), "install", "--no-compile", wheel)
-    readme_records(bare, tmp_path, lag)
+    assert accelerated(installed) == (shutil.which("cc") is not None)
+    readme_records(installed, tmp_path, lag)
     one_line = subprocess.run(
-        [bare, "-I", "-m", "roomtape", "--help"], capture_output=True, text=True, check=False
+        [installed, "-I", "-m", "roomtape", "--help"], capture_output=True, text=True, check=False
     )
     assert one_line.returncode == 1
     assert "pip install 'roomtape[cli]'" in one_line.stderr
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("compiler", ["cc", "/bin/false"])
-def test_the_source_installs_with_and_without_a_compiler(
-    sdist: Path, compiler: str, tmp_path: Path, lag: Lag
-) -> None:
-    if compiler == "cc" and shutil.which(compiler) is None:
-        pytest.skip("there is no C compiler on this machine: apt install gcc libc6-dev")
+def test_the_source_installs_without_a_compiler(sdist: Path, tmp_path: Path, lag: Lag) -> None:
+    build_wheel(sdist, tmp_path, CC="/bin/false")
     bare = bare_python(sys.executable, tmp_path)
-    run(*pip(bare), "install", "--no-compile", "--no-cache-dir", sdist, CC=compiler)
-    code = "from roomtape.audio.arrays import NATIVE; print(NATIVE is not None)"
-    assert run(bare, "-I", "-c", code) == f"{compiler == 'cc'}\n"
+    run(*pip(bare), "install", "--no-compile", *tmp_path.glob("*.whl"))
+    assert not accelerated(bare)
     readme_records(bare, tmp_path, lag)

@@ -100,6 +100,23 @@ def test_a_bot_that_is_interrupted_again_and_again(tmp_path: Path, lag: Lag) -> 
     assert called.report["duration_s"] == pytest.approx(heard_s, abs=0.5 + lag.worst_s)
 
 
+def test_what_cannot_be_interrupted_stands_where_it_was_heard(tmp_path: Path, lag: Lag) -> None:
+    called = call(tmp_path, "talks_over", ahead_s=0.3)
+    heard_s = called.heard_s("bot")
+    assert_each_in_place(called.words("bot"), at_least=10, lag_s=lag.worst_s)
+    assert called.source("bot")["received_s"] == pytest.approx(heard_s, abs=0.1 + lag.worst_s)
+
+
+def test_a_background_that_the_transport_mixes_in_is_recorded_as_heard(
+    tmp_path: Path, lag: Lag
+) -> None:
+    called = call(tmp_path, "background")
+    heard_s = called.heard_s("bot")
+    assert_each_in_place(called.words("bot"), at_least=15, lag_s=lag.worst_s)
+    assert called.source("bot")["received_s"] == pytest.approx(heard_s, abs=0.1 + lag.worst_s)
+    assert called.report["duration_s"] == pytest.approx(heard_s, abs=0.5 + lag.worst_s)
+
+
 def test_users_are_told_apart(tmp_path: Path, lag: Lag) -> None:
     called = call(tmp_path, "users")
     assert called.names == [("alice", False), ("bob", False), ("bot", True), ("user", False)]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingCode, AudioRecordingConfiguration
-from roomtape.storage import create_sink
 from roomtape.storage.disk import Disk
 from roomtape.storage.sink import SinkFormat
+from roomtape.storage.sinks import create_sink
 from roomtape.types import AudioFormat, RecordingEvent
 from roomtape.types.clock import ScriptedClock
 from roomtape.types.errors import OpenFileError, RoomtapeError, StateError

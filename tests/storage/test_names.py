@@ -14,7 +14,7 @@ import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
 from roomtape.storage.disk import Disk
-from roomtape.storage.naming import move_aside, put_in_place
+from roomtape.storage.naming import move_aside, put_in_place, stands_at
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode
 from roomtape.types.clock import ScriptedClock
@@ -144,6 +144,16 @@ async def test_a_name_that_cannot_be_is_refused_in_plain_words(
     assert words in outcome.refused
     assert outcome.events == []
     assert [each.name for each in listing(tmp_path)] == ["file"]
+
+
+def test_what_cannot_be_looked_at_is_no_gap(tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    assert stands_at(tmp_path / "file")
+    for name in ("missing", "file/a", "loop"):
+        assert not stands_at(tmp_path / name)
+    with pytest.raises(OSError, match="too long"):  # as with a disk that fails
+        stands_at(tmp_path / ("x" * 300))
 
 
 async def test_a_live_name_may_be_as_long_as_a_name_can_be(tmp_path: Path):

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomtape.storage import create_sink
 from roomtape.storage.adts import silent_frame
 from roomtape.storage.disk import Disk
 from roomtape.storage.pieces.readers import Reader
 from roomtape.storage.ring import Ring
 from roomtape.storage.sink import Sink
+from roomtape.storage.sinks import create_sink
 from support.damage import adts_offsets
 from support.examples import examples
 from support.faulty_disk import Fault, FaultyDisk

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
 from pipecat.frames import frames
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -69,9 +70,9 @@ class Listener(BaseOutputTransport):
         return True
 
     async def process_frame(self, frame: frames.Frame, direction: Any) -> None:
-        if isinstance(frame, frames.InterruptionFrame):
-            self.drop(time.time())
         await super().process_frame(frame, direction)
+        if isinstance(frame, frames.InterruptionFrame):  # told last, as over a WebSocket
+            self.drop(time.time())
 
     async def has_taken(self, seconds: float) -> None:
         while sum(len(data) for _, data in self.heard.get(None, [])) < seconds * RATE * 2:  # noqa: ASYNC110
@@ -86,6 +87,26 @@ class Listener(BaseOutputTransport):
         self.dropped.append([each for each in kept if each[1]])
         self.heard[None] = []
         self._free_at[None] = min(self._free_at.get(None, 0.0), now)
+
+
+class Background(BaseAudioMixer):  # type: ignore[misc]
+    """Somebody who goes on speaking behind all that the bot says, and behind its silence."""
+
+    def __init__(self) -> None:
+        self._voice = load_voice("dave", RATE) // 4
+        self._at = 0
+
+    async def start(self, sample_rate: int) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def process_frame(self, frame: frames.MixerControlFrame) -> None: ...
+
+    async def mix(self, audio: bytes) -> bytes:
+        said = np.frombuffer(audio, np.int16)
+        behind = self._voice.take(np.arange(self._at, self._at + len(said)), mode="wrap")
+        self._at += len(said)
+        return (said // 2 + behind).astype(np.int16).tobytes()
 
 
 class Call:
@@ -138,11 +159,19 @@ class Call:
             )
             await self.line.push_audio_frame(frame)
 
-    async def answer(self, voice: str, seconds: float, destination: str | None = None) -> None:
+    async def answer(
+        self,
+        voice: str,
+        seconds: float,
+        destination: str | None = None,
+        *,
+        interruptible: bool = True,
+    ) -> None:
         """The bot says something, all at once, as speech synthesis makes it."""
         pcm = np.resize(load_voice(voice, RATE), round(seconds * RATE))
         frame = frames.TTSAudioRawFrame(pcm.tobytes(), RATE, 1)
         frame.transport_destination = destination
+        frame.interruptible = interruptible
         await self.worker.queue_frames([frame, frames.TTSStoppedFrame()])
 
     async def run(self, scene: Callable[[Call], Awaitable[None]]) -> None:
@@ -186,6 +215,34 @@ async def interruptions(call: Call) -> None:
         if voice != "carol":
             await call.worker.queue_frame(frames.InterruptionFrame())
     await call.answer("alice", 2.5)
+    await call.worker.queue_frame(frames.EndFrame())
+
+
+async def talks_over(call: Call) -> None:
+    """Answers that cannot be interrupted, though somebody tries to, and some that can."""
+    await call.answer("carol", 4.0, interruptible=False)
+    await asyncio.sleep(1.3)
+    await call.worker.queue_frame(frames.InterruptionFrame())
+    await asyncio.sleep(1.1)
+    await call.answer("dave", 20.0)
+    await call.answer("bob", 2.0, interruptible=False)
+    await call.worker.queue_frame(frames.InterruptionFrame())
+    await asyncio.sleep(1.1)
+    for _ in range(2):
+        await call.worker.queue_frame(frames.InterruptionFrame())
+    await call.answer("alice", 2.5)
+    await call.worker.queue_frame(frames.EndFrame())
+
+
+async def background(call: Call) -> None:
+    """The transport mixes a sound into what the bot says, and sends it also where it is silent."""
+    await asyncio.sleep(1.5)
+    for voice, heard_s in (("carol", 1.4), ("alice", 1.1), ("bob", 1.7)):
+        await call.answer(voice, 20.0)
+        await asyncio.sleep(heard_s)
+        await call.worker.queue_frame(frames.InterruptionFrame())
+        await asyncio.sleep(0.7)
+    await call.answer("carol", 2.0)
     await call.worker.queue_frame(frames.EndFrame())
 
 
@@ -273,6 +330,8 @@ SCENES = {
     scene.__name__: scene
     for scene in (
         interruptions,
+        talks_over,
+        background,
         users,
         ends,
         ends_and_breaks_off,
@@ -284,6 +343,9 @@ SCENES = {
     )
 }
 AUDIO: dict[str, dict[str, Any]] = {
+    "background": {"audio_out_mixer": Background()},
+    # What a transport has in hand is long enough to be told from a busy machine.
+    "talks_over": {"audio_out_10ms_chunks": 20},
     "two_lines": {"audio_out_destinations": ["french"]},
     "without passthrough": {"audio_in_passthrough": False},
 }

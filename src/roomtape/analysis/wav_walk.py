@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..storage.chunks import CHUNK_HEAD_BYTES, MOST_CHUNKS, chunk_bytes
 from ..storage.live import AHEAD_S
+from ..storage.notes.chunks import CHUNK_HEAD_BYTES, MOST_CHUNKS, chunk_bytes
 from ..storage.wav import HEADER_BYTES, is_our_wav
 from ..types.errors import DamagedFileError
 from .wav_format import WavFormat, parse_format

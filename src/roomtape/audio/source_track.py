@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from fractions import Fraction
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -388,8 +388,10 @@ class SourceTrack:
 
 
 def _seconds(samples: Iterable[tuple[int, int]]) -> float:
-    """So many samples at each rate."""
-    return float(sum(Fraction(count, rate_hz) for rate_hz, count in samples))
+    """So many samples at each rate; exact, and rounded once."""
+    counts = list(samples)
+    together_hz = math.lcm(*(rate_hz for rate_hz, _ in counts))
+    return sum(count * (together_hz // rate_hz) for rate_hz, count in counts) / together_hz
 
 
 def _end_ns(timeline: Timeline) -> int:

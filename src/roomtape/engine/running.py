@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from ..recording import run  # noqa: F401 (else the first start in a call would wait for it)
 from ..recording.recorder import AudioRecorder
 from ..types import (
     AudioRecordingCode,

@@ -219,15 +219,22 @@ class _Line:
 
     def __init__(self, playout: PlayoutSource) -> None:
         self.playout = playout
-        self._interrupted = -1  # the number of the frame that did it last
+        self._interrupted = self._told = -1  # numbers of frames, which tell what was made first
+        self._in_hand = False
 
     def say(self, frame: OutputAudioRawFrame) -> None:
-        # The transport passes on what it had in hand when it was interrupted; who listens has
-        # dropped that. Frames are numbered in the order in which they are made.
-        if frame.id < self._interrupted and frame.interruptible:
-            return
+        # A background is made when it is sent, also while an interruption is on its way to here.
+        background = type(frame) is OutputAudioRawFrame
+        if frame.id < (self._told if background else self._interrupted):
+            # The transport passes on what it had in hand when it was interrupted. Who listens has
+            # dropped that, even if it is uninterruptible; the rest of what is so waited behind it,
+            # and is heard.
+            in_hand, self._in_hand = self._in_hand, False
+            if in_hand or frame.interruptible:
+                return
         self.playout.push(frame.audio, frame.sample_rate, channels=frame.num_channels)
 
     def interrupt(self, frame: InterruptionFrame) -> None:
-        self._interrupted = frame.id
+        self._interrupted, self._told = frame.id, Frame().id
+        self._in_hand = True
         self.playout.clear()

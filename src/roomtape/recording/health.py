@@ -7,7 +7,6 @@ warnings that are new. Each is given once, and again only after it had gone away
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..audio.source_track import SourceTrack
@@ -28,8 +27,7 @@ _LOW_DISK_S = 600
 _LOW_DISK_BYTES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The state of a recording.
 
     Attributes:

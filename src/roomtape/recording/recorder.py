@@ -40,7 +40,6 @@ from .events import EventFeed, EventListener
 from .life import RecorderState
 from .reporting.signing import Signing
 from .reservation import Reservation, in_words
-from .run import Run
 from .sources.participant import Participant
 from .while_recording import WhileRecording
 
@@ -82,6 +81,10 @@ class AudioRecorder(WhileRecording):
             raise ConfigurationError(
                 "beep_s: only a room hears a beep; record it with an RtcEngine"
             )
+        # By the first recorder that is made: all that one needs from its START to its end.
+        from .run import Run  # noqa: PLC0415
+
+        self._run_class = Run
         events = EventFeed(config.first_path, on_event)
         super().__init__(
             config, clock or SYSTEM_CLOCK, events, RecordingSession(level=config.level)
@@ -199,7 +202,7 @@ class AudioRecorder(WhileRecording):
     def _begin(self, reservation: Reservation) -> None:
         sink = reservation.take()
         try:
-            self._run = Run(
+            self._run = self._run_class(
                 self.config,
                 self._session,
                 self._output,

@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from ..storage import create_sink
 from ..storage.disk import Disk
 from ..storage.naming import unrecovered_rings
 from ..storage.sink import Sink, SinkFormat
@@ -73,6 +72,10 @@ class Reservation:
         first: Callable[[], None] = lambda: None,
         stems: Path | None = None,
     ) -> None:
+        # Loaded by now, with all that a recorder needs.
+        from ..storage.sinks import create_sink  # noqa: PLC0415
+
+        self._create_sink = create_sink
         self._path = path
         self._disk = disk
         self._first = first
@@ -98,7 +101,7 @@ class Reservation:
             self._left_rings = unrecovered_rings(self._path)
             if self._stems is not None:
                 self._stems.reserve()
-            self._sink = create_sink(
+            self._sink = self._create_sink(
                 self._path, self.sink_format, self._disk, stems=self._stems_path
             )
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..audio.session import RecordingSession
 from ..types import (
@@ -21,9 +22,11 @@ from ..types.clock import Clock
 from ..types.errors import StateError
 from .events import EventFeed
 from .life import Life, RecorderState
-from .run import Run
 from .saving.request import check_turning, checked_cycle, checked_path, checked_request
 from .sources.participants import Participants
+
+if TYPE_CHECKING:
+    from .run import Run
 
 
 class WhileRecording(Participants):

@@ -3,8 +3,8 @@ to say nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..types import SAMPLE_RATES_HZ
 
@@ -32,8 +32,7 @@ _MOST_TURNED_BITS = 8
 _LENGTH_BITS = 0x1FFF << 13
 
 
-@dataclass(frozen=True, slots=True)
-class AdtsFrame:
+class AdtsFrame(NamedTuple):
     """One frame's place.
 
     Attributes:

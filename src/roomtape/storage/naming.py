@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
 import re
+import stat
 from pathlib import Path
 
 from .disk import Disk
@@ -18,6 +20,33 @@ REPORT_SUFFIX = ".json"
 def report_path(recording: Path) -> Path:
     """Where the report of a recording stands."""
     return recording.with_name(recording.name + REPORT_SUFFIX)
+
+
+def stands_at(path: Path) -> bool:
+    """Whether anything does.
+
+    Raises:
+        OSError: Nobody can know. (``Path.exists`` says no then, from Python 3.14 on.)
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
+    return True
+
+
+def refuse_directory(path: Path) -> None:
+    """A file there would be moved aside; moving a whole directory away is nobody's wish.
+
+    Raises:
+        IsADirectoryError: One stands there.
+        OSError: Nobody can know.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def move_aside(path: Path, disk: Disk) -> Path | None:

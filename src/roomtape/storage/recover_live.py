@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..types.errors import DamagedFileError
 from .adts import ADTS_FRAME_SAMPLES, MOST_FRAME_BYTES, frame_at, has_mark, is_our_frame
-from .chunks import chunk_bytes
 from .disk import Disk
 from .finishing import new_file
 from .live import AHEAD_S
+from .notes.chunks import chunk_bytes
 from .notes.cues import cues_at_end
 from .read_back import check_written
 from .wav import HEADER_BYTES, OurHeader, declared_bytes, our_header, wav_header
@@ -28,8 +28,7 @@ _HEAD = 64
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"3DI")
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(NamedTuple):
     """A live file that was put right: where, at which rate, how long, what was cut off, whether
     the file that was there is not the one that is there now, and the SHA-256 of a new one."""
 

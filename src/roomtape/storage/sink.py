@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..types import AudioFormat, Mark
 
@@ -48,8 +48,7 @@ class SinkFormat:
         return (units - 1) * self.unit_samples + last_unit_bytes // self.frame_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A finished file.
 
     Attributes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..types import SAMPLE_RATES_HZ
 
@@ -29,8 +29,7 @@ _RF64_SIZES = ((20, 44),)
 _MOST_TURNED_BITS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class OurHeader:
+class OurHeader(NamedTuple):
     """What a header of ours says.
 
     Attributes:
@@ -101,8 +100,7 @@ def declared_bytes(header: bytes) -> int:
     return int(struct.unpack_from("<I", header, 76)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     """One of the shapes that the header had or has."""
 
     rf64: bool

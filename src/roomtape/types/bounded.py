@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 
 from .report import Interval, LeftOut, SampleCounts, SourceReport
 
@@ -79,7 +79,7 @@ def summed_up(sources: Sequence[SourceReport]) -> SourceReport:
 
 
 def _sum(seconds: Iterable[float]) -> float:
-    return float(sum(map(Fraction, seconds)))
+    return math.fsum(seconds)
 
 
 def _length_s(intervals: Iterable[Interval]) -> float:

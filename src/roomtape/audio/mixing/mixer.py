@@ -19,10 +19,10 @@ import numpy as np
 from ...types import Pcm
 from ..arrays import Samples, silence
 from ..timing.fast_path import add_all
-from .ways import Resampled, Straight, way_out
 
 if TYPE_CHECKING:
     from ..timing._native import FastPath
+    from .ways import Resampled, Straight, WayOut
 
 _TAIL_S = 0.5
 """For so long a rate is mixed after its last voice: far longer than the resampler's filter."""
@@ -103,6 +103,10 @@ class Mixer:
     """
 
     def __init__(self, on_voice_failed: VoiceFailed | None = None) -> None:
+        # Loaded (soxr) by who makes a mixer, for it must not happen in the middle of a recording.
+        from .ways import way_out  # noqa: PLC0415
+
+        self._way_out = way_out
         self._on_voice_failed = on_voice_failed
         self._buses: list[Bus] = []
         self._groups: dict[tuple[int, Buses], _Group] = {}
@@ -149,7 +153,9 @@ class Mixer:
         group = self._groups.get(key)
         if group is None:
             head = self.head_at(voice.rate_hz, buses)
-            group = self._groups[key] = _Group(voice.rate_hz, head, buses, self._on_voice_failed)
+            group = self._groups[key] = _Group(
+                voice.rate_hz, head, buses, self._way_out, self._on_voice_failed
+            )
             self._at_once = None
         group.voices.append(voice)
 
@@ -264,7 +270,12 @@ class _Group:
     """The voices of one rate that go to the same buses."""
 
     def __init__(
-        self, rate_hz: int, head: int, buses: Buses, on_voice_failed: VoiceFailed | None
+        self,
+        rate_hz: int,
+        head: int,
+        buses: Buses,
+        way_out: WayOut,
+        on_voice_failed: VoiceFailed | None,
     ) -> None:
         self.rate_hz = rate_hz
         self.head = head

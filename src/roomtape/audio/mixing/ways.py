@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import soxr
 
@@ -78,6 +80,10 @@ class Resampled:
         self._have = len(ready) - end
         self._surplus, self._out_head = 0, stop
         return ready[start:end]
+
+
+WayOut = Callable[[int, int, int, int], Straight | Resampled]
+"""See :func:`way_out`."""
 
 
 def way_out(rate_hz: int, head: int, bus_rate_hz: int, bus_head: int) -> Straight | Resampled:

@@ -8,8 +8,8 @@ goes over into plain copying and back without a step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,7 @@ _PHASES = 4096
 _KAISER_BETA = 9.0
 
 
-@dataclass(frozen=True, slots=True)
-class Slew:
+class Slew(NamedTuple):
     """A correction: over ``length`` output samples from ``start`` on, the distance between
     output and input position goes from ``before`` to ``after`` samples."""
 

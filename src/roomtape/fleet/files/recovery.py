@@ -17,6 +17,7 @@ from typing import Any
 
 from ...storage import recover as recovery
 from ...storage.disk import Disk
+from ...storage.naming import stands_at
 from ...storage.notes.journal import Entry, Journal
 from ...storage.report_file import read_report_file, replace_report_file, write_report_file
 from ...types.errors import DamagedFileError, FileError
@@ -127,7 +128,7 @@ class Recovery:
             raise FileError(f"entry {entry.name} of the journal names no file of this directory")
         if read_report_file(path, self._disk) is not None:
             return False  # recovered before, or its recorder came as far as that
-        if not path.exists():
+        if not stands_at(path):
             return False
         try:
             found = recovery.recover(path, disk=self._disk)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...storage.disk import Disk
-from ...storage.naming import lock, report_path
+from ...storage.naming import lock, report_path, stands_at
 from .names import is_recording, is_report
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def remove_old(
             if is_recording(path.name) or _is_part(path.name):
                 if path not in in_use and _remove(path, older_than, removed, disk):
                     _remove(report_path(path), float("inf"), removed, disk)
-            elif is_report(path.name) and not path.with_suffix("").exists():
+            elif is_report(path.name) and not stands_at(path.with_suffix("")):
                 _remove(path, older_than, removed, disk)
         with contextlib.suppress(OSError):  # it is not empty, or gone
             if folder.stat().st_mtime < now_s - _EMPTY_FOLDER_S:

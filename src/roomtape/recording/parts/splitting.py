@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ...storage import create_live
 from ...storage.disk import Disk
 from ...storage.live import LiveFile
 from ...storage.sink import Sink, SinkFormat
+from ...storage.sinks import create_live
 from ...types import NS_PER_S, part_path
 from ...types.clock import Clock
 from ...types.errors import FileError

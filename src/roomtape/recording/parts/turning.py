@@ -17,12 +17,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from ...storage import create_live
 from ...storage.disk import Disk
 from ...storage.live import LiveFile
 from ...storage.pieces.readers import Reader
 from ...storage.ring import Ring
 from ...storage.sink import Sink, SinkFormat
+from ...storage.sinks import create_live
 from ...types import AudioFormat
 from ...types.clock import Clock
 from ...types.errors import FileError, OpenFileError

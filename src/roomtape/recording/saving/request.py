@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ...storage.naming import one_place
+from ...storage.stems.directory import stems_beside
 from ...types import AudioRecordingConfiguration
 from ...types.errors import ConfigurationError, SuffixError
-from .stems import stems_beside
 
 MOST_THEN_S = 3600.0
 """So far into the future a save may reach: it keeps a thread and a file all that time."""
 
 
-@dataclass(frozen=True, slots=True)
-class SaveRequest:
+class SaveRequest(NamedTuple):
     """See :meth:`roomtape.AudioRecorder.save`."""
 
     path: Path

@@ -14,6 +14,7 @@ from ...storage.disk import Disk
 from ...storage.pieces.readers import Reader
 from ...storage.pieces.stretches import Stretches
 from ...storage.sink import Finished, SinkFormat
+from ...storage.stems.directory import stems_beside
 from ...storage.stems.stem_file import StemFile
 from ...types import NS_PER_S, Mark, RecordingReport
 from ...types.clock import Clock
@@ -22,7 +23,7 @@ from ..reservation import in_words
 from .request import SaveRequest
 from .save import Save, SaveState
 from .span import Span, span_of
-from .stems import SavedStems, stems_beside
+from .stems import SavedStems
 
 logger = logging.getLogger(__name__)
 

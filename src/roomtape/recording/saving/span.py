@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...storage.sink import SinkFormat
 from ...types import NS_PER_S, AudioFormat
 from ...types.errors import StateError
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Samples of a recording, counted from its START.
 
     Attributes:

@@ -24,11 +24,6 @@ _AT_ONCE = 1 << 17
 """So many samples of silence are written at once."""
 
 
-def stems_beside(path: Path) -> Path:
-    """The directory of the stems of what is saved to ``path``."""
-    return path.with_name(f"{path.stem}-stems")
-
-
 class _Part:
     """One stem on its way."""
 

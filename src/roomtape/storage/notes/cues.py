@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 
 from ...types import Mark
-from ..chunks import CHUNK_HEAD_BYTES, MOST_CHUNKS, chunk_bytes
+from .chunks import CHUNK_HEAD_BYTES, MOST_CHUNKS, chunk_bytes
 
 _CUE = struct.Struct("<II4sIII")
 _LABEL_HEAD = struct.Struct("<4sII")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from ...types import AudioFormat, Mark
 from ..adts import ADTS_FRAME_SAMPLES, frame_at
 from ..disk import Disk
-from ..naming import create_part, opened_as, put_in_place, remove_ours, take_back
+from ..naming import create_part, opened_as, put_in_place, refuse_directory, remove_ours, take_back
 from ..notes.cues import cue_chunks
 from ..proof.hashing import sha256_of
 from ..sink import SinkFormat
@@ -37,8 +36,7 @@ class SavedFile:
     """
 
     def __init__(self, path: Path, sink_format: SinkFormat, disk: Disk) -> None:
-        if path.is_dir() and not path.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        refuse_directory(path)
         self._path = path
         self._wav = sink_format.audio_format is AudioFormat.WAV
         self._format = sink_format

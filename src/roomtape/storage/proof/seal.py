@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...types import ReportProof
 from . import signatures
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 ALGORITHM = "Ed25519"
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(NamedTuple):
     """What the seal of a report says.
 
     Attributes:

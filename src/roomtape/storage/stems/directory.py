@@ -1,4 +1,4 @@
-"""The directory of a recording's stems, before there is a recording."""
+"""The directory of a recording's stems, before there is one in it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from pathlib import Path
 from ...types.errors import FileError
 from ..disk import Disk
 from ..naming import create_part
+
+
+def stems_beside(path: Path) -> Path:
+    """The directory of the stems of what is saved to ``path``."""
+    return path.with_name(f"{path.stem}-stems")
 
 
 class StemDirectory:

@@ -8,15 +8,14 @@ ends a line or a quoted name comes into either: see :mod:`.names`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..disk import Disk
 from ..finishing import new_file
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectTrack:
+class ProjectTrack(NamedTuple):
     """A file beside the project, and what its track is called."""
 
     file: str
