@@ -54,6 +54,7 @@ class Ring:
         path, sink_format, disk: What it becomes, what is written, and where.
         stems: The directory of its stems, if it has any.
         recording: Of a stem, what it is beside.
+        most_kept_bytes: What is kept for one who reads and is behind.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class Ring:
         *,
         stems: Path | None = None,
         recording: Path | None = None,
+        most_kept_bytes: int = MOST_KEPT_BYTES,
     ) -> None:
         self.path = path
+        self._most_kept_bytes = most_kept_bytes
         self.first_sample = self.samples = 0
         self.aside: Path | None = None
         self._disk = disk
@@ -155,7 +158,7 @@ class Ring:
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def reader(self, first: int, stop: int, *, most_kept_bytes: int = MOST_KEPT_BYTES) -> Reader:
+    def reader(self, first: int, stop: int) -> Reader:
         with self._turn:
             first = max(first, self._overwritten * self._layout.sink_format.unit_samples)
             reader = RingReader(
@@ -165,7 +168,7 @@ class Ring:
                 lambda: self.samples,
                 self._disk,
                 layout=self._layout,
-                most_kept_bytes=most_kept_bytes,
+                most_kept_bytes=self._most_kept_bytes,
             )
             self._readers.append(reader)
         return reader
