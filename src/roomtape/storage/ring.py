@@ -46,6 +46,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 1 << 18
+
 
 class Ring:
     """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract.
@@ -107,19 +109,14 @@ class Ring:
 
     def write(self, units: list[bytes]) -> None:
         layout = self._layout
-        channels = layout.sink_format.channels
         done = 0
         while done < len(units):
             # As many as fit before the ring begins anew, in one write.
             first = self._next
             room = layout.slots - first % layout.slots
             batch = units[done : done + room]
-            data = b"".join(
-                pack_slot(first + index, unit, channels).ljust(layout.slot_bytes, b"\0")
-                for index, unit in enumerate(batch)
-            )
             self._keep_for_readers(first + len(batch) - layout.slots)
-            self._disk.write_at(self._fd, data, layout.offset(first))
+            self._disk.write_at(self._fd, self._packed(first, batch), layout.offset(first))
             self._next += len(batch)
             self._last_bytes = len(batch[-1])
             self.samples = layout.sink_format.samples_in(self._next, self._last_bytes)
@@ -136,24 +133,42 @@ class Ring:
         Raises:
             OSError: It cannot be written; some of them are as they were.
         """
-        layout, sink_format = self._layout, self._layout.sink_format
-        unit = sink_format.unit_samples
-        oldest = max(layout.first_unit, self._next - layout.slots)
-        done = 0
-        for number in range(oldest, self._next):
-            if not stretches.within(number * unit, (number + 1) * unit):
-                continue
-            size = 0  # an AAC frame is as short as it can be
-            if sink_format.audio_format is AudioFormat.WAV:  # only the last is less than a unit
-                last = number == self._next - 1
-                size = self._last_bytes if last else sink_format.most_unit_bytes
-            slot = pack_slot(number, silent_unit(size, sink_format), sink_format.channels)
-            whole = slot.ljust(layout.slot_bytes, b"\0")
-            self._disk.write_at(self._fd, whole, layout.offset(number))
-            done += unit
+        unit = self._layout.sink_format.unit_samples
+        oldest = max(self._layout.first_unit, self._next - self._layout.slots)
+        done, behind = 0, oldest
+        for start, stop in stretches.within(oldest * unit, self._next * unit).spans:
+            first = max(behind, start // unit)  # two stretches may touch one unit
+            behind = max(behind, -(-stop // unit))
+            self._silence_units(first, behind)
+            done += (behind - first) * unit
         if done:
             self._disk.sync(self._fd)
         return done
+
+    def _silence_units(self, first: int, stop: int) -> None:
+        """As many at once as lie beside each other, a quarter of a megabyte at most: there are
+        40,000 frames in a quarter of an hour."""
+        layout, sink_format = self._layout, self._layout.sink_format
+        size = 0  # an AAC frame is as short as it can be
+        if sink_format.audio_format is AudioFormat.WAV:
+            size = sink_format.most_unit_bytes
+        silent = silent_unit(size, sink_format)
+        at_once = max(1, _AT_ONCE // layout.slot_bytes)
+        while first < stop:
+            count = min(at_once, stop - first, layout.slots - first % layout.slots)
+            units = [silent] * count
+            if size and first + count == self._next:  # only the last is less than a unit
+                units[-1] = silent[: self._last_bytes]
+            self._disk.write_at(self._fd, self._packed(first, units), layout.offset(first))
+            first += count
+
+    def _packed(self, first: int, units: Sequence[bytes]) -> bytes:
+        """The slots of units that lie beside each other."""
+        channels, slot_bytes = self._layout.sink_format.channels, self._layout.slot_bytes
+        return b"".join(
+            pack_slot(number, unit, channels).ljust(slot_bytes, b"\0")
+            for number, unit in enumerate(units, first)
+        )
 
     def sync(self) -> None:
         self._disk.sync(self._fd)
