@@ -15,6 +15,7 @@ from ..types import (
     Consent,
     Forgotten,
     Mark,
+    PauseMode,
     RecordingReport,
 )
 from ..types.clock import Clock
@@ -24,6 +25,7 @@ from .life import Life, RecorderState
 from .run import Run
 from .saving.request import checked_cycle, checked_path, checked_request
 from .sources.participants import Participants
+from .sources.stand_in import StandIn
 
 
 class WhileRecording(Participants):
@@ -197,6 +199,20 @@ class WhileRecording(Participants):
             return Forgotten(0.0, ())
         run = self._running_run("forget")
         return await run.forget(partial(self._discretion.concerns, name)).done()
+
+    def _decide(
+        self,
+        kind: ActKind,
+        who: str,
+        by: str,
+        *,
+        stand_in: StandIn = StandIn.SILENCE,
+        mode: PauseMode = PauseMode.SILENCE,
+    ) -> None:
+        cuts = self._session.pauses.cuts
+        super()._decide(kind, who, by, stand_in=stand_in, mode=mode)
+        if self._run is not None and self._session.pauses.cuts != cuts:
+            self._run.note_cuts()
 
     def mark(self, label: str, at: float | None = None) -> Mark:
         """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or

@@ -22,11 +22,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ..types import AudioFormat, Mark
+from ..types import NS_PER_S, AudioFormat, Mark
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
 from .notes.cues import within
+from .notes.cuts_note import CutsNote, Places
 from .pieces.readers import MOST_KEPT_BYTES, Reader, RingReader
 from .pieces.silence import silent_unit
 from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
@@ -77,6 +78,7 @@ class Ring:
         self._layout = RingLayout(path, sink_format, stems=stems, recording=recording)
         head = self._layout.packed()
         self._fd, self.ring_path = create_ring(path, disk)
+        self._note = CutsNote(self.ring_path, disk)
         self._next = 0
         self._last_bytes = 0
         self._turn = threading.Lock()  # of the two below, and never while the disk is waited for
@@ -170,6 +172,10 @@ class Ring:
             for number, unit in enumerate(units, first)
         )
 
+    def note_cuts(self, places: Places) -> None:
+        begins_ns = self.first_sample * NS_PER_S // self._layout.sink_format.rate_hz
+        self._note.write(places, begins_ns)
+
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
@@ -213,6 +219,7 @@ class Ring:
             marks=within(marks, first_sample, layout.window_samples, layout.sink_format.rate_hz),
         )
         self.aside = finished.aside
+        self._note.hand_on(self.path, first_sample * NS_PER_S // layout.sink_format.rate_hz)
         # The recording is safe; a ring that cannot be removed makes it no worse.
         self.retire()
         return finished
@@ -252,6 +259,7 @@ class Ring:
             remove_ours(fd, self.ring_path, self._disk)
         except OSError as error:
             logger.warning("%s is safe, but its ring cannot be removed: %s", self.path, error)
+        self._note.remove()
         # Without its name the ring is gone; freeing its blocks takes as long as copying them, and
         # nobody needs to wait for that.
         free = threading.Thread(target=self._close_quietly, args=(fd,), name="roomtape-free")
@@ -277,6 +285,7 @@ class Ring:
             return
         with contextlib.suppress(OSError):
             remove_ours(fd, self.ring_path, self._disk)
+        self._note.remove()
         self._close_quietly(fd)
 
     def let_go(self) -> None:
