@@ -209,7 +209,7 @@ async def test_a_live_file_is_finished_with_its_stems_and_rings_go_on(suffix: st
     assert not [*call.place.rglob("*.ring"), *call.place.rglob("*.part")]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 @SUFFIX
 async def test_turned_at_random_moments_the_stems_of_each_file_sum_to_it(
     seed: int, suffix: str, tmp_path: Path

@@ -250,6 +250,11 @@ class Parts:
 
         closing = self._closing_of(turning.before)
         closing.outcome.add_done_callback(hand_on)
+        # Not before: whoever has the report may have it turn again at once.
+        turning.outcome.add_done_callback(lambda _: self._close(closing, turning))
+
+    def _close(self, closing: Closing, turning: Turning) -> None:
+        """It is cyclic now; on the thread that writes."""
         if self._stems is None:
             closing.start()
         else:  # which come later than the mix
