@@ -19,7 +19,6 @@ from roomtape.storage.disk import Disk
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingWarning, Pcm, RecordingEvent
 from roomtape.types.clock import ScriptedClock
-from roomtape.types.errors import ConfigurationError
 from support.program import Cli
 from support.readers import read_all
 from support.saved_parts import FRAME
@@ -357,14 +356,3 @@ async def test_who_left_among_many_is_forgotten_too(
         assert not read_all(stem)[0].any()
     else:
         assert str(stem) in forgotten.still_in
-
-
-async def test_a_recording_with_stems_stays_cyclic_or_live(tmp_path: Path):
-    for cycle_time in (10, 0):
-        call = Talking(tmp_path / f"{cycle_time}.wav", sample_rate=RATE, cycle_time=cycle_time)
-        await call.recorder.start()
-        for turned in (call.recorder.promote(), call.recorder.demote(10)):
-            with pytest.raises(ConfigurationError, match="with stems stays as it began"):
-                await turned
-        await call.talk(1)
-        assert not (await call.end()).error

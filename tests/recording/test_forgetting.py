@@ -186,13 +186,16 @@ async def test_who_was_forgotten_can_be_included_again_and_none_of_before_comes_
     assert [act.kind.value for act in report.acts] == ["forgotten", "included"]
 
 
-async def test_a_disk_that_refuses_leaves_the_recording_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", [0, 1], ids=["write", "sync"])
+async def test_a_disk_that_refuses_leaves_the_recording_as_it_was(
+    call: int, tmp_path: Path
+) -> None:
     disk = FaultyDisk()
     room = Room(tmp_path / "a.wav", disk=disk, cycle_time=10)
     await room.recorder.start()
     room.join("bob")
     await room.go_on(20, bob=SECRET)
-    disk.fault = Fault(len(disk.calls) + 3, errno.EIO)
+    disk.fault = Fault(len(disk.calls) + call, errno.EIO)
     with pytest.raises(FileError, match="not all is forgotten"):
         await room.recorder.forget("bob")
     await room.go_on(10, bob=SECRET)

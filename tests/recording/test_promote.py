@@ -250,12 +250,6 @@ async def test_what_cannot_be_is_refused_and_harms_nothing(
         await new.promote()
 
 
-async def test_stems_and_a_cycle_do_not_go_together(tmp_path: Path):
-    async with take_of(tmp_path / "call.wav", stems=tmp_path / "stems") as (_, recorder):
-        with pytest.raises(ConfigurationError, match="stems"):
-            await recorder.demote(10)
-
-
 # -- harm -----------------------------------------------------------------------------------------
 
 

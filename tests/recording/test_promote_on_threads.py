@@ -207,3 +207,54 @@ async def test_a_split_on_threads_has_no_seam_and_stops_at_any_moment(tmp_path: 
     assert counted.codes == ["START", *["PART_FINISHED"] * 3, "FINISH"]
     assert len([each for each in listing(tmp_path) if each.suffix == ".json"]) == 4
     await until(lambda: descriptors() <= opened)
+
+
+async def test_stems_turn_with_it_without_a_seam(tmp_path: Path):
+    opened = descriptors()
+    rest, stems = tmp_path / "call.wav", tmp_path / "stems"
+    files, beside = [], []
+    async with Counted(rest, cycle_time=10, stems=stems) as counted:
+        await asyncio.sleep(1.3)
+        for number in range(2):
+            await counted.recorder.promote(tmp_path / f"part-{number}.wav")
+            await asyncio.sleep(0.3)
+            part = await counted.recorder.demote()
+            files.append(Path(part.file_path))
+            beside += [Path(each) for each in part.stems]
+            await asyncio.sleep(0.2)
+        last = await counted.recorder.stop()
+    files.append(rest)
+    beside += [Path(each) for each in last.stems]
+    assert without_seam(*files)
+    assert without_seam(*beside)
+    for mix, stem in zip(files, beside, strict=True):
+        assert np.array_equal(samples_of(mix), samples_of(stem))
+    assert [each.name for each in beside] == [
+        *("001-alice.wav", "001-alice-002.wav", "001-alice-003.wav"),
+    ]
+    assert {each for each in listing(stems) if each.suffix == ".wav"} == {*beside}
+    assert "STEM_FAILED" not in counted.codes
+    await until(lambda: descriptors() <= opened)
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync"])
+async def test_where_the_disk_hangs_over_stems_they_stay_rings(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parts, "MOST_HANG_S", 0.3)
+    disk, stems = HangsBeside(call), tmp_path / "stems"
+    async with Counted(tmp_path / "call.wav", disk, cycle_time=10, stems=stems) as counted:
+        await until((stems / "001-alice.wav.ring").exists)
+        disk.hang()
+        promoting = asyncio.ensure_future(counted.recorder.promote(tmp_path / "live.wav"))
+        await asyncio.to_thread(disk.waiting.wait, 60)
+        try:
+            await counted.recorder.stop()
+            with pytest.raises(FileError, match="ended before that"):
+                await promoting
+        finally:
+            disk.release()
+    assert counted.codes == ["START", "PROMOTE_FAILED", "FINISH"]
+    await until(lambda: not [*tmp_path.rglob("*.part")])
+    assert np.array_equal(samples_of(tmp_path / "call.wav"), samples_of(stems / "001-alice.wav"))
+    assert not (tmp_path / "live.wav").exists()

@@ -88,7 +88,8 @@ def test_what_is_gone_before_a_reader_comes_is_left_out(ring: Ring):
 
 def test_what_is_kept_is_bounded_and_whoever_reads_hears_of_it(ring: Ring):
     write(ring, 0, SLOTS)
-    slow = ring.reader(0, SLOTS * UNIT, most_kept_bytes=10 * 2 * UNIT)
+    ring._most_kept_bytes = 10 * 2 * UNIT
+    slow = ring.reader(0, SLOTS * UNIT)
     quick = ring.reader(SLOTS * UNIT, 150 * UNIT)
     write(ring, SLOTS, 60)
     with pytest.raises(OSError, match="has not kept up"):

@@ -13,7 +13,8 @@ from roomtape.storage.adts import silent_frame
 from roomtape.storage.disk import Disk
 from roomtape.storage.sink import SinkFormat
 from roomtape.storage.stems.files import StemFiles
-from roomtape.storage.stems.stem_file import StemCut, StemFile
+from roomtape.storage.stems.stem_cut import StemCut
+from roomtape.storage.stems.stem_file import StemFile
 from roomtape.types import AudioFormat
 from support.saved_parts import content
 

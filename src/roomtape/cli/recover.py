@@ -73,7 +73,8 @@ def _lines(found: Recovered) -> list[str]:
     if found.unchanged:
         return [
             f"{found.path}: nothing to recover: {timecode(found.duration_s, 3)} "
-            f"({found.format.value}, {found.sample_rate} Hz) are whole; nothing was changed"
+            f"({found.format.value}, {found.sample_rate} Hz) are whole; nothing was changed",
+            *_cuts(found),
         ]
     lines = [
         f"{found.path}: recovered {timecode(found.duration_s, 3)} "
@@ -94,6 +95,7 @@ def _lines(found: Recovered) -> list[str]:
         )
     else:
         lines.append("missing: nothing up to the crash's last write")
+    lines += _cuts(found)
     if found.cut_bytes:
         lines.append(f"cut: the last {found.cut_bytes} bytes, which were not whole")
     if found.aside is not None:
@@ -104,3 +106,12 @@ def _lines(found: Recovered) -> list[str]:
     lines += [f"kept: {path}, of which no stem could be made" for path in found.stems.left]
     lines.append(f"sha256: {found.sha256}")
     return lines
+
+
+def _cuts(found: Recovered) -> list[str]:
+    lines = [
+        f"cut out: {each.lasted_s:.3f} s at {timecode(each.at_s, 3)}, where it was paused"
+        for each in found.cuts[:_STRETCHES_SHOWN]
+    ]
+    more = len(found.cuts) - _STRETCHES_SHOWN
+    return [*lines, f"cut out: {more} more, see --report"] if more > 0 else lines

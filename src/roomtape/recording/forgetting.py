@@ -15,7 +15,6 @@ from contextlib import suppress
 from ..audio.session import RecordingSession
 from ..storage.pieces.stretches import Stretches
 from ..storage.sink import SinkFormat
-from ..storage.stems.stem_ring import StemRing
 from ..types import NS_PER_S, AudioFormat, Forgotten
 from ..types.errors import FileError
 from .parts.parts import Parts
@@ -103,11 +102,10 @@ class Forgetting:
     def _silence_stems(self) -> None:
         """What rings hold of them, on the thread that writes."""
         for stem in self._stems:
-            if isinstance(stem, StemRing):
-                try:
-                    stem.silence(self._stretches)
-                except OSError as error:
-                    self._not_silenced.append(error)
+            try:
+                stem.silence(self._stretches)
+            except OSError as error:
+                self._not_silenced.append(error)
 
     def _still_in(self) -> tuple[str, ...]:
         in_time = {path for path, done in self._saving.items() if done.done() and done.result()}

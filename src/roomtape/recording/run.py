@@ -210,6 +210,10 @@ class Run:
             sink_format=self._format,
         )
 
+    def note_cuts(self) -> None:
+        """What was cut out has changed."""
+        self._writer.note_cuts(self._session.pauses.places)
+
     def end(self, error: str = "") -> None:
         """End, because of an error or without one. Any number of times and from any thread: only
         the first counts. :attr:`ended` tells when it is done."""

@@ -16,14 +16,16 @@ from ..types import (
     Consent,
     Forgotten,
     Mark,
+    PauseMode,
     RecordingReport,
 )
 from ..types.clock import Clock
 from ..types.errors import StateError
 from .events import EventFeed
 from .life import Life, RecorderState
-from .saving.request import check_turning, checked_cycle, checked_path, checked_request
+from .saving.request import checked_cycle, checked_path, checked_request
 from .sources.participants import Participants
+from .sources.stand_in import StandIn
 
 if TYPE_CHECKING:
     from .run import Run
@@ -126,8 +128,9 @@ class WhileRecording(Participants):
         """Something is happening now: make a cyclic recording a live one, that begins with all that
         the ring holds and goes on without a seam.
 
-        PROMOTED or PROMOTE_FAILED tells the end of it. Up to that moment the recording is cyclic,
-        and a crash leaves its ring. Whoever waits may give up: it is done all the same.
+        Its stems turn with it. PROMOTED or PROMOTE_FAILED tells the end of it. Up to that moment
+        the recording is cyclic, and a crash leaves its ring. Whoever waits may give up: it is done
+        all the same.
 
         Args:
             file_path: Where to, in the format of the recording; None is where it was to go. What
@@ -137,14 +140,12 @@ class WhileRecording(Participants):
             Where it goes now.
 
         Raises:
-            ConfigurationError: The path cannot be (SuffixError: the suffix is not the recording's),
-                or the recording has stems.
+            ConfigurationError: The path cannot be (SuffixError: the suffix is not the recording's).
             StateError: Nothing is being recorded, or it is live already, or about to change.
             FileError: It cannot be done (OpenFileError: the file cannot be created). The recording
                 is cyclic as before, and it can be tried again.
         """
         path = self.config.path if file_path is None else checked_path(self.config, file_path)
-        check_turning(self.config)
         run = self._running_run("promote")
         return await asyncio.wrap_future(run.parts.promote(path))
 
@@ -154,8 +155,8 @@ class WhileRecording(Participants):
 
         The moment of the call counts (in a WAV to a tenth of a second, in AAC to a frame). The ring
         begins anew then: no sample is in both, and none is missing between them. DEMOTED or
-        DEMOTE_FAILED tells of it, about a second later, and PART_FINISHED when the file is
-        complete.
+        DEMOTE_FAILED tells of it, about a second later, and PART_FINISHED when the file and its
+        stems are complete.
 
         Args:
             cycle_time: How many seconds to keep: 10, 60, 360 or 900; None is what the recording
@@ -165,12 +166,11 @@ class WhileRecording(Participants):
             What is in the file that was finished.
 
         Raises:
-            ConfigurationError: There is no such cycle, or the recording has stems.
+            ConfigurationError: There is no such cycle, or the recording is split.
             StateError: Nothing is being recorded, or it is cyclic already, or about to change.
             FileError: It cannot be done (OpenFileError: there is no room for the ring), and the
                 recording is live as before; or the file cannot be completed.
         """
-        check_turning(self.config)
         cycle_s = checked_cycle(self.config, cycle_time)
         run = self._running_run("demote")
         return await asyncio.wrap_future(run.parts.demote(self.config.path, cycle_s, run.file_ns))
@@ -202,6 +202,20 @@ class WhileRecording(Participants):
             return Forgotten(0.0, ())
         run = self._running_run("forget")
         return await run.forget(partial(self._discretion.concerns, name)).done()
+
+    def _decide(
+        self,
+        kind: ActKind,
+        who: str,
+        by: str,
+        *,
+        stand_in: StandIn = StandIn.SILENCE,
+        mode: PauseMode = PauseMode.SILENCE,
+    ) -> None:
+        cuts = self._session.pauses.cuts
+        super()._decide(kind, who, by, stand_in=stand_in, mode=mode)
+        if self._run is not None and self._session.pauses.cuts != cuts:
+            self._run.note_cuts()
 
     def mark(self, label: str, at: float | None = None) -> Mark:
         """Give a moment a name of at most 200 characters, in the report and in a WAV file: now, or

@@ -22,12 +22,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..types import Mark
+from ..types import NS_PER_S, Mark
 from .adts import silent_frame, with_mark
 from .disk import Disk
 from .finishing import new_file
 from .naming import Whereabouts, create_part, lock, moved, put_in_place, remove_ours, take_back
 from .notes.cues import cue_chunks, within
+from .notes.cuts_note import CutsNote, Places
 from .pieces.readers import AdtsIndex, AdtsReader, Reader, WavReader
 from .read_back import crc_of_ends
 from .sink import Finished, SinkFormat
@@ -53,6 +54,7 @@ class LiveFile(ABC):
         self._format = sink_format
         self._disk = disk
         self._placed = False
+        self._note = CutsNote(path, disk)
         self._whereabouts: Whereabouts | None = None
         self._turn = threading.Lock()  # whoever duplicates the descriptor, and who closes it
         self.followed = False  # another file goes on: this one is read back long after
@@ -100,6 +102,9 @@ class LiveFile(ABC):
         if samples > 0:
             self._write_silence(samples)
 
+    def note_cuts(self, places: Places) -> None:
+        self._note.write(places, self.first_sample * NS_PER_S // self._format.rate_hz)
+
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
@@ -127,8 +132,7 @@ class LiveFile(ABC):
 
     def abandon(self) -> Finished:
         if self._fd < 0:
-            count = self.samples - self.first_sample
-            return Finished(self.path, count, self.first_sample, self._end)
+            return self._finished(self.path, "")
         # Each step helps by itself, and none may stop the others, whatever goes wrong with it.
         with contextlib.suppress(Exception):
             self._disk.truncate(self._fd, self._end)
@@ -170,6 +174,8 @@ class LiveFile(ABC):
     def _taken_fd(self, named: Path | None = None) -> int:
         """The descriptor, for whoever closes it: nobody has it after this. Where the file is
         ``named``, a reader finds it by that."""
+        if named != self.path:
+            self._note.remove()
         # Not of the last file: its end must not wait for a disk that does not want to be read.
         ends = self._ends(self._fd) if self.followed and named is not None else None
         with self._turn:
@@ -304,8 +310,7 @@ class LiveWav(LiveFile):
         self.samples += samples
 
     def _keep_whole(self, units: Sequence[bytes | memoryview]) -> None:
-        # Any whole sample is worth keeping.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # any whole sample is worth keeping
             there = max(0, self._disk.size(self._fd) - self._end)
             frames = min(there, sum(map(len, units))) // self._format.frame_bytes
             self._end += frames * self._format.frame_bytes

@@ -15,6 +15,7 @@ from .disk import Disk
 
 RING_SUFFIX = ".ring"
 REPORT_SUFFIX = ".json"
+_CUTS_SUFFIX = ".cuts"
 
 
 def report_path(recording: Path) -> Path:
@@ -49,9 +50,20 @@ def refuse_directory(path: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
+def cuts_path(file: Path) -> Path:
+    """Where it is noted, while a file is recorded to, what was cut out of it."""
+    return file.with_name(file.name + _CUTS_SUFFIX)
+
+
+def _with_notes(path: Path) -> tuple[Path, Path, Path]:
+    """A recording, and what tells of it."""
+    return path, report_path(path), cuts_path(path)
+
+
 def move_aside(path: Path, disk: Disk) -> Path | None:
     """Rename what stands at ``path`` to ``name.1.ext``, or the first number that is free, and its
     report to ``name.1.ext.json``: what a report tells of is always the file that it stands beside.
+    So is what a crash left of the cuts (``.cuts``).
 
     Returns:
         Where it is now, or would be if there had been more than a report; None if nothing stood
@@ -60,23 +72,25 @@ def move_aside(path: Path, disk: Disk) -> Path | None:
     Raises:
         OSError: It cannot be done; all stands where it stood.
     """
-    if not os.path.lexists(path) and not os.path.lexists(report_path(path)):
+    if not any(map(os.path.lexists, _with_notes(path))):
         return None
     for number in itertools.count(1):
         aside = path.with_name(f"{path.stem}.{number}{path.suffix}")
-        if os.path.lexists(aside) or os.path.lexists(report_path(aside)):
+        if any(map(os.path.lexists, _with_notes(aside))):
             continue
+        moved = []
         try:
-            moved = _renamed(path, aside, disk)
             try:
-                told = _renamed(report_path(path), report_path(aside), disk)
+                for each, to in zip(_with_notes(path), _with_notes(aside), strict=True):
+                    moved.append(_renamed(each, to, disk))
             except OSError:
                 with contextlib.suppress(OSError):
-                    move_back(aside, path, disk)
+                    if any(moved):
+                        move_back(aside, path, disk)
                 raise
         except FileExistsError:
             continue
-        return aside if moved or told else None
+        return aside if any(moved) else None
     raise AssertionError("the numbers do not end")
 
 
@@ -86,8 +100,8 @@ def move_back(aside: Path, path: Path, disk: Disk) -> None:
     Raises:
         OSError: It cannot be done.
     """
-    _renamed(aside, path, disk)
-    _renamed(report_path(aside), report_path(path), disk)
+    for each, to in zip(_with_notes(aside), _with_notes(path), strict=True):
+        _renamed(each, to, disk)
 
 
 def _renamed(path: Path, to: Path, disk: Disk) -> bool:
@@ -239,6 +253,8 @@ def create_ring(path: Path, disk: Disk) -> tuple[int, Path]:
         for number in itertools.count(0):
             middle = f".{number}" if number else ""
             ring = path.with_name(f"{path.name}{middle}{RING_SUFFIX}")
+            if os.path.lexists(cuts_path(ring)):
+                continue  # of a ring that somebody has removed
             try:
                 disk.rename_new(part, ring)
             except FileExistsError:

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..types import AudioFormat
+from ..types import NS_PER_S, AudioFormat, TimeCut
 from ..types.errors import DamagedFileError, FileError, SuffixError
 from .adts import silent_frame
 from .disk import Disk
 from .finishing import write_finished
-from .naming import RING_SUFFIX, lock, parts_beside, rings_beside
+from .naming import RING_SUFFIX, cuts_path, lock, parts_beside, rings_beside
+from .notes.cuts_note import cuts_within, noted_cuts
 from .proof.hashing import sha256_of
 from .recover_live import Repaired, repair_aac, repair_wav
 from .ring import read_slots, written_slots
@@ -60,7 +61,8 @@ class Recovered:
         left: The ring, where it could not be removed after all was done.
         stems: Of a cyclic recording that has any: theirs, with the same samples; and what opens
             them all, and the rings of those that could not be made.
-        sha256: Of the finished file, in hex.
+        cuts: Where pauses were cut out of it, as far as that is noted beside what the crash left.
+        sha256, bytes_written: Of the finished file: in hex, and its size.
     """
 
     path: Path
@@ -75,7 +77,9 @@ class Recovered:
     aside: Path | None = None
     left: Path | None = None
     stems: RecoveredStems = field(default_factory=RecoveredStems)
+    cuts: tuple[TimeCut, ...] = ()
     sha256: str = ""
+    bytes_written: int = 0
 
     @property
     def missing_s(self) -> float:
@@ -91,7 +95,9 @@ class Recovered:
             "duration_s": self.duration_s,
             "started_at": self.started_at and self.started_at.isoformat(),
             "skipped_s": self.start_s,
+            "cuts": [asdict(each) for each in self.cuts],
             "sha256": self.sha256,
+            "bytes_written": self.bytes_written,
             "stems": [str(each) for each in self.stems.files],
             "projects": [str(each) for each in self.stems.projects],
             "recovered": {
@@ -132,14 +138,10 @@ def recover(
                 return _recover_ring(fd, source, layout, target, disk)
             if source.suffix.lower() == ".wav":
                 _check_suffix(target, AudioFormat.WAV)
-                return _told(
-                    fd, source, repair_wav(fd, source, target, disk), AudioFormat.WAV, disk
-                )
+                return _told(fd, source, target, repair_wav, AudioFormat.WAV, disk)
             if source.suffix.lower() == ".aac":
                 _check_suffix(target, AudioFormat.AAC)
-                return _told(
-                    fd, source, repair_aac(fd, source, target, disk), AudioFormat.AAC, disk
-                )
+                return _told(fd, source, target, repair_aac, AudioFormat.AAC, disk)
     except OSError as error:
         raise FileError(f"{source}: cannot be recovered: {_in_words(error, source)}") from None
     raise DamagedFileError(
@@ -242,12 +244,18 @@ def _recover_ring(
     )
     stop_sample = finished.first_sample + finished.samples
     stems = recover_stems(layout, ring, target.stem, finished.first_sample, stop_sample, disk)
+    rate_hz = sink_format.rate_hz
+    begins_ns, length_ns = (
+        samples * NS_PER_S // rate_hz for samples in (finished.first_sample, finished.samples)
+    )
+    cuts = cuts_within(noted_cuts(ring, disk)[1], begins_ns, length_ns)
     left = None
     try:
         disk.remove(ring)
+        with suppress(FileNotFoundError):
+            disk.remove(cuts_path(ring))
     except OSError:
-        left = ring
-    rate_hz = sink_format.rate_hz
+        left = ring if os.path.lexists(ring) else None
     start_s = finished.first_sample / rate_hz
     return Recovered(
         path=target,
@@ -259,7 +267,9 @@ def _recover_ring(
         missing=_stretches(torn, sink_format.unit_samples, finished.first_sample, rate_hz),
         left=left,
         stems=stems,
+        cuts=cuts,
         sha256=finished.sha256,
+        bytes_written=finished.file_bytes,
     )
 
 
@@ -299,8 +309,16 @@ def _stretches(
 
 
 def _told(
-    fd: int, source: Path, repaired: Repaired, audio_format: AudioFormat, disk: Disk
+    fd: int,
+    source: Path,
+    target: Path | None,
+    repair: Callable[[int, Path, Path | None, Disk], Repaired],
+    audio_format: AudioFormat,
+    disk: Disk,
 ) -> Recovered:
+    begins_ns, places = noted_cuts(source, disk)  # before it is moved aside with the file
+    repaired = repair(fd, source, target, disk)
+    length_ns = repaired.samples * NS_PER_S // repaired.rate_hz
     return Recovered(
         path=repaired.path,
         format=audio_format,
@@ -309,7 +327,9 @@ def _told(
         cut_bytes=repaired.cut_bytes,
         unchanged=not repaired.replaced,
         aside=_aside(fd, source) if repaired.replaced and repaired.path == source else None,
+        cuts=cuts_within(places, begins_ns, length_ns),
         sha256=repaired.sha256 or sha256_of(fd, disk),
+        bytes_written=repaired.path.stat().st_size,
     )
 
 

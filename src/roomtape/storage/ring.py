@@ -22,11 +22,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ..types import AudioFormat, Mark
+from ..types import NS_PER_S, AudioFormat, Mark
 from .disk import Disk
 from .finishing import write_finished
 from .naming import create_ring, remove_ours
 from .notes.cues import within
+from .notes.cuts_note import CutsNote, Places
 from .pieces.readers import MOST_KEPT_BYTES, Reader, RingReader
 from .pieces.silence import silent_unit
 from .pieces.slots import pack_slot, read_slots, unpack_slot, written_slots
@@ -46,6 +47,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 1 << 18
+
 
 class Ring:
     """A cyclic recording in the making: see :class:`~.sink.Sink` for the contract.
@@ -54,6 +57,7 @@ class Ring:
         path, sink_format, disk: What it becomes, what is written, and where.
         stems: The directory of its stems, if it has any.
         recording: Of a stem, what it is beside.
+        most_kept_bytes: What is kept for one who reads and is behind.
     """
 
     def __init__(
@@ -64,14 +68,17 @@ class Ring:
         *,
         stems: Path | None = None,
         recording: Path | None = None,
+        most_kept_bytes: int = MOST_KEPT_BYTES,
     ) -> None:
         self.path = path
+        self._most_kept_bytes = most_kept_bytes
         self.first_sample = self.samples = 0
         self.aside: Path | None = None
         self._disk = disk
         self._layout = RingLayout(path, sink_format, stems=stems, recording=recording)
         head = self._layout.packed()
         self._fd, self.ring_path = create_ring(path, disk)
+        self._note = CutsNote(self.ring_path, disk)
         self._next = 0
         self._last_bytes = 0
         self._turn = threading.Lock()  # of the two below, and never while the disk is waited for
@@ -104,19 +111,14 @@ class Ring:
 
     def write(self, units: list[bytes]) -> None:
         layout = self._layout
-        channels = layout.sink_format.channels
         done = 0
         while done < len(units):
             # As many as fit before the ring begins anew, in one write.
             first = self._next
             room = layout.slots - first % layout.slots
             batch = units[done : done + room]
-            data = b"".join(
-                pack_slot(first + index, unit, channels).ljust(layout.slot_bytes, b"\0")
-                for index, unit in enumerate(batch)
-            )
             self._keep_for_readers(first + len(batch) - layout.slots)
-            self._disk.write_at(self._fd, data, layout.offset(first))
+            self._disk.write_at(self._fd, self._packed(first, batch), layout.offset(first))
             self._next += len(batch)
             self._last_bytes = len(batch[-1])
             self.samples = layout.sink_format.samples_in(self._next, self._last_bytes)
@@ -133,29 +135,51 @@ class Ring:
         Raises:
             OSError: It cannot be written; some of them are as they were.
         """
-        layout, sink_format = self._layout, self._layout.sink_format
-        unit = sink_format.unit_samples
-        oldest = max(layout.first_unit, self._next - layout.slots)
-        done = 0
-        for number in range(oldest, self._next):
-            if not stretches.within(number * unit, (number + 1) * unit):
-                continue
-            size = 0  # an AAC frame is as short as it can be
-            if sink_format.audio_format is AudioFormat.WAV:  # only the last is less than a unit
-                last = number == self._next - 1
-                size = self._last_bytes if last else sink_format.most_unit_bytes
-            slot = pack_slot(number, silent_unit(size, sink_format), sink_format.channels)
-            whole = slot.ljust(layout.slot_bytes, b"\0")
-            self._disk.write_at(self._fd, whole, layout.offset(number))
-            done += unit
+        unit = self._layout.sink_format.unit_samples
+        oldest = max(self._layout.first_unit, self._next - self._layout.slots)
+        done, behind = 0, oldest
+        for start, stop in stretches.within(oldest * unit, self._next * unit).spans:
+            first = max(behind, start // unit)  # two stretches may touch one unit
+            behind = max(behind, -(-stop // unit))
+            self._silence_units(first, behind)
+            done += (behind - first) * unit
         if done:
             self._disk.sync(self._fd)
         return done
 
+    def _silence_units(self, first: int, stop: int) -> None:
+        """As many at once as lie beside each other, a quarter of a megabyte at most: there are
+        40,000 frames in a quarter of an hour."""
+        layout, sink_format = self._layout, self._layout.sink_format
+        size = 0  # an AAC frame is as short as it can be
+        if sink_format.audio_format is AudioFormat.WAV:
+            size = sink_format.most_unit_bytes
+        silent = silent_unit(size, sink_format)
+        at_once = max(1, _AT_ONCE // layout.slot_bytes)
+        while first < stop:
+            count = min(at_once, stop - first, layout.slots - first % layout.slots)
+            units = [silent] * count
+            if size and first + count == self._next:  # only the last is less than a unit
+                units[-1] = silent[: self._last_bytes]
+            self._disk.write_at(self._fd, self._packed(first, units), layout.offset(first))
+            first += count
+
+    def _packed(self, first: int, units: Sequence[bytes]) -> bytes:
+        """The slots of units that lie beside each other."""
+        channels, slot_bytes = self._layout.sink_format.channels, self._layout.slot_bytes
+        return b"".join(
+            pack_slot(number, unit, channels).ljust(slot_bytes, b"\0")
+            for number, unit in enumerate(units, first)
+        )
+
+    def note_cuts(self, places: Places) -> None:
+        begins_ns = self.first_sample * NS_PER_S // self._layout.sink_format.rate_hz
+        self._note.write(places, begins_ns)
+
     def sync(self) -> None:
         self._disk.sync(self._fd)
 
-    def reader(self, first: int, stop: int, *, most_kept_bytes: int = MOST_KEPT_BYTES) -> Reader:
+    def reader(self, first: int, stop: int) -> Reader:
         with self._turn:
             first = max(first, self._overwritten * self._layout.sink_format.unit_samples)
             reader = RingReader(
@@ -165,7 +189,7 @@ class Ring:
                 lambda: self.samples,
                 self._disk,
                 layout=self._layout,
-                most_kept_bytes=most_kept_bytes,
+                most_kept_bytes=self._most_kept_bytes,
             )
             self._readers.append(reader)
         return reader
@@ -195,6 +219,7 @@ class Ring:
             marks=within(marks, first_sample, layout.window_samples, layout.sink_format.rate_hz),
         )
         self.aside = finished.aside
+        self._note.hand_on(self.path, first_sample * NS_PER_S // layout.sink_format.rate_hz)
         # The recording is safe; a ring that cannot be removed makes it no worse.
         self.retire()
         return finished
@@ -234,6 +259,7 @@ class Ring:
             remove_ours(fd, self.ring_path, self._disk)
         except OSError as error:
             logger.warning("%s is safe, but its ring cannot be removed: %s", self.path, error)
+        self._note.remove()
         # Without its name the ring is gone; freeing its blocks takes as long as copying them, and
         # nobody needs to wait for that.
         free = threading.Thread(target=self._close_quietly, args=(fd,), name="roomtape-free")
@@ -259,6 +285,7 @@ class Ring:
             return
         with contextlib.suppress(OSError):
             remove_ours(fd, self.ring_path, self._disk)
+        self._note.remove()
         self._close_quietly(fd)
 
     def let_go(self) -> None:

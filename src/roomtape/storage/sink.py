@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..types import AudioFormat, Mark
 
-if TYPE_CHECKING:  # it knows rings, which know formats
+if TYPE_CHECKING:  # they know rings, which know formats
+    from .notes.cuts_note import Places
     from .pieces.readers import Reader
 
 
@@ -98,6 +99,11 @@ class Sink(Protocol):
 
     def write(self, units: list[bytes]) -> None:
         """Append. After an OSError, :attr:`samples` says how much was written whole."""
+        ...
+
+    def note_cuts(self, places: Places) -> None:
+        """Have it on the disk, beside it, what was cut out of the recording so far: see
+        :mod:`.notes.cuts_note`. It stays when this is finished, until the report is there."""
         ...
 
     def sync(self) -> None:

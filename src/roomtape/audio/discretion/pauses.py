@@ -51,6 +51,13 @@ class Pauses:
             min(wall_ns, stop) - start for start, stop in self.cuts if start < wall_ns
         )
 
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Where in the file each cut is that is over, and how long it was; in nanoseconds."""
+        return tuple(
+            (self.file_ns(start), stop - start) for start, stop in self.cuts if stop != _OPEN
+        )
+
     def wall_ns(self, file_ns: int) -> int:
         """When that place of the file was; at a cut, when it went on."""
         for start, stop in self.cuts:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ...audio.source_track import SourceTrack
 from ...storage.sink import Sink
-from ...storage.stems.stem_file import StemCut, StemFile
+from ...storage.stems.stem_cut import StemCut
+from ...storage.stems.stem_file import StemFile
 from ...types import NS_PER_S, RecordingReport
 from ...types.clock import Clock
 from ...types.errors import FileError

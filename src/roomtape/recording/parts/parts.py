@@ -110,8 +110,10 @@ class Parts:
 
     @property
     def turning(self) -> bool:
-        """Whether it is about to become live, or cyclic."""
-        return self._turning is not None and not self._turning.outcome.done()
+        """Whether it is about to become live, or cyclic, or the stems of a file that is over are
+        not all there yet."""
+        turning = self._turning is not None and not self._turning.outcome.done()
+        return turning or (self._stems is not None and self._stems.cutting)
 
     def promote(self, path: Path) -> Future[Path]:
         """Record live to ``path``, beginning with all that the ring holds.
@@ -125,6 +127,7 @@ class Parts:
             path,
             self._writer,
             self._format,
+            stems=self._stems,
             on_end=self._promoted,
             clock=self._clock,
             disk=self._disk,
@@ -151,6 +154,7 @@ class Parts:
             self._writer,
             dataclasses.replace(self._format, cycle_s=cycle_s),
             at=-(-now_ns * self._format.rate_hz // NS_PER_S),
+            stems=self._stems,
             on_end=lambda turning: self._demoted(turning, answer),
             clock=self._clock,
             disk=self._disk,
@@ -217,6 +221,8 @@ class Parts:
                 raise StateError("the recording is over")
             if self._turning is not None and not self._turning.outcome.done():
                 raise StateError(f"it is about to {self._turning.doing}; wait for that")
+            if self._stems is not None and self._stems.cutting:
+                raise StateError("the stems of the file before are not complete yet; wait for that")
             self._turning = turning
         logger.debug("about to %s", turning.doing)
         turning.start()
@@ -244,7 +250,23 @@ class Parts:
 
         closing = self._closing_of(turning.before)
         closing.outcome.add_done_callback(hand_on)
-        closing.start()
+        # Not before: whoever has the report may have it turn again at once.
+        turning.outcome.add_done_callback(lambda _: self._close(closing, turning))
+
+    def _close(self, closing: Closing, turning: Turning) -> None:
+        """It is cyclic now; on the thread that writes."""
+        if self._stems is None:
+            closing.start()
+        else:  # which come later than the mix
+            assert isinstance(turning, Demotion)
+            now = self._writer.sink
+            self._stems.cut(
+                now.first_sample,
+                now.path,
+                closing.start,
+                cycle_s=self._writer.cycle_s,
+                rings=turning.stem_rings,
+            )
 
     def _went_on(self, before: Sink, now: Sink) -> None:
         assert self._splitter is not None
@@ -275,7 +297,8 @@ class Parts:
             sink,
             self._format.rate_hz,
             placed=placed,
-            stem_files=self._stem_files,
+            # As they are now: of who has left long ago, a cyclic recording knows no stem.
+            stem_files=dict(self._stem_files),
             reporter=self._reporter,
             marks=self._marks,
             on_end=self._closed,

@@ -23,6 +23,9 @@ from ...storage.pieces.readers import Reader
 from ...storage.ring import Ring
 from ...storage.sink import Sink, SinkFormat
 from ...storage.sinks import create_live
+from ...storage.stems.files import StemFiles
+from ...storage.stems.promotion import StemPromotion
+from ...storage.stems.stem_file import StemFile
 from ...types import AudioFormat
 from ...types.clock import Clock
 from ...types.errors import FileError, OpenFileError
@@ -62,6 +65,7 @@ class Turning(ABC):
         path: Where the recording goes from then on.
         writer: Who writes it.
         sink_format: Of the recording.
+        stems: What is beside it, and turns with it; None if nothing is.
         on_end: Told once, before :attr:`outcome` is there.
         clock, disk: When, and where.
     """
@@ -75,6 +79,7 @@ class Turning(ABC):
         writer: DiskWriter,
         sink_format: SinkFormat,
         *,
+        stems: StemFiles | None,
         on_end: Callable[[Turning], None],
         clock: Clock,
         disk: Disk,
@@ -82,6 +87,7 @@ class Turning(ABC):
         self.path = path
         self._writer = writer
         self._format = sink_format
+        self._stem_files = stems
         self._on_end = on_end
         self._clock = clock
         self._disk = disk
@@ -218,24 +224,28 @@ class Promotion(Turning):
         writer: DiskWriter,
         sink_format: SinkFormat,
         *,
+        stems: StemFiles | None,
         on_end: Callable[[Turning], None],
         clock: Clock,
         disk: Disk,
     ) -> None:
         live_format = dataclasses.replace(sink_format, cycle_s=0)
-        super().__init__(path, writer, live_format, on_end=on_end, clock=clock, disk=disk)
+        super().__init__(
+            path, writer, live_format, stems=stems, on_end=on_end, clock=clock, disk=disk
+        )
         self.doing = f"record live to {path}"
         assert isinstance(self.before, Ring)
         self._ring = self.before
         self._reader: Reader | None = None
         self._file: LiveFile | None = None
+        self._stems = None if stems is None else StemPromotion(stems, live_format)
 
     @property
     def detail(self) -> str:
         return aside_in_words(self.path, self._file.aside if self._file is not None else None)
 
     def let_go(self) -> None:
-        for each in (self._reader, self._file):
+        for each in (self._reader, self._file, self._stems):
             if each is not None:
                 each.let_go()
 
@@ -244,32 +254,53 @@ class Promotion(Turning):
         first = self._ring.oldest_sample
         if self._format.audio_format is AudioFormat.AAC:
             first = first // unit * unit
+        if self._stems is not None:
+            self._stems.open(first)
         self._reader = self._writer.reader(first, _NO_END)
-        self._file = create_live(
-            self.path, self._format, self._disk, first_sample=self._reader.position
-        )
+        first = self._reader.position
+        self._file = create_live(self.path, self._format, self._disk, first_sample=first)
+        if self._stems is not None:
+            self._stems.begin_at(first)
         self._copy()
-        self._file.sync()  # here, where nobody waits for it: little is left then
+        self._sync()  # here, where nobody waits for it: little is left then
 
     def _copy(self) -> None:
         reader, file = self._reader, self._file
         assert reader is not None
         assert file is not None
-        while self.state is not TurningState.FAILED and (pieces := reader.read()):
-            wav = self._format.audio_format is AudioFormat.WAV
-            file.write([b"".join(pieces)] if wav else [bytes(each) for each in pieces])
+        more = True
+        while more and self._wanted():
+            pieces = reader.read()
+            if pieces:
+                wav = self._format.audio_format is AudioFormat.WAV
+                file.write([b"".join(pieces)] if wav else [bytes(each) for each in pieces])
+            copied = self._stems is not None and self._stems.copy(self._wanted)
+            more = copied or bool(pieces)
             self.progress += 1
+
+    def _wanted(self) -> bool:
+        return self.state is not TurningState.FAILED
+
+    def _sync(self) -> None:
+        if self._stems is not None:
+            self._stems.sync()
+        assert self._file is not None
+        self._file.sync()
 
     def _take_turn(self) -> Sink:
         assert self._file is not None
         self._copy()
         self._file.sync()
+        if self._stems is not None:  # first: where the recording is live, they are beside it
+            self._stems.take_turn()
         self._file.place()
         return self._file
 
     def _settle(self) -> None:
         if self._reader is not None:
             self._reader.close()
+        if self._stems is not None:
+            self._stems.settle(self.path)
         self._ring.retire()
 
     def _undo(self) -> None:
@@ -277,6 +308,8 @@ class Promotion(Turning):
             self._reader.close()
         if self._file is not None:
             self._file.discard()
+        if self._stems is not None:
+            self._stems.discard()
 
 
 class Demotion(Turning):
@@ -293,38 +326,58 @@ class Demotion(Turning):
         sink_format: SinkFormat,
         *,
         at: int,
+        stems: StemFiles | None,
         on_end: Callable[[Turning], None],
         clock: Clock,
         disk: Disk,
     ) -> None:
-        super().__init__(path, writer, sink_format, on_end=on_end, clock=clock, disk=disk)
+        super().__init__(
+            path, writer, sink_format, stems=stems, on_end=on_end, clock=clock, disk=disk
+        )
         self.doing = f"keep the last {sink_format.cycle_s} s for {path}"
         self._ring: Ring | None = None
         self._at = at
+        self.stem_rings: dict[StemFile, Ring] = {}
+        """What the stems go on in that are there; the listener's once it is done."""
 
     @property
     def detail(self) -> str:
         return ""
 
     def let_go(self) -> None:
-        if self._ring is not None:
-            self._ring.let_go()
+        for ring in self._rings():
+            ring.let_go()
 
     def _prepare(self) -> None:
-        self._ring = Ring(self.path, self._format, self._disk)
+        stems = self._stem_files
+        directory = None if stems is None else stems.directory
+        self._ring = Ring(self.path, self._format, self._disk, stems=directory)
         self.progress += 1
+        for stem in () if stems is None else stems.files:
+            if self.state is not TurningState.FAILED and not (stem.over or stem.closed):
+                assert stems is not None
+                cycle_s = self._format.cycle_s
+                self.stem_rings[stem] = stem.new_ring(cycle_s, self.path, stems.next_part)
+                self.progress += 1
 
     def _ask_for_turn(self) -> None:
         self._writer.cut(CutAt(self._writer, self._at, self._in_turn))
 
     def _take_turn(self) -> Sink:
         assert self._ring is not None
-        self._ring.begin_at(self.before.samples // self._format.unit_samples)
+        unit = self._format.unit_samples
+        for stem, ring in self.stem_rings.items():
+            ring.begin_at(max(stem.begins, self.before.samples) // unit)
+        self._ring.begin_at(self.before.samples // unit)
         return self._ring
 
     def _settle(self) -> None:
         """The file is whoever's who is told."""
 
     def _undo(self) -> None:
-        if self._ring is not None:
-            self._ring.discard()
+        for ring in self._rings():
+            ring.discard()
+
+    def _rings(self) -> list[Ring]:
+        mine = () if self._ring is None else (self._ring,)
+        return [*mine, *self.stem_rings.values()]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from ...audio.discretion.pauses import Pauses
+from ...storage.notes.cuts_note import cuts_within
 from ...types import NS_PER_S, Interval, SourceReport, TimeCut
 
 
@@ -29,12 +30,7 @@ class FileClock:
 
     def cuts(self) -> tuple[TimeCut, ...]:
         """What was cut out inside of it."""
-        found = []
-        for start, stop in self._pauses.cuts:
-            at_ns = self._pauses.file_ns(start) - self._first_ns
-            if 0 < at_ns < self._length_ns:
-                found.append(TimeCut(at_ns / NS_PER_S, (stop - start) / NS_PER_S))
-        return tuple(found)
+        return cuts_within(self._pauses.places, self._first_ns, self._length_ns)
 
     def clipped(self, source: SourceReport) -> SourceReport:
         """With its times, which count from START, in the file."""

@@ -16,6 +16,8 @@ from ...audio.outputs import Output
 from ...audio.session import RecordingSession
 from ...audio.source_track import SourceTrack
 from ...storage.disk import Disk
+from ...storage.naming import RING_SUFFIX
+from ...storage.notes.cuts_note import remove_note
 from ...storage.pieces.stretches import Stretches
 from ...storage.proof.hashing import sha256_of
 from ...storage.proof.seal import seal
@@ -155,7 +157,12 @@ class Reporter:
     ) -> RecordingReport:
         """With its hash; and written beside the file, sealed, if that is wanted. Raises nothing."""
         report = self._hashed(report, ended_ns, most_hash_s)
-        return self._put_down(report) if self._config.report else report
+        if self._config.report:
+            report = self._put_down(report)
+        file = Path(report.file_path)
+        if file.suffix != RING_SUFFIX:  # which is still to be recovered
+            remove_note(file, self._disk)
+        return report
 
     def _sealed(self, report: RecordingReport) -> RecordingReport:
         return dataclasses.replace(report, proof=seal(report.as_dict(), self._signer))

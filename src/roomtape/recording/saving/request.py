@@ -87,18 +87,6 @@ def checked_cycle(config: AudioRecordingConfiguration, cycle_time: int | None) -
     return cycle_s
 
 
-def check_turning(config: AudioRecordingConfiguration) -> None:
-    """Whether it can become live, or cyclic.
-
-    Raises:
-        ConfigurationError: It has stems.
-    """
-    if config.stems is not None:
-        raise ConfigurationError(
-            "a recording with stems stays as it began: cyclic, or live; save what is to be kept"
-        )
-
-
 def seconds(name: str, value: object, most_s: float = math.inf) -> float:
     """``value`` as seconds.
 

@@ -118,6 +118,13 @@ class Save:
         """Grows as long as something is copied."""
         return self._reader.position + (0 if self.stems is None else self.stems.progress)
 
+    @property
+    def to_open(self) -> int:
+        """So many files it has still to open."""
+        if self._state is not SaveState.COPYING:
+            return 0
+        return (self._file is None) + (0 if self.stems is None else self.stems.to_open)
+
     def busy_ns(self, now_ns: int) -> int:
         """For how long the disk has been at one step."""
         since = self._busy_since_ns

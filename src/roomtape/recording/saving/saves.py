@@ -20,6 +20,7 @@ from ...types import NS_PER_S, Mark, RecordingReport
 from ...types.clock import Clock
 from ...types.errors import OpenFileError, StateError
 from ..reservation import in_words
+from .descriptors import check_descriptors
 from .request import SaveRequest
 from .save import Save, SaveState
 from .span import Span, span_of
@@ -102,9 +103,14 @@ class Saves:
                 oldest=self._oldest,
                 since=self._last_stop() if request.since_last_save else None,
             )
+            reader: Reader | None = None
             try:
+                self._check_descriptors()
                 reader = self._open_reader(span.first, span.stop)
-            except OSError as error:
+                stems = self._stems_of(request.path, reader, span)
+            except (OSError, OpenFileError) as error:
+                if reader is not None:
+                    reader.close()
                 raise OpenFileError(f"cannot save to {request.path}: {in_words(error)}") from None
             save = Save(
                 request.path,
@@ -112,7 +118,7 @@ class Saves:
                 reader,
                 self._format,
                 forgotten=self._forgotten,
-                stems=self._stems_of(request.path, reader, span),
+                stems=stems,
                 report=self._report,
                 marks=self._marks,
                 on_end=self._forget,
@@ -200,6 +206,12 @@ class Saves:
             return None
         first, stop = reader.position, span.stop
         return SavedStems(stems_beside(path), self._stems, first, stop, self._format, self._disk)
+
+    def _check_descriptors(self) -> None:
+        """Of a few files, opening them tells."""
+        if self._stems is not None:
+            mine = 2 + 2 * sum(1 for _ in self._stems())
+            check_descriptors(mine + sum(each.to_open for each in self._open))
 
     def _last_stop(self) -> int:
         while self._asked and self._asked[-1].state is SaveState.FAILED:

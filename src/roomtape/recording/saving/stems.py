@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -54,6 +55,9 @@ class SavedStems:
         first, stop: The samples of the recording that are saved.
         sink_format: Of the recording; a stem has one channel.
         disk: Where they go.
+
+    Raises:
+        OSError: There is no descriptor to be had.
     """
 
     def __init__(
@@ -78,7 +82,11 @@ class SavedStems:
         self.failures: list[str] = []
         self.projects: tuple[Path, ...] = ()
         # At once: what a ring is about to overwrite, it keeps for those who read.
-        self._look()
+        try:
+            self._look()
+        except OSError:
+            self.discard()
+            raise
 
     @property
     def paths(self) -> dict[SourceTrack, str]:
@@ -89,6 +97,13 @@ class SavedStems:
     def named(self) -> tuple[tuple[str, Path], ...]:
         """The same by the participants' names."""
         return tuple((part.stem.participant, part.path) for part in self._parts.values())
+
+    @property
+    def to_open(self) -> int:
+        """So many files it has still to open; from any thread."""
+        return sum(
+            (each.reader is None) + (each.file is None) for each in tuple(self._parts.values())
+        )
 
     def copy(self, go_on: Callable[[], bool]) -> None:
         """Copy what has come, as long as ``go_on``, which is asked now and then.
@@ -188,6 +203,8 @@ class SavedStems:
         try:
             part.reader = part.stem.reader(self._first, self._stop)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # no stem more can be had, and it can be tried again
             self._leave_out(part, in_words(error))
             return
         if part.reader is not None and part.reader.position > max(self._first, part.stem.begins):

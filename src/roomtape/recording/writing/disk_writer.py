@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...storage.disk import Disk
+from ...storage.notes.cuts_note import Places
 from ...storage.pieces.chain import Chain
 from ...storage.pieces.readers import Reader
 from ...storage.pieces.silence import silent_unit
@@ -120,6 +121,7 @@ class DiskWriter:
         self.silenced = Stretches()
         """What was recorded and is silence now, since somebody was forgotten; by the writer's
         thread."""
+        self._cut_places: Places = ()
         self._busy_since_ns: int | None = None
         self._synced_ns = clock.now_ns()
         self._looked_ns = 0
@@ -244,6 +246,24 @@ class DiskWriter:
         """Write to this one from now on, which belongs to the writer; on the writer's thread, and
         whoever calls it closes the one before."""
         self._chain.succeed(sink)
+        self._note_cuts()
+
+    def note_cuts(self, places: Places) -> None:
+        """Have it on the disk what was cut out so far, before anything that comes from now on. From
+        any thread."""
+
+        def work() -> None:
+            self._cut_places = places
+            self._note_cuts()
+
+        self.do(work)
+
+    def _note_cuts(self) -> None:
+        try:
+            self.sink.note_cuts(self._cut_places)
+        except OSError as error:  # the recording has them, as long as it lives
+            words = "%s: a crash would lose what was cut out of it: %s"
+            logger.warning(words, self.sink.path, error)
 
     def let_go(self) -> None:
         """In a forked child, where the thread is not: close the descriptor and do nothing else."""

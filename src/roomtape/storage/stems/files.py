@@ -13,19 +13,22 @@ import dataclasses
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from ...types import AudioFormat
 from ..adts import ADTS_HEADER_BYTES
 from ..disk import Disk
+from ..live import LiveFile
 from ..naming import RING_SUFFIX
+from ..ring import Ring
 from ..sink import SinkFormat
 from .names import stem_name
 from .projects import ProjectTrack, write_projects
-from .stem_file import StemCut, StemFile
-from .stem_ring import StemRing
+from .stem_cut import StemCut
+from .stem_file import StemFile
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +49,11 @@ class StemFiles:
     None of them raises anything.
 
     Args:
-        directory: Where to; it is there.
+        directory: Where to; it is there, and stays what it is.
         recording: The file of the recording: the projects are called after it.
         sink_format: Of the recording. A stem has one channel.
         disk: Where the files go.
-        split: Whether the recording is: then :meth:`cut` may come.
+        split: Whether the recording is: then its files are numbered from the first on.
     """
 
     def __init__(
@@ -62,12 +65,11 @@ class StemFiles:
         *,
         split: bool = False,
     ) -> None:
-        self._split = split
+        self.directory = directory
         self._part = int(split)
         self._base = 0
         self._end = 0  # so long is the recording by now
         self._cuts: list[StemCut] = []  # those that wait for a stem
-        self._directory = directory
         self._recording = recording
         self._format = dataclasses.replace(
             sink_format,
@@ -90,13 +92,17 @@ class StemFiles:
     def begin(self, participant: str, silent_units: int) -> StemFile:
         """One more, which begins with so much silence."""
         self._begun += 1
-        path = self._directory / stem_name(self._begun, participant, self._format.audio_format)
-        begins = participant, silent_units, self._format, self._disk
+        path = self.directory / stem_name(self._begun, participant, self._format.audio_format)
         with self._adding:
-            stem = (
-                StemRing(path, *begins, recording=self._recording)
-                if self._format.cycle_s
-                else StemFile(path, *begins, part=self._part, base=self._base)
+            stem = StemFile(
+                path,
+                participant,
+                silent_units,
+                self._format,
+                self._disk,
+                recording=self._recording,
+                part=self._part,
+                base=self._base,
             )
             self._files = [*self._files, stem]
         return stem
@@ -106,27 +112,51 @@ class StemFiles:
         blocks."""
         self._queue.put(units)
 
-    def cut(self, sample: int, following: Path, on_complete: Callable[[StemCut], None]) -> None:
+    @property
+    def files(self) -> Sequence[StemFile]:
+        """All that there are, in the order of their coming; from any thread."""
+        return self._files
+
+    @property
+    def cutting(self) -> bool:
+        """Whether some are still to pass a cut."""
+        return bool(self._cuts)
+
+    def cut(
+        self,
+        sample: int,
+        following: Path,
+        on_complete: Callable[[StemCut], None],
+        *,
+        cycle_s: int = 0,
+        rings: Mapping[StemFile, Ring] = MappingProxyType({}),
+    ) -> None:
         """The recording goes on in another file from that sample on, and so do its stems: each when
         it is there. On the thread that writes.
 
         Args:
-            sample: At the border of a unit.
+            sample: At the border of a unit, and no stem has been written further.
             following: The file that the recording goes on in.
             on_complete: Called once, on this thread, when all stems have passed it.
+            cycle_s, rings: Where only so many seconds are kept then: see :class:`StemCut`.
         """
+        with self._adding:
+            before, self._recording = self._recording, following
+            self._part = self.next_part
+            self._base = sample
+            self._format = dataclasses.replace(self._format, cycle_s=cycle_s)
+            files = tuple(self._files)
         cut = StemCut(
             sample,
-            self._recording,
+            before,
+            following=following,
+            part=self._part,
+            cycle_s=cycle_s,
+            rings=rings,
             write_projects=self._written_projects,
             on_failure=self._tell_failure,
             on_complete=on_complete,
         )
-        with self._adding:
-            self._recording = following
-            self._part += 1
-            self._base = sample
-            files = tuple(self._files)
         for stem in files:
             stem.cut(cut)
             if stem.over:
@@ -134,30 +164,52 @@ class StemFiles:
         self._cuts.append(cut)
         self._look_at_cuts()
 
+    @property
+    def next_part(self) -> int:
+        """The number of the files that follow on a cut."""
+        return max(1, self._part) + 1
+
+    def go_live(self, files: Mapping[StemFile, LiveFile], base: int, recording: Path) -> None:
+        """All go on in live files, which begin with this sample of the recording, beside this file
+        of it. On the thread that writes. Raises nothing.
+
+        Args:
+            files: What is in the rings by now: placed, and the stems' from now on.
+            base, recording: See above.
+        """
+        with self._adding:
+            self._recording, self._base = recording, base
+            self._format = dataclasses.replace(self._format, cycle_s=0)
+            stems = tuple(self._files)
+        self._let_go_of_those_past(base)
+        for stem in stems:
+            if not stem.closed:
+                stem.go_live(files.get(stem), base, recording)
+
     def work(self, samples: int | None = None) -> None:
         """Write what came.
 
         Args:
-            samples: So long is the recording by now. A stem that could be cut is written no
-                further; None is the end.
+            samples: So long is the recording by now. A live stem, which may be cut there, is
+                written no further; None is the end.
         """
         self._end = self._end if samples is None else samples
-        limit = samples if self._split else None
         with contextlib.suppress(queue.Empty):
             while True:
                 for stem, units, over in self._queue.get_nowait():
-                    self._guarded(stem, partial(stem.write, units, limit))
                     stem.over = stem.over or over
-                    if over:
-                        self._guarded(stem, stem.flush)
-        if self._split:
-            for stem in tuple(self._files):
-                self._guarded(stem, partial(stem.write, [], limit))
-                if stem.over:
-                    stem.pass_cuts()
-            self._look_at_cuts()
+                    self._guarded(stem, partial(stem.write, units, samples))
+        for stem in tuple(self._files):
+            # What was kept back is written with what comes next: no second write for that.
+            if self._cuts or samples is None or (stem.over and not stem.done):
+                self._guarded(stem, partial(stem.write, [], samples))
+            if stem.over:
+                stem.pass_cuts()
+        self._look_at_cuts()
         if self._format.cycle_s:
-            self._let_go_of_those_past()
+            unit = self._format.unit_samples
+            kept = self._format.cycle_s * self._format.rate_hz
+            self._let_go_of_those_past((self._end - kept) // unit * unit)
 
     def sync(self) -> None:
         """Have a part of what was written survive a power cut; the other parts come in turn."""
@@ -171,12 +223,7 @@ class StemFiles:
         self.work()
         self._end_cuts()
         for stem in self._files:
-            work = (
-                partial(stem.finish_within, self._end - samples, self._end)
-                if isinstance(stem, StemRing)
-                else partial(self._finish, stem, self._end)
-            )
-            self._guarded(stem, work)
+            self._guarded(stem, partial(self._finish, stem, self._end - samples))
         self._write_last_projects(samples)
 
     def abandon(self, samples: int) -> None:
@@ -208,6 +255,8 @@ class StemFiles:
         """In a forked child: close the descriptors and do nothing else."""
         for stem in self._files:
             stem.let_go()
+        for cut in self._cuts:
+            cut.let_go()
 
     def _tell_failure(self, stem: StemFile, path: Path, error: Exception) -> None:
         """A stem is only there in part."""
@@ -224,13 +273,13 @@ class StemFiles:
         tracks = [
             ProjectTrack(path.name, path.stem)
             for path in paths
-            if path.parent == self._directory and path.suffix != RING_SUFFIX
+            if path.parent == self.directory and path.suffix != RING_SUFFIX
         ]
         if not tracks:
             return ()
         try:
             return write_projects(
-                self._directory,
+                self.directory,
                 recording.stem,
                 tracks,
                 rate_hz=self._format.rate_hz,
@@ -238,22 +287,20 @@ class StemFiles:
                 disk=self._disk,
             )
         except OSError as error:
-            logger.warning("no project can be written to %s: %s", self._directory, error)
+            logger.warning("no project can be written to %s: %s", self.directory, error)
             return ()
 
-    def _let_go_of_those_past(self) -> None:
-        unit = self._format.unit_samples
-        oldest = (self._end - self._format.cycle_s * self._format.rate_hz) // unit * unit
-        rings = [stem for stem in self._files if isinstance(stem, StemRing) and stem.over]
-        gone = {stem for stem in rings if stem.gone(oldest)}
+    def _let_go_of_those_past(self, oldest: int) -> None:
+        """Nothing before this sample is kept any more."""
+        gone = {stem for stem in self._files if stem.over and stem.gone(oldest)}
         if gone:
             with self._adding:
                 self._files = [stem for stem in self._files if stem not in gone]
             for stem in gone:
                 self._gone.put(stem)
 
-    def _finish(self, stem: StemFile, samples: int) -> None:
-        moved = stem.finish(samples)
+    def _finish(self, stem: StemFile, first: int) -> None:
+        moved = stem.finish(first, self._end)
         if moved:
             self.moved.append(moved)
 
