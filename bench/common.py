@@ -38,9 +38,10 @@ class Row:
         ours, peer: The two figures, in ``unit``.
         unit: What they are.
         against: What the peer is.
-        bar: What ``ours / peer`` (or ``ours``, where there is no peer) has to be.
+        bar: What ``ours / peer`` has to be; or ``ours``, where there is no peer.
         holds: Whether it is; None where there is no bar.
         note: What else there is to know.
+        of_ours: The bar is that of ``ours`` although there is a peer.
     """
 
     bench: str
@@ -52,6 +53,7 @@ class Row:
     bar: str = ""
     holds: bool | None = None
     note: str = ""
+    of_ours: bool = False
 
     @property
     def ratio(self) -> float | None:

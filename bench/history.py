@@ -40,7 +40,7 @@ def share_of_bar(row: dict[str, Any]) -> float | None:
     bar = re.match(r"(<=|<|>=|>) *([\d.]+)", row["bar"])
     if bar is None:
         return None
-    value = row["ours"] if row["ratio"] is None else row["ratio"]
+    value = row["ours"] if row["ratio"] is None or row["of_ours"] else row["ratio"]
     limit = float(bar[2])
     return float(value / limit if bar[1].startswith("<") else limit / value)
 
@@ -73,8 +73,8 @@ def draw(picture: Path = PICTURE) -> None:
     axes.set_xlabel("share of the bar that is taken: left of the line it holds")
     last = runs[-1]["machine"]
     axes.set_title(
-        f"{len(runs)} kept runs, the newest is the darkest: {last['date']}, {last['CPU']}, "
-        f"{last['cores']} cores",
+        f"runs that were kept: {len(runs)}; the newest is the darkest: "
+        f"{last['date']}, {last['CPU']}, {last['cores']} cores",
         fontsize=8,
     )
     figure.savefig(picture, dpi=110)

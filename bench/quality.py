@@ -109,4 +109,5 @@ def run(quick: bool) -> Iterator[Row]:
                 f"mean {np.mean(scores):.2f} against {np.mean(peers):.2f}; MB in 10 min: "
                 f"speech {size:.2f} (worst voice {max(bytes_10_min):.2f}), "
                 f"white noise {loud:.2f}, silence {still:.2f}",
+                of_ours=True,
             )

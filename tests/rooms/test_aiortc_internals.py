@@ -76,6 +76,6 @@ async def test_aiortc_still_has_what_is_guarded() -> None:
     assert hasattr(transceiver.sender, RETRANSMIT)
     assert hasattr(transceiver.receiver, "_send_rtcp_nack")
     ice = ice_of(connection)
-    for name in ("_protocols", "_nominated", "_remote_candidates", "build_request"):
+    for name in ("_protocols", "_nominated", "_check_list", "build_request"):
         assert hasattr(ice, name)
     await connection.close()

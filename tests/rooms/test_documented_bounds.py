@@ -97,7 +97,7 @@ ROWS = {
     "datagrams": (
         f"{MEDIA.datagrams} at once, {MEDIA.datagrams_a_second:.0f} a second, "
         f"{bounds.MAX_DATAGRAM_BYTES} bytes each; {aioice_internals.STRANGERS[0]} at once and "
-        f"{aioice_internals.STRANGERS[1]:.0f} a second from other addresses than the chosen one"
+        f"{aioice_internals.STRANGERS[1]:.0f} a second from addresses that no check has proved"
     ),
     "addresses that packets come from": f"{2 * bounds.MAX_CANDIDATES} of a call",
     "streams (SSRCs)": f"{MEDIA.ssrcs} of a track, one at a time",

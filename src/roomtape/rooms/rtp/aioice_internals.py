@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aioice import Candidate, Connection
+from aioice.ice import CandidatePair
 
 from ...types import NS_PER_S
 from .bounds import MAX_CANDIDATES, MAX_DATAGRAM_BYTES, Excess, MediaBounds, TokenBucket
@@ -37,7 +38,7 @@ _ASK_AFTER_NS = NS_PER_S
 _ASK_EACH_S = 0.4
 """... again and again, since requests and answers are lost as well."""
 STRANGERS = (300, 100.0)
-"""Datagrams from elsewhere than the peer's chosen address: checks of other paths (RFC 8445)."""
+"""Datagrams from an address over which no check has succeeded yet (RFC 8445)."""
 _SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
 _SO_MEMINFO = 55
 _DROPS = 8
@@ -55,7 +56,7 @@ class Door:
         loopback: Have an address at 127.0.0.1 as well, which ICE leaves out (RFC 8445, section
             5.1.1.1). Without it, a machine without a network has no address at all.
         bounds, excess: What may come, and where the rest is counted.
-        take: Asked first with what comes from the chosen address; True: it has taken it.
+        take: Asked first with what comes from where the peer is known to be; True: it has taken it.
     """
 
     def __init__(
@@ -73,6 +74,9 @@ class Door:
         self._take = take
         self._known = TokenBucket(bounds.datagrams, bounds.datagrams_a_second)
         self._strangers = TokenBucket(*STRANGERS)
+        self._paths: set[tuple[Any, ...]] = set()
+        """Addresses from which the peer has proved that it is there. Its audio may come from any of
+        them: each side chooses for itself where it sends from."""
         self._heard_ns = time.monotonic_ns()
         self._sockets: list[Any] = []
         self._gathering: asyncio.Task[list[Candidate]] | None = None
@@ -155,17 +159,26 @@ class Door:
             request.add_message_integrity((self._ice.remote_password or "").encode())
             pair.protocol.send_stun(request, pair.remote_addr)
 
+    def _is_path(self, address: tuple[Any, ...]) -> bool:
+        """Has the peer answered a check that was sent there, or sent one that chooses it?"""
+        for pair in self._ice._check_list:
+            proved = pair.state is CandidatePair.State.SUCCEEDED or pair.remote_nominated
+            if proved and pair.remote_addr == address[:2]:
+                self._paths.add(address)
+                return True
+        return False
+
     def _watch(self, protocol: Any) -> None:
         receive: Callable[[bytes, tuple[Any, ...]], None] = protocol.datagram_received
 
         def received(data: bytes, address: tuple[Any, ...]) -> None:
             now_ns = time.monotonic_ns()
-            known = any(address[:2] == pair.remote_addr for pair in self._ice._nominated.values())
+            known = address in self._paths or self._is_path(address)
             if len(data) > MAX_DATAGRAM_BYTES:
                 self._excess.add(f"datagrams of more than {MAX_DATAGRAM_BYTES} bytes")
             elif not (self._known if known else self._strangers).take(now_ns):
                 self._excess.add("datagrams")
-            elif len(self._ice._remote_candidates) > 2 * MAX_CANDIDATES and not known:
+            elif not known and len(self._ice.remote_candidates) > 2 * MAX_CANDIDATES:
                 self._excess.add("addresses that packets come from")
             else:
                 if known or not self._ice._nominated:

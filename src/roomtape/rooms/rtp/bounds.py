@@ -77,9 +77,10 @@ class TokenBucket:
     def take(self, now_ns: int, tokens: float = 1.0) -> bool:
         """Whether so much may pass now. Times are nanoseconds on any monotonic clock."""
         self._fill(now_ns)
-        if self._tokens < tokens:
+        left = self._tokens - tokens
+        if left < 0:
             return False
-        self._tokens -= tokens
+        self._tokens = left
         return True
 
     def wait_ns(self, now_ns: int) -> int:

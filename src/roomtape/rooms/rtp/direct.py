@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import pylibsrtp
 from aiortc import RTCDtlsTransport
-from aiortc.rtp import is_rtcp
 
 from .aiortc_internals import (
     BROKEN,
@@ -46,7 +45,8 @@ def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes],
     transport.on("statechange", look)
 
     def take(data: bytes) -> bool:
-        if not connected or not 128 <= data[0] <= 191 or is_rtcp(data):
+        # RFC 7983, section 7, and RFC 5761, section 4: all else is no RTP.
+        if not connected or not 128 <= data[0] <= 191 or b"\xc0" <= data[1:2] <= b"\xd0":
             return False
         try:
             plain = unprotected(transport, data)

@@ -13,8 +13,7 @@ may pass. Then ask for what :meth:`JitterBuffer.requests` names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from .retransmission import Requests
 
@@ -38,8 +37,7 @@ _FIRST_SWAPPED = 5
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered(Generic[T]):
+class Ordered(NamedTuple, Generic[T]):
     """A packet that may pass.
 
     Attributes:
@@ -57,8 +55,7 @@ class Ordered(Generic[T]):
     resent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Held(Generic[T]):
+class _Held(NamedTuple, Generic[T]):
     timestamp: int
     content: T
     arrived_ns: int

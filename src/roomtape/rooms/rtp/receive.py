@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from aiortc import RTCRtpReceiver
@@ -58,8 +59,7 @@ class Incoming:
     clocks: SenderClocks | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Payload:
+class _Payload(NamedTuple):
     codec: str
     data: bytes
 
