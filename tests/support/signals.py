@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,8 +15,14 @@ Signal = npt.NDArray[np.float64]
 
 def speech(name: str, seconds: float | None = None, rate: int = 48000) -> Pcm:
     """What the voice ``name`` says; cut, or said again and again, where ``seconds`` is given."""
-    voice = load_voice(name, rate)
-    return voice if seconds is None else np.resize(voice, round(seconds * rate))
+    voice = _voice(name, rate)
+    return voice.copy() if seconds is None else np.resize(voice, round(seconds * rate))
+
+
+@functools.cache
+def _voice(name: str, rate: int) -> Pcm:
+    """It is decoded once: that takes as long as recording some seconds of it."""
+    return load_voice(name, rate)
 
 
 def silence(seconds: float, rate: int = 48000) -> Pcm:
