@@ -70,6 +70,7 @@ def test_importing_the_recorder_loads_what_is_heard_and_not_what_writes():
     assert run_python(code).stdout == "set()\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["wav", "aac"])
 def test_nothing_is_loaded_from_the_start_to_the_end(tmp_path: Path, suffix: str):
     """START would come later; and no recording may lack its end since the package was replaced."""

@@ -209,7 +209,8 @@ async def test_a_live_file_is_finished_with_its_stems_and_rings_go_on(suffix: st
     assert not [*call.place.rglob("*.ring"), *call.place.rglob("*.part")]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 @SUFFIX
 async def test_turned_at_random_moments_the_stems_of_each_file_sum_to_it(
     seed: int, suffix: str, tmp_path: Path
@@ -283,6 +284,7 @@ async def test_the_stems_are_complete_though_nobody_speaks_any_more(tmp_path: Pa
     assert len((await demoting).stems) == 1
 
 
+@pytest.mark.slow
 @SUFFIX
 async def test_an_end_in_the_middle_of_a_turn_completes_both_files(suffix: str, tmp_path: Path):
     for steps in range(12):
@@ -442,6 +444,7 @@ def names_in(place: Path) -> set[str]:
     return {str(each.relative_to(place)) for each in place.rglob("*")}
 
 
+@pytest.mark.slow
 @SUFFIX
 @pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
 async def test_killed_at_any_call_of_a_turn_all_that_was_written_is_there(
