@@ -85,14 +85,16 @@ def make_vcon(
         ) from None
 
 
-def write_vcon(vcon: dict[str, Any], output: str | os.PathLike[str]) -> Path:
+def write_vcon(
+    vcon: dict[str, Any], output: str | os.PathLike[str], *, disk: Disk | None = None
+) -> Path:
     """Write a vCon; what stands there is moved aside.
 
     Raises:
         FileError: It cannot be written; nothing is left behind then.
     """
     path = Path(os.path.abspath(output))  # noqa: PTH100 (resolve() follows links)
-    disk = Disk()
+    disk = disk or Disk()
     try:
         with new_file(path, disk) as fd:
             disk.write_at(fd, vcon_text(vcon).encode(), 0)

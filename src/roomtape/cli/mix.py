@@ -64,9 +64,9 @@ def mix(
     """
     from ..media.offline import mix_files, mix_to_stream  # noqa: PLC0415 (quick --help)
 
-    with undone_when_told_to_end(), Progress("mixed") as show:
-        parsed = [parse_input(each) for each in inputs]
-        if output == _STREAM:
+    parsed = [parse_input(each) for each in inputs]
+    if output == _STREAM:
+        with Progress("mixed") as show:
             result = mix_to_stream(
                 parsed,
                 sys.stdout.buffer,
@@ -75,7 +75,8 @@ def mix(
                 level=level,
                 on_progress=show,
             )
-        else:
+    else:
+        with undone_when_told_to_end() as disk, Progress("mixed") as show:
             result = mix_files(
                 parsed,
                 output,
@@ -84,6 +85,7 @@ def mix(
                 channels=channels,
                 level=level,
                 on_progress=show,
+                disk=disk,
             )
     _tell(result, as_json=as_json)
 

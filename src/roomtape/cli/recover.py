@@ -60,9 +60,10 @@ def recover(
         from ..storage.proof.keys import load_private_key  # noqa: PLC0415
 
         key = load_private_key(sign)
-    with undone_when_told_to_end():
-        recovered = recovery.recover(path, output)
+    with undone_when_told_to_end() as disk:
+        recovered = recovery.recover(path, output, disk=disk)
         if report or key is not None:
+            # What is finished is not left without it.
             write_report_file(recovered.path, sealed(recovered.as_dict(), key), Disk())
     for line in _lines(recovered):
         # A name may hold bytes that are no text.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ...types.errors import ConfigurationError
+from ..termination import undone_when_told_to_end
 
 _STREAM = "-"
 
@@ -52,7 +53,8 @@ def export(
     if output == _STREAM:
         print(vcon_text(made), end="")
         return
-    path = write_vcon(made, output or file.with_name(file.name + ".vcon"))
+    with undone_when_told_to_end() as disk:
+        path = write_vcon(made, output or file.with_name(file.name + ".vcon"), disk=disk)
     words = f"{path}: a vCon of {len(made['parties'])} parties, {made['uuid']}"
     # A name may hold bytes that are no text.
     print(words.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
