@@ -1,5 +1,6 @@
 /* The accelerator of the audio core. Everything here has a twin in Python that does the same, sample
- * by sample, and is used where this module was not built. The fast path is in _fast_path.c.
+ * by sample, and is used where this module was not built. The fast path is in _fast_path.c,
+ * and varispeed in _varispeed.c.
  */
 
 #include "_native.h"
@@ -140,6 +141,7 @@ static int native_exec(PyObject *module)
 static PyMethodDef native_methods[] = {
     {"add", (PyCFunction)(void (*)(void))native_add, METH_FASTCALL, NULL},
     {"round_off", (PyCFunction)(void (*)(void))native_round_off, METH_FASTCALL, NULL},
+    {"warp", native_warp, METH_VARARGS, NULL},
     {"within_full_scale", native_within_full_scale, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

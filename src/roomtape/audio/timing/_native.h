@@ -29,6 +29,8 @@ void mix_down(int16_t *restrict mono, const int16_t *restrict stereo, Py_ssize_t
 
 extern PyType_Spec fast_path_spec;
 
+PyObject *native_warp(PyObject *module, PyObject *args);
+
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif

@@ -1,5 +1,6 @@
 from ...types import Pcm
 from ..arrays import Samples
+from .varispeed import Weights
 
 class FastPath:
     """One source at one rate, while nothing has to be decided. Samples are mono int16, positions
@@ -154,3 +155,19 @@ def add(total: Samples, pcm: Pcm, /) -> None:
 
 def within_full_scale(samples: Samples, /) -> bool:
     """Whether no sample is out of int16."""
+
+def warp(
+    pcm: Pcm, samples: Pcm, table: Weights, first: int, done: int, length: int, change: int, /
+) -> None:
+    """:func:`roomtape.audio.timing.varispeed.warped` into ``pcm``.
+
+    Args:
+        samples: What is read.
+        table: The weights.
+        first: Where in ``samples`` the first one would be read if the slew began there.
+        done: So many of the slew's samples were read before.
+        length, change: The slew's; at most 2**34 and 2**16.
+
+    Raises:
+        ValueError: They do not go together; what is in ``pcm`` is of no use then.
+    """

@@ -20,7 +20,7 @@ from .holes import Holes, Stretch
 from .placing.anchored_stream import REORDER_S, NextFrame
 from .placing.placed import Placed
 from .sample_buffer import SampleBuffer
-from .varispeed import AFTER, BEFORE, Slew, interpolate
+from .varispeed import AFTER, BEFORE, Slew, warped
 
 logger = logging.getLogger(__name__)
 
@@ -313,10 +313,9 @@ class Playout:
         return pcm
 
     def _warped(self, slew: Slew, start: int, stop: int) -> Pcm | None:
-        whole, phase = slew.input_positions(start, stop)
-        first = int(whole[0]) - BEFORE
-        samples = self._input(first, int(whole[-1]) + AFTER + 1)
-        return None if samples is None else interpolate(samples, first, whole, phase)
+        first = slew.input_of(start) - BEFORE
+        samples = self._input(first, slew.input_of(stop - 1) + AFTER + 1)
+        return None if samples is None else warped(samples, first, slew, start, stop)
 
     def _input(self, start: int, stop: int) -> Pcm | None:
         """``[start, stop)`` of the buffer, which may reach back a little into what was read."""

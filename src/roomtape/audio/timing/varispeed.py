@@ -9,10 +9,13 @@ goes over into plain copying and back without a step.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from ...types import Pcm
+from .. import arrays
 
 TAPS = 32
 BEFORE = TAPS // 2 - 1
@@ -20,7 +23,12 @@ BEFORE = TAPS // 2 - 1
 AFTER = TAPS // 2
 """... and behind it."""
 _PHASES = 4096
+_ONE = 1 << 24
+"""The weights are whole numbers of it, so that their sums are exact in any order."""
 _KAISER_BETA = 9.0
+
+Weights = npt.NDArray[np.int32]
+N = TypeVar("N", int, npt.NDArray[np.int64])
 
 
 class Slew(NamedTuple):
@@ -36,40 +44,47 @@ class Slew(NamedTuple):
     def end(self) -> int:
         return self.start + self.length
 
-    def input_positions(
-        self, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """For the outputs ``[start, stop)``: the input sample, and the phase behind it."""
-        outputs = np.arange(start, stop, dtype=np.int64)
-        # Exact integers: offset = before + change * (n - start) / length, in 1/_PHASES samples.
-        moved = (self.after - self.before) * (outputs - self.start) * _PHASES // self.length
-        positions = (outputs - self.before) * _PHASES - moved
-        return positions // _PHASES, positions % _PHASES
+    def input_of(self, output: int) -> int:
+        """The input sample that an output is read at, or just behind."""
+        return self._position(output) // _PHASES
+
+    def _position(self, output: N) -> N:
+        # Exact: offset = before + change * (n - start) / length.
+        moved = (self.after - self.before) * (output - self.start) * _PHASES // self.length
+        return (output - self.before) * _PHASES - moved
+
+    def positions(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Where the outputs ``[start, stop)`` are read, in 1/_PHASES samples."""
+        return self._position(np.arange(start, stop, dtype=np.int64))
 
 
-def interpolate(
-    samples: npt.NDArray[np.int16],
-    first: int,
-    whole: npt.NDArray[np.int64],
-    phase: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int16]:
-    """The signal at ``whole + phase / 4096``.
+def warped(samples: Pcm, first: int, slew: Slew, start: int, stop: int) -> Pcm:
+    """The outputs ``[start, stop)`` of ``slew``.
 
     Args:
         samples: The input, its first sample at position ``first``; it reaches from
-            ``whole[0] - BEFORE`` to ``whole[-1] + AFTER``.
+            ``slew.input_of(start) - BEFORE`` to ``slew.input_of(stop - 1) + AFTER``.
         first: See ``samples``.
-        whole, phase: The positions, as :meth:`Slew.input_positions` gives them.
+        slew: The correction.
+        start, stop: Within it.
     """
+    if arrays.NATIVE is not None:
+        pcm = np.empty(stop - start, np.int16)
+        begin, change = start - slew.before - first, slew.after - slew.before
+        samples = np.ascontiguousarray(samples)
+        arrays.NATIVE.warp(pcm, samples, _weights(), begin, start - slew.start, slew.length, change)
+        return pcm
+    positions = slew.positions(start, stop)
     windows = np.lib.stride_tricks.sliding_window_view(samples, TAPS)
-    rows = windows[whole - BEFORE - first]
-    values = np.einsum("ij,ij->i", rows.astype(np.float32), _sinc_table()[phase])
-    pcm: npt.NDArray[np.int16] = np.clip(np.rint(values), -32768, 32767).astype(np.int16)
-    return pcm
+    rows = windows[positions // _PHASES - BEFORE - first]
+    # In float64, all of these sums are exact.
+    sums = np.einsum("ij,ij->i", rows.astype(np.float64), _weights()[positions % _PHASES])
+    values: Pcm = np.clip(np.rint(sums / _ONE), -32768, 32767).astype(np.int16)
+    return values
 
 
 @lru_cache(maxsize=1)
-def _sinc_table() -> npt.NDArray[np.float32]:
+def _weights() -> Weights:
     """``[phase, tap]``: a Kaiser-windowed sinc, each row summing to 1 (no ripple at DC)."""
     fractions = np.arange(_PHASES)[:, None] / _PHASES
     distance = np.arange(-BEFORE, AFTER + 1)[None, :] - fractions
@@ -77,5 +92,8 @@ def _sinc_table() -> npt.NDArray[np.float32]:
         _KAISER_BETA * np.sqrt(np.clip(1 - (distance / (TAPS / 2)) ** 2, 0, None))
     ) / np.i0(_KAISER_BETA)
     table = np.sinc(distance) * window
-    rows: npt.NDArray[np.float32] = (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
-    return rows
+    whole: Weights = np.rint(table / table.sum(axis=1, keepdims=True) * _ONE).astype(np.int32)
+    # What rounding leaves goes to the largest.
+    largest = whole.argmax(axis=1)
+    whole[np.arange(_PHASES), largest] += (_ONE - whole.sum(axis=1)).astype(np.int32)
+    return whole
