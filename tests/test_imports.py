@@ -171,7 +171,12 @@ def test_only_storage_creates_recordings():
     assert writers <= {"storage"}
 
 
-INTERNALS = {"rooms.rtp.aiortc_internals", "rooms.rtp.aioice_internals"}
+INTERNALS = {
+    "rooms.rtp.aiortc_guards",
+    "rooms.rtp.aiortc_internals",
+    "rooms.rtp.datagrams.aioice_internals",
+    "rooms.rtp.datagrams.asyncio_internals",
+}
 """Where this package reaches into those that it stands on; nowhere else."""
 
 

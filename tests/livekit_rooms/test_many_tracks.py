@@ -11,7 +11,7 @@ import pytest
 
 from roomtape.media.voices import VOICES
 from roomtape.rooms import LiveKitRoom
-from roomtape.rooms.rtp import aioice_internals
+from roomtape.rooms.rtp.datagrams import aioice_internals
 from support.livekit_call import livekit_room, talkers
 from support.livekit_server import LiveKitServer
 from support.room_listener import RoomEar

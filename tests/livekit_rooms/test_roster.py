@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -93,7 +94,7 @@ class Stream:
         packet.payload = bytes(self._encoder.encode(np.zeros(FRAME, np.int16)))
         self._sequence += 1
         self.timestamp += FRAME
-        self._audio.take(packet)
+        self._audio.take(packet, time.monotonic_ns())
 
 
 def last(stage: Stage, uid: str = "alice") -> AudioFrame:

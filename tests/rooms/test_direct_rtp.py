@@ -75,11 +75,11 @@ def test_only_rtp_of_a_connected_transport_goes_this_way() -> None:
         bytes([*head]) + bytes(10) for head in ((128, 96), (128, 200), (22, 0), (0, 1))
     )
     transport.ssrc_table[0] = object()  # no receiver at all: whatever is asked of it raises
-    assert not take(rtp)
+    assert not take(rtp, 0)
     transport.enter("connected")
-    assert [take(data) for data in (rtp, rtcp, dtls, stun)] == [True, False, False, False]
+    assert [take(data, 0) for data in (rtp, rtcp, dtls, stun)] == [True, False, False, False]
     assert excess.counts.total() == 1
-    assert take(b"\x80")  # broken, and nobody's fault of importance
+    assert take(b"\x80", 0)  # broken, and nobody's fault of importance
     assert excess.counts.total() == 1
     transport.enter("closed")
-    assert not take(rtp)
+    assert not take(rtp, 0)

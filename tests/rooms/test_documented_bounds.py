@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from roomtape.rooms.rtp import (
-    aioice_internals,
     bounds,
     jitter_buffer,
     receive,
     retransmission,
     send,
 )
-from roomtape.rooms.rtp.aiortc_internals import MOST_ASKED_AT_ONCE
+from roomtape.rooms.rtp.aiortc_guards import MOST_ASKED_AT_ONCE
+from roomtape.rooms.rtp.datagrams import aioice_internals
 from roomtape.rooms.webrtc import peer, whip
 from roomtape.rooms.webrtc import signalling as client
 from roomtape.server import door, flow, ice, link, protocol, room, rooms, seldom, signalling

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roomtape.rooms.rtp import aioice_internals
+from roomtape.rooms.rtp.datagrams import aioice_internals
 from roomtape.server.app import RoomServer
 from support.processes import SUPPORT, python_process
 from support.recorded_call import RecordingClient

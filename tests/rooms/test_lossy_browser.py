@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import pytest
 from aioice.ice import StunProtocol
 
 from roomtape.rooms.rtp import receive
-from roomtape.rooms.rtp.aioice_internals import Door
+from roomtape.rooms.rtp.datagrams.arrivals import Arrivals, Received
 from roomtape.server.app import RoomServer
 from roomtape.types import SourceReport
 from support.browser import chromium
@@ -34,16 +35,17 @@ class Network:
         self.inward, self.outward = Way(rtcp=True), Way(rtcp=True)
         self.inward.random.seed(1)
         self.outward.random.seed(2)
-        watch = Door._watch
+        take_over = Arrivals.take_over
 
-        def watched(door: Door, protocol: Any) -> None:
-            watch(door, protocol)
-            at_the_door = protocol.datagram_received
+        def taken_over(arrivals: Arrivals, transport: Any, at_the_door: Received) -> Any:
+            def received(data: bytes, address: tuple[Any, ...], arrived_ns: int) -> bool:
+                def deliver(packet: bytes) -> None:
+                    at_the_door(packet, address, time.monotonic_ns())
 
-            def received(data: bytes, address: tuple[Any, ...]) -> None:
-                self.inward.carry(data, lambda packet: at_the_door(packet, address))
+                self.inward.carry(data, deliver)
+                return True
 
-            protocol.datagram_received = received
+            return take_over(arrivals, transport, received)
 
         async def sent(protocol: StunProtocol, data: bytes, address: tuple[str, int]) -> None:
             def deliver(packet: bytes) -> None:
@@ -52,7 +54,7 @@ class Network:
 
             self.outward.carry(data, deliver)
 
-        monkeypatch.setattr(Door, "_watch", watched)
+        monkeypatch.setattr(Arrivals, "take_over", taken_over)
         monkeypatch.setattr(StunProtocol, "send_data", sent)
 
     def lose(self, share: float) -> None:

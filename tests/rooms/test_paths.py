@@ -8,8 +8,8 @@ import pytest
 from aioice import Candidate, Connection
 from aioice.ice import CandidatePair
 
-from roomtape.rooms.rtp.aioice_internals import GATHER, STRANGERS, Door
 from roomtape.rooms.rtp.bounds import Excess, MediaBounds
+from roomtape.rooms.rtp.datagrams.aioice_internals import GATHER, STRANGERS, Door
 from support.scripted_recording import until
 
 AT_ONCE = STRANGERS[0] + 200
@@ -42,7 +42,7 @@ class Caller:
 
         setattr(self.theirs, GATHER, two)
 
-    def _take(self, data: bytes) -> bool:
+    def _take(self, data: bytes, arrived_ns: int) -> bool:
         if data != PACKET:  # ICE's own
             return False
         self.taken.append(data)

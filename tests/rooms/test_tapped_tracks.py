@@ -13,7 +13,8 @@ from aiortc.contrib.media import MediaRelay
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration, RecordingReport
 from roomtape.media.local_audio import LOCAL_RATE_HZ
-from roomtape.rooms.rtp.aiortc_internals import HANDLE_RTP, receiver_of
+from roomtape.rooms.rtp.aiortc_guards import HANDLE_RTP
+from roomtape.rooms.rtp.aiortc_internals import receiver_of
 from support.lag import Lag
 from support.readers import read_all
 from support.signals import offset_of, speech

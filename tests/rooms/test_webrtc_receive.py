@@ -30,11 +30,11 @@ class Line:
         self.sent = 0
         deliver = direct.received_directly
 
-        def lossy(receiver: RTCRtpReceiver, packet: Rtp) -> None:
+        def lossy(receiver: RTCRtpReceiver, packet: Rtp, arrived_ns: int) -> None:
             self.sent += 1
             if not self.loses(self.sent):
                 self.arrived += bool(packet.payload)
-                deliver(receiver, packet)
+                deliver(receiver, packet, arrived_ns)
 
         monkeypatch.setattr(direct, "received_directly", lossy)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from roomtape.rooms.rtp.datagrams.arrivals import Arrivals
 from roomtape.rooms.rtp.send import Publisher
 from roomtape.rooms.webrtc.peer import MAX_INBOX, Peer, PeerContext
 
@@ -77,6 +78,7 @@ async def told(messages: list[dict[str, Any]], raised: list[dict[str, Any]]) -> 
         lambda work: tasks.append(loop.create_task(work)),
         (),
         True,
+        Arrivals(),
     )
     participant = {"uid": "far", "session": "s", "muted": False, "recording": False}
     far = Peer(context, participant, offers=False, server="x")

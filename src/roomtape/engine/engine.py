@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..media.beeping import Beeper
@@ -75,12 +74,7 @@ class RtcEngine(RunningRecording):
     async def __aenter__(self) -> RtcEngine:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.release()
 
     # -- the room -----------------------------------------------------------------------------
@@ -227,6 +221,7 @@ class RtcEngine(RunningRecording):
             return self._refuse(ErrorCode.ROOM_NOT_JOINED, "no room is joined")
         if self._recorder is None:
             return self._refuse(ErrorCode.INVALID_STATE, "nothing is being recorded")
+        self._room.hand_out_waiting()  # it came before what is asked for
         return self._recorder
 
     async def _join(self, token: str | None, channel: str, uid: str) -> ErrorCode:
@@ -336,6 +331,7 @@ class RtcEngine(RunningRecording):
     async def _finish_recording(self) -> ErrorCode:
         if self._recorder is None:
             return ErrorCode.OK
+        self._room.hand_out_waiting()
         try:
             await self._recorder.stop()
         except FileError as error:

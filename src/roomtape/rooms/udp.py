@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtcpByePacket, RtcpPacket, RtpPacket, is_rtcp
@@ -25,6 +25,7 @@ from ..types import AudioFrame
 from ..types.errors import ConfigurationError, RoomUnreachableError, StateError
 from .base import Room, RoomListener
 from .rtp.bounds import Excess
+from .rtp.datagrams.arrivals import Arrivals
 from .rtp.receive import Incoming, RemoteAudio
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class RtpRoom(Room):
         self._name_of = name_of or (lambda host, port: f"{host}:{port}")
         self._listener: RoomListener | None = None
         self._transport: asyncio.DatagramTransport | None = None
+        self._arrivals = Arrivals()
+        self._socket: socket.socket | None = None
         self._participants: dict[Address, _Participant] = {}
         self._excess = Excess("an RTP room")
         self._looking: asyncio.Task[None] | None = None
@@ -102,24 +105,30 @@ class RtpRoom(Room):
         del token, channel, uid, local_audio
         loop = asyncio.get_running_loop()
         try:
-            self._transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Port(self._take), local_addr=(self._host, self._port)
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Port(self._take_now), local_addr=(self._host, self._port)
             )
         except (OSError, OverflowError) as error:
             raise RoomUnreachableError(
                 f"cannot listen on UDP {self._host}:{self._port}: {error}"
             ) from None
+        self._transport = transport
         with suppress(OSError):  # then it has what the system gives
-            sock = self._transport.get_extra_info("socket")
+            sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        self._socket = self._arrivals.take_over(transport, self._take)
         self._listener = listener
         self._looking = loop.create_task(self._look())
 
     async def leave(self) -> None:
+        self.hand_out_waiting()
         listener, self._listener = self._listener, None
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
+        if self._socket is not None:
+            self._arrivals.remove(self._socket)
+            self._socket = None
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -128,6 +137,9 @@ class RtpRoom(Room):
         self._participants.clear()
         if listener is not None:
             listener.on_closed("left")
+
+    def hand_out_waiting(self) -> None:
+        self._arrivals.take_waiting()
 
     @property
     def can_publish(self) -> bool:
@@ -144,20 +156,27 @@ class RtpRoom(Room):
 
     # -- what comes ---------------------------------------------------------------------------
 
-    def _take(self, data: bytes, address: Address) -> None:
-        if self._peers is not None and address[0] not in self._peers:
+    def _take_now(self, data: bytes, address: tuple[Any, ...]) -> None:
+        self._take(data, address, time.monotonic_ns())
+
+    def _take(self, data: bytes, address: tuple[Any, ...], arrived_ns: int) -> bool:
+        """Whether it may be audio."""
+        sender: Address = address[0], address[1]
+        if self._peers is not None and sender[0] not in self._peers:
             self._excess.add("packets of others than the peers")
-            return
+            return False
         try:
             if is_rtcp(data):
-                self._take_rtcp(RtcpPacket.parse(data), address)
-            else:
-                self._take_rtp(RtpPacket.parse(data), address)
+                self._take_rtcp(RtcpPacket.parse(data), sender)
+                return False
+            self._take_rtp(RtpPacket.parse(data), sender, arrived_ns)
         except Exception as error:  # from the network, and anybody's
             self._excess.add("packets that are broken")
             logger.debug("a packet of %s is left out: %r", address, error)
+            return False
+        return True
 
-    def _take_rtp(self, packet: RtpPacket, address: Address) -> None:
+    def _take_rtp(self, packet: RtpPacket, address: Address, arrived_ns: int) -> None:
         if packet.payload_type not in self._codecs:
             self._excess.add("packets of other payload types")
             return
@@ -168,7 +187,7 @@ class RtpRoom(Room):
                 return
             participant = self._let_in(address)
         participant.heard_s, participant.ssrc = time.monotonic(), packet.ssrc
-        participant.audio.take(packet)
+        participant.audio.take(packet, arrived_ns)
 
     def _take_rtcp(self, packets: Sequence[object], address: Address) -> None:
         # It may come from another port than the audio.
@@ -221,11 +240,11 @@ class _Participant:
 
 
 class _Port(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, Address], None]) -> None:
+    def __init__(self, take: Callable[[bytes, tuple[Any, ...]], None]) -> None:
         self._take = take
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._take(data, addr[:2])
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self._take(data, addr)
 
 
 def _checked_peer(given: str) -> str:

@@ -48,8 +48,8 @@ class AudioFrame:
             because this process did not take them in time.
         lost_somewhere: Samples that were lost since the frame before this one, of a transport that
             conceals loss and does not say where it was; None where ``pts`` says it.
-        captured_ns: When it would have come by the shortest way in the room, by
-            ``time.monotonic_ns()``; None where it came by that, or nobody knows.
+        captured_ns: When it came, or would have come by the shortest way in the room, by
+            ``time.monotonic_ns()``; None where it comes now, or nobody knows.
     """
 
     pcm: Pcm

@@ -89,15 +89,19 @@ class Source(Participant):
                 none, or ten minutes of pushed audio wait already. The recording goes on.
         """
         with self._gate:
-            arrived_ns = self._clock.now_ns() - self._start_ns
+            now_ns = self._clock.now_ns()
+            arrived_ns = now_ns - self._start_ns
             inbox = self._inbox
-            plain = pts is not None and captured_ns is captured_at is pts_rate is channels is None
+            heard_ns = now_ns if captured_ns is None else captured_ns
+            plain = pts is not None and captured_at is pts_rate is channels is None
             if (
                 plain
                 and self._stand_in is None
                 and self._units.ratio is None
                 and inbox is not None
-                and inbox.offer(data, sample_rate, pts, arrived_ns, gap_is_silence)
+                and type(heard_ns) is int
+                and 0 <= now_ns - heard_ns <= _MOST_CHUNK_NS
+                and inbox.offer(data, sample_rate, pts, heard_ns - self._start_ns, gap_is_silence)
             ):
                 self._look(pts, data, sample_rate, arrived_ns)
                 return

@@ -117,6 +117,11 @@ class Link:
         )
         return joined
 
+    def take_waiting(self) -> None:
+        """Take all audio that has come."""
+        if self._subscriber is not None:
+            self._subscriber.take_waiting()
+
     def begin(self) -> None:
         """Deal with what the server says from now on."""
         self._tasks.append(self._loop.create_task(self._work()))
@@ -189,6 +194,7 @@ class Link:
     async def _handle(self, message: wire.Message) -> None:
         assert self._subscriber is not None
         publication = self._publication
+        self.take_waiting()  # it was sent before
         match message:
             case wire.Update():
                 self._events.on_update(message.participants)

@@ -15,10 +15,11 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from ..rtp.aioice_internals import Door
-from ..rtp.aiortc_internals import guard, ice_of, tell_loss
+from ..rtp.aiortc_guards import guard
+from ..rtp.aiortc_internals import ice_of, tell_loss
 from ..rtp.bounds import Excess, MediaBounds
 from ..rtp.closing import close_connection
+from ..rtp.datagrams.aioice_internals import Door
 from ..rtp.send import PacketTrack
 from .candidates import Candidates
 from .description import ServerOffer

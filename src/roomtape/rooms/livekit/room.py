@@ -151,6 +151,10 @@ class LiveKitRoom(Room):
         self._publisher.publish(local_audio)
         self._settle(link)
 
+    def hand_out_waiting(self) -> None:
+        if self._link is not None:
+            self._link.take_waiting()
+
     async def leave(self) -> None:
         self._lose("left")
         await self._closed()

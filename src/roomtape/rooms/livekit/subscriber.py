@@ -17,11 +17,9 @@ from aiortc import (
 )
 from aiortc.rtp import RtcpSrPacket
 
-from ..rtp.aioice_internals import Door
+from ..rtp.aiortc_guards import guard_transceiver, guard_transport
 from ..rtp.aiortc_internals import (
     forget_stream,
-    guard_transceiver,
-    guard_transport,
     ice_of_transport,
     route_by_ssrc,
     start_receivers,
@@ -30,6 +28,8 @@ from ..rtp.aiortc_internals import (
 )
 from ..rtp.bounds import Excess, MediaBounds
 from ..rtp.closing import close_connection
+from ..rtp.datagrams.aioice_internals import Door
+from ..rtp.datagrams.arrivals import Arrivals
 from ..rtp.direct import direct_rtp
 from ..rtp.packet import Rtp
 from ..rtp.receive import Incoming, RemoteAudio
@@ -84,6 +84,7 @@ class Subscriber:
         )
         self._connection.on("connectionstatechange", self._changed)
         self._door: Door | None = None
+        self._arrivals = Arrivals()
         self._candidates = Candidates(self._connection, excess)
         self._watcher: asyncio.Task[None] | None = None
         self._ufrag = ""
@@ -130,8 +131,13 @@ class Subscriber:
         """Take in one more address of the server. One that is broken or too many is left out."""
         await self._candidates.add(text)
 
+    def take_waiting(self) -> None:
+        """Take all that has come."""
+        self._arrivals.take_waiting()
+
     async def close(self) -> None:
         """End it. Never raises."""
+        self.take_waiting()
         if self._watcher is not None:
             self._watcher.cancel()
         streams, self._streams = self._streams, {}
@@ -156,6 +162,7 @@ class Subscriber:
                 bounds=BOUNDS,
                 excess=self._excess,
                 take=direct_rtp(transport, self._excess),
+                arrivals=self._arrivals,
             )
             self._door.open()
         for transceiver in transceivers:
@@ -198,10 +205,10 @@ class Subscriber:
             if stream is not None:
                 self._streams[ssrc] = stream
 
-    def _take(self, packet: Rtp) -> None:
+    def _take(self, packet: Rtp, arrived_ns: int) -> None:
         stream = self._streams.get(packet.ssrc)
         if stream is not None:
-            stream.take(packet)
+            stream.take(packet, arrived_ns)
 
     def _reported(self, report: RtcpSrPacket) -> None:
         if self._clocks is not None and report.ssrc in self._tracks:

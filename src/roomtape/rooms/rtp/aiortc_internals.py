@@ -1,5 +1,6 @@
-"""The places where Roomtape reaches into aiortc, all of them (:mod:`.aioice_internals` has those
-of aioice, and :mod:`.direct` the short way of RTP).
+"""The places where Roomtape reaches into aiortc, but for those that bound what a peer can do with
+it (:mod:`.aiortc_guards`). (:mod:`.datagrams` has those of aioice and asyncio, :mod:`.direct` the
+short way of RTP.)
 
 aiortc is made to play audio, and offers no way to have the packets as they come. Its jitter
 buffer (``JitterBuffer(capacity=16, prefetch=4)``) delays audio by 80 ms, and by 300 ms for
@@ -8,22 +9,15 @@ lost; keeps the last four when the sender leaves. Its ``TimestampMapper`` takes 
 backwards for a wrap of 2**32. Each of these is a hole or a shift in a recording. So the jitter
 buffer of our receivers is replaced by :class:`_PacketTap`.
 
-It also trusts whom it talks to: it keeps books of every SSRC for ever; more than 31 of them, or
-odd timestamps, do not fit into its receiver reports, which end with an exception, after which
-closing hangs and sockets stay open; one goodbye (RTCP BYE) makes a track deaf for good; packets
-are sent again as often as they are asked for. :func:`guard` is against these.
-
 Single objects are changed, never classes. The dependency is pinned to one minor version, and
 tests/rooms/test_aiortc_internals.py says clearly what a new one lacks.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -40,33 +34,26 @@ from aiortc.jitterbuffer import JitterBuffer as AiortcJitterBuffer
 from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtcrtpreceiver import RemoteStreamTrack, StreamStatistics
 from aiortc.rtp import (
-    RTCP_RTPFB_NACK,
     RtcpByePacket,
     RtcpRrPacket,
-    RtcpRtpfbPacket,
     RtcpSrPacket,
     RtpPacket,
 )
 
-from .bounds import Excess, MediaBounds, TokenBucket
+from ...types import NS_PER_S
 from .packet import Rtp
 
 logger = logging.getLogger(__name__)
 
+LAST_ARRIVAL = "_last_arrival"
 JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 CODECS = "_RTCRtpReceiver__codecs"
 CONNECT = "_RTCPeerConnection__connect"
 REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
-RUN_RTCP = "_run_rtcp"
 HANDLE_RTCP = "_handle_rtcp_packet"
-RETRANSMIT = "_retransmit"
-_CONNECTING = "addresses to which there is no way"
-BROKEN = "packets that are broken"
-HANDLE_RTP = "_handle_rtp_data"
-HANDLE_RTCP_DATA = "_handle_rtcp_data"
-HANDLE_DATA = "_handle_data"
 
-PacketListener = Callable[[Rtp], None]
+PacketListener = Callable[[Rtp, int], None]
+"""Takes a packet, and when it came, by ``time.monotonic_ns()``."""
 _Method = Callable[..., Awaitable[None]]
 
 
@@ -75,10 +62,10 @@ class _PacketTap(AiortcJitterBuffer):
 
     def __init__(self, on_packet: PacketListener) -> None:
         super().__init__(capacity=1)
-        self._on_packet = on_packet
+        self.on_packet = on_packet
 
     def add(self, packet: Rtp) -> tuple[bool, None]:
-        self._on_packet(packet)
+        self.on_packet(packet, time.monotonic_ns())
         return False, None
 
 
@@ -142,7 +129,7 @@ def routed(transport: RTCDtlsTransport, data: bytes) -> tuple[Rtp, RTCRtpReceive
     return packet, cast("RTCRtpReceiver | None", transport._rtp_router.route_rtp(packet))
 
 
-def received_directly(receiver: RTCRtpReceiver, packet: Rtp) -> None:
+def received_directly(receiver: RTCRtpReceiver, packet: Rtp, arrived_ns: int) -> None:
     """What aiortc does with a packet of audio, but for its lines of the log: count it for RTCP, and
     have the listener of :func:`tap_packets` take it."""
     codec = getattr(receiver, CODECS).get(packet.payload_type)
@@ -151,10 +138,21 @@ def received_directly(receiver: RTCRtpReceiver, packet: Rtp) -> None:
     streams = getattr(receiver, REMOTE_STREAMS)
     if packet.ssrc not in streams:
         streams[packet.ssrc] = StreamStatistics(codec.clockRate)
-    streams[packet.ssrc].add(packet)
+    _count(streams[packet.ssrc], packet, (time.monotonic_ns() - arrived_ns) * codec.clockRate)
     tap = getattr(receiver, JITTER_BUFFER)
     if isinstance(tap, _PacketTap):
-        tap.add(packet)
+        tap.on_packet(packet, arrived_ns)
+
+
+def _count(statistics: StreamStatistics, packet: Rtp, waited: int) -> None:
+    """Count a packet that came before now, by ``waited`` billionths of a unit of its clock. aiortc
+    takes it to come now, which is jitter that no network has."""
+    units = waited // NS_PER_S
+    before = getattr(statistics, LAST_ARRIVAL)
+    if before is not None:
+        setattr(statistics, LAST_ARRIVAL, before + units)
+    statistics.add(cast("RtpPacket", packet))  # its header is all that is looked at
+    setattr(statistics, LAST_ARRIVAL, getattr(statistics, LAST_ARRIVAL) - units)
 
 
 def codecs_of(transceiver: RTCRtpTransceiver) -> dict[int, str]:
@@ -232,43 +230,6 @@ async def ask_again(receiver: RTCRtpReceiver, ssrc: int, numbers: Sequence[int])
         await receiver._send_rtcp_nack(ssrc, run)
 
 
-def guard(connection: RTCPeerConnection, bounds: MediaBounds, excess: Excess) -> None:
-    """Bound what the other side can do. Call once, when all transceivers exist and before any
-    description is set."""
-    transport = connection.getTransceivers()[0].receiver.transport
-    transport._rtp_router = _Router(bounds.ssrcs, excess)
-    guard_transport(connection, transport, bounds, excess)
-    for transceiver in connection.getTransceivers():
-        guard_transceiver(transceiver, bounds, excess)
-
-
-def guard_transport(
-    connection: RTCPeerConnection, transport: RTCDtlsTransport, bounds: MediaBounds, excess: Excess
-) -> None:
-    """The part of :func:`guard` for what comes over the one transport. Call once, before
-    candidates are gathered."""
-    rtcp = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
-    setattr(connection, CONNECT, _caught(getattr(connection, CONNECT), excess, _CONNECTING))
-    setattr(transport, HANDLE_RTP, _caught(getattr(transport, HANDLE_RTP), excess, BROKEN))
-    handle_rtcp = _caught(getattr(transport, HANDLE_RTCP_DATA), excess, BROKEN)
-    setattr(transport, HANDLE_RTCP_DATA, _paced(handle_rtcp, rtcp, excess, "RTCP"))
-    if connection.sctp is not None:
-        data = TokenBucket(2 * bounds.rtcp_bytes_a_second, bounds.rtcp_bytes_a_second)
-        handle_data = _caught(getattr(connection.sctp, HANDLE_DATA), excess, BROKEN)
-        setattr(connection.sctp, HANDLE_DATA, _paced(handle_data, data, excess, "data"))
-
-
-def guard_transceiver(transceiver: RTCRtpTransceiver, bounds: MediaBounds, excess: Excess) -> None:
-    """The part of :func:`guard` for one transceiver. Call once, before it sends or receives."""
-    for end in (transceiver.sender, transceiver.receiver):
-        setattr(end, RUN_RTCP, _again(getattr(end, RUN_RTCP), excess))
-    sender = transceiver.sender
-    resends = TokenBucket(2 * bounds.resends_a_second, bounds.resends_a_second)
-    resend = _paced(getattr(sender, RETRANSMIT), resends, excess, "packets asked for again")
-    setattr(sender, RETRANSMIT, resend)
-    setattr(sender, HANDLE_RTCP, _brief(getattr(sender, HANDLE_RTCP)))
-
-
 def route_by_ssrc(transport: RTCDtlsTransport, receivers: dict[int, RTCRtpReceiver]) -> None:
     """Have packets go to the receivers of their SSRCs and to no other.
 
@@ -301,36 +262,6 @@ def abandon(connection: RTCPeerConnection) -> None:
         transceiver.receiver._handle_disconnect()
 
 
-class _Router(RtpRouter):
-    """Finds the receiver of a packet, by SSRC, or for a new one by MID (RFC 8843, section 9.2).
-
-    Only so many streams are known of each receiver: aiortc keeps books of each.
-    """
-
-    def __init__(self, ssrcs: int, excess: Excess) -> None:
-        super().__init__()
-        self._ssrcs = ssrcs
-        self._excess = excess
-        self._streams: Counter[object] = Counter()
-
-    def route_rtp(self, packet: RtpPacket) -> Any:
-        known = self.ssrc_table.get(packet.ssrc)
-        fitting = self.payload_type_table.get(packet.payload_type, set())
-        if known is not None:
-            return known if known in fitting else None
-        receiver = self.mid_table.get(packet.extensions.mid)
-        if receiver not in fitting:
-            receiver = next(iter(fitting)) if len(fitting) == 1 else None
-        if receiver is None:
-            return None
-        if self._streams[receiver] >= self._ssrcs:
-            self._excess.add(f"streams (SSRCs) of one track, more than {self._ssrcs}")
-            return None
-        self._streams[receiver] += 1
-        self.ssrc_table[packet.ssrc] = receiver
-        return receiver
-
-
 class _SsrcRouter(RtpRouter):
     """Finds the receiver of a packet by its SSRC alone, where the signalling names all of them."""
 
@@ -340,61 +271,3 @@ class _SsrcRouter(RtpRouter):
 
     def route_rtp(self, packet: RtpPacket) -> Any:
         return self.ssrc_table.get(packet.ssrc)
-
-
-def _caught(method: _Method, excess: Excess, what: str) -> _Method:
-    """Keep exceptions, which a peer can cause, from ending a task that nobody looks at."""
-
-    async def caught(*args: Any, **keywords: Any) -> None:
-        try:
-            await method(*args, **keywords)
-        except ConnectionError:
-            if what == _CONNECTING:
-                return
-            raise
-        except Exception as error:
-            excess.add(what)
-            logger.debug("aiortc raised on %s: %r", what, error)
-
-    return caught
-
-
-def _paced(method: _Method, bucket: TokenBucket, excess: Excess, what: str) -> _Method:
-    """Take one token for a number, and as many as there are bytes for a packet."""
-
-    async def paced(packet: bytes | int) -> None:
-        cost = len(packet) if isinstance(packet, bytes) else 1
-        if bucket.take(time.monotonic_ns(), cost):
-            await method(packet)
-        else:
-            excess.add(what)
-
-    return paced
-
-
-def _again(method: _Method, excess: Excess) -> _Method:
-    """Begin a task's work anew when it raises: closing waits for it to end as it should."""
-
-    async def again() -> None:
-        while True:
-            try:
-                return await method()
-            except Exception as error:
-                excess.add("numbers that do not fit into RTCP")
-                logger.debug("aiortc raised while sending RTCP: %r", error)
-                await asyncio.sleep(0)
-
-    return again
-
-
-MOST_ASKED_AT_ONCE = 128
-"""Packets that one NACK asks for; aiortc keeps as many."""
-
-
-def _brief(handle: _Method) -> _Method:
-    async def brief(packet: Any) -> None:
-        if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
-            packet.lost = list(dict.fromkeys(packet.lost))[:MOST_ASKED_AT_ONCE]
-        await handle(packet)
-
-    return brief

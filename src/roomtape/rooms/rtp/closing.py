@@ -7,8 +7,8 @@ import logging
 
 from aiortc import RTCPeerConnection
 
-from .aioice_internals import Door
 from .aiortc_internals import abandon
+from .datagrams.aioice_internals import Door
 
 logger = logging.getLogger(__name__)
 

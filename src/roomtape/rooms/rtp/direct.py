@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pylibsrtp
 from aiortc import RTCDtlsTransport
 
+from .aiortc_guards import BROKEN
 from .aiortc_internals import (
-    BROKEN,
     received_directly,
     receiver_of_stream,
     routed,
@@ -25,7 +25,7 @@ from .packet import Rtp, parsed
 logger = logging.getLogger(__name__)
 
 
-def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes], bool]:
+def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes, int], bool]:
     """For the RTP of one transport; make it before that connects.
 
     Args:
@@ -33,8 +33,8 @@ def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes],
         excess: Where packets are counted that aiortc raises on.
 
     Returns:
-        Takes a datagram as it comes, if it is RTP and the transport is connected; all else, for
-        which it gives False, goes aiortc's way.
+        Takes a datagram, and when it came by ``time.monotonic_ns()``, if it is RTP and the
+        transport is connected; all else, for which it gives False, goes aiortc's way.
     """
     connected = False
 
@@ -44,7 +44,7 @@ def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes],
 
     transport.on("statechange", look)
 
-    def take(data: bytes) -> bool:
+    def take(data: bytes, arrived_ns: int) -> bool:
         # RFC 7983, section 7, and RFC 5761, section 4: all else is no RTP.
         if not connected or not 128 <= data[0] <= 191 or b"\xc0" <= data[1:2] <= b"\xd0":
             return False
@@ -55,7 +55,7 @@ def direct_rtp(transport: RTCDtlsTransport, excess: Excess) -> Callable[[bytes],
             if receiver is None:
                 packet, receiver = routed(transport, plain)
             if receiver is not None:
-                received_directly(receiver, packet)
+                received_directly(receiver, packet, arrived_ns)
         except (pylibsrtp.Error, ValueError) as error:  # forged, or twice, or no RTP
             logger.debug("a packet is left out: %r", error)
         except Exception as error:

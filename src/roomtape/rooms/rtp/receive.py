@@ -94,6 +94,9 @@ class RemoteAudio:
         self._ssrc: int | None = None
         self._former: set[int] = set()
         self._heard_ns = 0
+        """When the last packet of that stream came ..."""
+        self._now_ns = 0
+        """... and of what is handed out, when that came which it waited for; it never runs back."""
         self._order: JitterBuffer[_Payload] = JitterBuffer(asks=incoming.nack)
         self._pace = TokenBucket(AHEAD_S, FASTEST)
         self._codec = ""
@@ -139,27 +142,28 @@ class RemoteAudio:
         self._pass_all(self._order.flush())
         self._set_timer()
 
-    def take(self, packet: Rtp) -> None:
-        """A packet has come."""
+    def take(self, packet: Rtp, arrived_ns: int) -> None:
+        """A packet has come, at ``arrived_ns`` of ``time.monotonic_ns()``."""
         codec = self._incoming.codecs.get(packet.payload_type)
         # An empty packet probes the network and has no audio.
         if self._closed or codec is None or not packet.payload:
             return
-        now_ns = time.monotonic_ns()
-        if packet.ssrc != self._ssrc and not self._take_over(packet.ssrc, now_ns):
+        self._now_ns = max(self._now_ns, arrived_ns)
+        if packet.ssrc != self._ssrc and not self._take_over(packet.ssrc, arrived_ns):
             if self._decoder is not None and codec == self._codec:
                 self._leave_out(self._decoder.samples(packet.payload))
             return
-        self._heard_ns = now_ns
+        self._heard_ns = arrived_ns
         clocks = self._incoming.clocks
         if clocks is not None:
             clock_hz = clock_hz_of(codec)
-            self._delay_ns = clocks.delay_ns(packet.ssrc, packet.timestamp, clock_hz, now_ns)
+            self._delay_ns = clocks.delay_ns(packet.ssrc, packet.timestamp, clock_hz, arrived_ns)
         waited = self._order.deadline_ns
         payload = _Payload(codec, packet.payload)
-        self._pass_all(self._order.push(packet.sequence_number, packet.timestamp, payload, now_ns))
+        number, timestamp = packet.sequence_number, packet.timestamp
+        self._pass_all(self._order.push(number, timestamp, payload, arrived_ns))
         if self._order.deadline_ns != waited:
-            self._ask(now_ns)
+            self._ask(arrived_ns)
             self._set_timer()
 
     def _take_over(self, ssrc: int, now_ns: int) -> bool:
@@ -193,7 +197,7 @@ class RemoteAudio:
 
     def _expire(self) -> None:
         self._timer = None
-        now_ns = time.monotonic_ns()
+        self._now_ns = now_ns = time.monotonic_ns()
         self._pass_all(self._order.expire(now_ns))
         self._ask(now_ns)
         self._set_timer()
@@ -256,7 +260,6 @@ class RemoteAudio:
     ) -> None:
         assert self._decoder is not None
         left_out, self._left_out = self._left_out, 0
-        captured_ns = time.monotonic_ns() - self._delay_ns if self._delay_ns else None
         self._on_frame(
             AudioFrame(
                 pcm,
@@ -266,6 +269,6 @@ class RemoteAudio:
                 origin=origin,
                 left_out=left_out,
                 dropped_packets=self._incoming.take_dropped(),
-                captured_ns=captured_ns,
+                captured_ns=self._now_ns - self._delay_ns,
             )
         )

@@ -19,10 +19,12 @@ from aiortc import (
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from aiortc.sdp import candidate_from_sdp
 
-from ..rtp.aioice_internals import Door
-from ..rtp.aiortc_internals import codecs_of, guard, ice_of, tell_loss
+from ..rtp.aiortc_guards import guard
+from ..rtp.aiortc_internals import codecs_of, ice_of, tell_loss
 from ..rtp.bounds import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Excess, MediaBounds
 from ..rtp.closing import close_connection
+from ..rtp.datagrams.aioice_internals import Door
+from ..rtp.datagrams.arrivals import Arrivals
 from ..rtp.direct import direct_rtp
 from ..rtp.receive import Incoming
 from ..rtp.send import PacketTrack
@@ -47,6 +49,7 @@ class Call:
         on_state: Called when :attr:`connected` or :attr:`over` changed.
         excess: Where is counted what the other side sends beyond its bounds.
         bounds: Of what comes.
+        arrivals: By whom its sockets are read; None reads each datagram as soon as it comes.
         codecs: What an answer takes, the best first.
     """
 
@@ -62,6 +65,7 @@ class Call:
         excess: Excess,
         bounds: MediaBounds | None = None,
         codecs: Sequence[str] = CODECS,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self.id = call
         self.track = track
@@ -89,6 +93,7 @@ class Call:
             bounds=self._bounds,
             excess=excess,
             take=direct_rtp(self._transceiver.receiver.transport, excess),
+            arrivals=arrivals,
         )
         self._door.open()
 

@@ -17,6 +17,7 @@ from aiortc import RTCIceServer
 from ...types import NS_PER_S, AudioFrame
 from ..base import RoomListener
 from ..rtp.bounds import MAX_OFFERS, OFFERS_A_SECOND, Excess, TokenBucket
+from ..rtp.datagrams.arrivals import Arrivals
 from ..rtp.receive import Incoming, RemoteAudio
 from ..rtp.send import Publisher
 from .call import Call
@@ -57,7 +58,7 @@ class PeerContext:
         publisher: Where our own packets come from.
         send: Sends a signalling message.
         spawn: Runs something in the background that the room waits for when it closes.
-        ice_servers, loopback: As for :class:`~.call.Call`.
+        ice_servers, loopback, arrivals: As for :class:`~.call.Call`.
         turns: Of the peers at setting calls up, which is hard work.
     """
 
@@ -67,6 +68,7 @@ class PeerContext:
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     ice_servers: Sequence[RTCIceServer]
     loopback: bool
+    arrivals: Arrivals
     turns: Turns = field(default_factory=Turns)
 
 
@@ -220,10 +222,12 @@ class Peer:
             on_incoming=self._add_track,
             on_state=self._call_changed,
             excess=self._excess,
+            arrivals=self._context.arrivals,
         )
         return self._call
 
     def _end_call(self) -> None:
+        self._context.arrivals.take_waiting()
         call, self._call = self._call, None
         self._early.clear()
         for name in tuple(self._tracks):

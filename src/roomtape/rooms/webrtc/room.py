@@ -19,6 +19,7 @@ from ...server.addresses import is_loopback
 from ...types.errors import StateError
 from ..base import Room, RoomListener
 from ..guarded import GuardedListener
+from ..rtp.datagrams.arrivals import Arrivals
 from ..rtp.send import Publisher
 from .messages import Message, ice_servers_of
 from .peer import Peer, PeerContext
@@ -57,6 +58,7 @@ class WebRtcRoom(Room):
         self._peers: dict[str, Peer] = {}
         # Who has the name of somebody to whom we are still connected, from before a restart.
         self._claims: dict[str, Message] = {}
+        self._arrivals = Arrivals()
         self._number = 0
         self._server: str | None = None
         self._joining: dict[str, Any] = {}
@@ -98,6 +100,7 @@ class WebRtcRoom(Room):
             self._spawn,
             self._ice_servers,
             self._loopback,
+            self._arrivals,
         )
         self._publisher.publish(local_audio)
         try:
@@ -106,6 +109,9 @@ class WebRtcRoom(Room):
             self._signalling = None
             self._publisher.publish(None)
             raise
+
+    def hand_out_waiting(self) -> None:
+        self._arrivals.take_waiting()
 
     async def leave(self) -> None:
         await self._close("left")
@@ -173,6 +179,7 @@ class WebRtcRoom(Room):
             self._admit(participant)
 
     def _told(self, message: Message) -> None:
+        self._arrivals.take_waiting()  # it was sent before
         match message.get("type"):
             case "joined":
                 self._admit(message["participant"])

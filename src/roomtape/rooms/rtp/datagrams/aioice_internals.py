@@ -4,7 +4,7 @@ aioice opens the sockets of a call. It offers no way to put 127.0.0.1 among its 
 whatever comes as fast as it comes, lets what a broken datagram raises out to the event loop, and
 notices after 30 s that nothing comes any more. :class:`Door` stands before each socket of a call.
 
-As in :mod:`.aiortc_internals`, single objects are changed and never classes, which other parts of
+As in :mod:`..aiortc_internals`, single objects are changed and never classes, which other parts of
 the program may use; tests/rooms/test_aiortc_internals.py says what a new version lacks.
 """
 
@@ -22,8 +22,9 @@ from typing import Any
 from aioice import Candidate, Connection
 from aioice.ice import CandidatePair
 
-from ...types import NS_PER_S
-from .bounds import MAX_CANDIDATES, MAX_DATAGRAM_BYTES, Excess, MediaBounds, TokenBucket
+from ....types import NS_PER_S
+from ..bounds import MAX_CANDIDATES, MAX_DATAGRAM_BYTES, Excess, MediaBounds, TokenBucket
+from .arrivals import Arrivals, Received
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ class Door:
         loopback: Have an address at 127.0.0.1 as well, which ICE leaves out (RFC 8445, section
             5.1.1.1). Without it, a machine without a network has no address at all.
         bounds, excess: What may come, and where the rest is counted.
-        take: Asked first with what comes from where the peer is known to be; True: it has taken it.
+        take: Asked first with what comes from where the peer is known to be, and when it came;
+            True: it has taken it.
+        arrivals: By whom the sockets are read, where that can be.
     """
 
     def __init__(
@@ -66,9 +69,11 @@ class Door:
         loopback: bool,
         bounds: MediaBounds,
         excess: Excess,
-        take: Callable[[bytes], bool] = lambda _: False,
+        take: Callable[[bytes, int], bool] = lambda *_: False,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._ice = ice
+        self._arrivals = arrivals
         self._loopback = loopback
         self._excess = excess
         self._take = take
@@ -171,31 +176,48 @@ class Door:
     def _watch(self, protocol: Any) -> None:
         receive: Callable[[bytes, tuple[Any, ...]], None] = protocol.datagram_received
 
-        def received(data: bytes, address: tuple[Any, ...]) -> None:
-            now_ns = time.monotonic_ns()
+        def received(data: bytes, address: tuple[Any, ...], arrived_ns: int) -> bool:
             known = address in self._paths or self._is_path(address)
             if len(data) > MAX_DATAGRAM_BYTES:
                 self._excess.add(f"datagrams of more than {MAX_DATAGRAM_BYTES} bytes")
-            elif not (self._known if known else self._strangers).take(now_ns):
+            elif not (self._known if known else self._strangers).take(arrived_ns):
                 self._excess.add("datagrams")
             elif not known and len(self._ice.remote_candidates) > 2 * MAX_CANDIDATES:
                 self._excess.add("addresses that packets come from")
             else:
                 if known or not self._ice._nominated:
-                    self._heard_ns = now_ns
-                if known and data and self._take(data):
-                    return
+                    self._heard_ns = max(self._heard_ns, arrived_ns)
+                if known and data and self._take(data, arrived_ns):
+                    return True
                 try:
                     receive(data, address)
                 except Exception as error:
                     self._excess.add("datagrams that are broken")
                     logger.debug("a datagram is left out: %r", error)
+            return False
 
-        protocol.datagram_received = received
+        def received_now(data: bytes, address: tuple[Any, ...]) -> None:
+            received(data, address, time.monotonic_ns())
+
+        protocol.datagram_received = received_now
         sock = protocol.transport.get_extra_info("socket")
         if sock is not None:  # a TURN server's has none of its own
             self._sockets.append(sock)
             _enlarge(sock)
+            if self._arrivals is not None:
+                self._read_by(self._arrivals, protocol, received)
+
+    def _read_by(self, arrivals: Arrivals, protocol: Any, received: Received) -> None:
+        lost: Callable[[Exception | None], None] = protocol.connection_lost
+        sock = arrivals.take_over(protocol.transport, received)
+        if sock is None:
+            return
+
+        def gone(error: Exception | None) -> None:
+            arrivals.remove(sock)
+            lost(error)
+
+        protocol.connection_lost = gone
 
 
 def _enlarge(sock: Any) -> None:
