@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from roomtape.media.voices import voice_path
 from support.processes import stop
 from support.program import read_until, roomtape_environment, start_roomtape
 from support.readers import read_all
@@ -51,6 +53,42 @@ def test_sigusr2_goes_live_and_back(tmp_path: Path, server: str):
     live = len(read_all(tmp_path / "a.1.wav")[0])  # aside, since the ring became a.wav at the end
     assert live == round(report["skipped_s"] * 32000)
     assert len(read_all(tmp_path / "a.wav")[0]) == round(report["duration_s"] * 32000)
+
+
+@pytest.mark.network
+def test_stems_turn_with_the_recording(tmp_path: Path, server: str):
+    room = f"{server}/turning-stems"
+    hears = start_roomtape(
+        *("record", room, "-o", tmp_path / "a.wav", "--cycle-time", "10", "--json"),
+        *("--stems", tmp_path / "stems", "--name", "ear"),
+    )
+    speaks = None
+    try:
+        lines = read_until(hears, '"start"')
+        speaks = start_roomtape(
+            *("record", room, "-o", tmp_path / "mouth.wav", "--position", "local"),
+            *("--duration", "60", "--name", "mouth", "--speak", voice_path("dave")),
+        )
+        lines += read_until(hears, "mouth")
+        time.sleep(2.0)
+        hears.send_signal(signal.SIGUSR2)
+        lines += read_until(hears, '"promoted"')
+        time.sleep(1.0)
+        hears.send_signal(signal.SIGUSR2)
+        lines += read_until(hears, '"part_finished"')
+        hears.terminate()
+        _, errors = hears.communicate(timeout=120)
+    finally:
+        for each in (hears, speaks):
+            if each is not None:
+                stop(each)
+    assert (hears.returncode, errors) == (0, "")
+    for mix, stem in (("a.1.wav", "001-mouth.wav"), ("a.wav", "001-mouth-002.wav")):
+        whole, _ = read_all(tmp_path / mix)
+        alone, _ = read_all(tmp_path / "stems" / stem)
+        assert np.array_equal(alone, whole), (mix, stem)
+    heard, _ = read_all(tmp_path / "a.1.wav")
+    assert np.abs(heard).max() > 1000
 
 
 @pytest.mark.network

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from roomtape import AudioRecordingCode, AudioRecordingConfiguration, ErrorCode
-from support.scripted_call import FINISH, START, joined_call
+from roomtape import AudioFrame, AudioRecordingCode, AudioRecordingConfiguration, ErrorCode
+from roomtape.types import NS_PER_S
+from support.readers import read_all
+from support.scripted_call import FINISH, START, ScriptedCall, joined_call
+from support.signals import noise
 
 PROMOTED, PROMOTE_FAILED = AudioRecordingCode.PROMOTED, AudioRecordingCode.PROMOTE_FAILED
 DEMOTED, PART_FINISHED = AudioRecordingCode.DEMOTED, AudioRecordingCode.PART_FINISHED
 SUFFIX = AudioRecordingCode.ERROR_SUFFIX
+RATE_HZ = 16000
 
 
 async def test_there_and_back_returns_ok_and_tells(tmp_path: Path):
@@ -42,6 +47,75 @@ async def test_there_and_back_returns_ok_and_tells(tmp_path: Path):
     assert (report.file_path, rest.file_path) == (str(live), str(path))
     assert rest.skipped_s == report.skipped_s + report.duration_s == 15
     assert rest.duration_s == 3
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aac"])
+async def test_stems_turn_with_it(suffix: str, tmp_path: Path):
+    """Every sample of it as it was spoken, in the stem of who spoke it, of both files."""
+    path, live = tmp_path / f"call.{suffix}", tmp_path / f"live.{suffix}"
+    said = noise(1, 40.0, RATE_HZ)
+
+    async def talk(call: ScriptedCall, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            at = call.clock.now_ns() * RATE_HZ // NS_PER_S
+            frame = AudioFrame(said[at : at + RATE_HZ // 10], RATE_HZ, at)
+            call.room.send("bob", frame)
+            await call.clock.advance(0.1)
+
+    async with joined_call() as call:
+        engine = call.engine
+        config = AudioRecordingConfiguration(
+            path, sample_rate=RATE_HZ, cycle_time=10, stems=tmp_path / "stems"
+        )
+        assert await engine.start_audio_recording_with_config(config) is ErrorCode.OK
+        await talk(call, 14)
+        assert await engine.promote_audio_recording(str(live)) is ErrorCode.OK
+        await talk(call, 3)
+        demoting = asyncio.ensure_future(engine.demote_audio_recording())
+        await talk(call, 3)
+        assert await demoting is ErrorCode.OK
+        part = engine.last_part_report
+        await talk(call, 2)
+        assert await engine.stop_audio_recording() is ErrorCode.OK
+        rest = engine.last_recording_report
+    assert [code for code, _ in call.ear.recording] == [
+        *(START, PROMOTED, DEMOTED, PART_FINISHED, FINISH)
+    ]
+    assert part is not None
+    assert rest is not None
+    lead = 1024 if suffix == "aac" else 0  # a decoder needs a frame to begin
+    for report in (part, rest):
+        mix, _ = read_all(report.file_path)
+        (stem,) = report.stems
+        assert Path(stem).name.startswith("001-bob")
+        alone, _ = read_all(stem)
+        assert len(alone) == len(mix)
+        assert np.abs(alone[lead:].astype(int) - mix[lead:]).max() <= (1 if lead else 0)
+        if suffix == "wav":
+            first = round(report.skipped_s * RATE_HZ)
+            assert np.array_equal(mix, said[first : first + len(mix)])
+    assert rest.skipped_s == pytest.approx(part.skipped_s + part.duration_s, abs=0.1)
+
+
+async def test_while_stems_of_a_turn_are_cut_another_one_is_refused_in_words(tmp_path: Path):
+    async with joined_call() as call:
+        engine = call.engine
+        config = AudioRecordingConfiguration(
+            tmp_path / "call.wav", sample_rate=RATE_HZ, cycle_time=10, stems=tmp_path / "stems"
+        )
+        assert await engine.start_audio_recording_with_config(config) is ErrorCode.OK
+        await call.clock.advance(2)
+        assert await engine.promote_audio_recording() is ErrorCode.OK
+        await call.clock.advance(2)
+        demoting = asyncio.ensure_future(engine.demote_audio_recording())
+        await asyncio.sleep(0)
+        assert await engine.promote_audio_recording() is ErrorCode.INVALID_STATE
+        assert engine.last_error
+        await call.clock.advance(3)
+        assert await demoting is ErrorCode.OK
+        assert await engine.promote_audio_recording(str(tmp_path / "2.wav")) is ErrorCode.OK
+        assert await engine.stop_audio_recording() is ErrorCode.OK
+    assert call.ear.codes[-1] is FINISH
 
 
 @pytest.mark.parametrize(
