@@ -387,21 +387,6 @@ def test_what_cannot_be_asked_for_is_refused_in_words() -> None:
         path.push(np.zeros(3, np.int16))  # type: ignore[call-arg]
 
 
-def test_the_array_loops_agree_with_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    pcm = noise(3, 1, RATE)
-    total = noise(4, 1, RATE).astype(np.float32) * np.float32(0.7)
-    edges = [np.array([-32768, 32767], np.float32), np.zeros(0, np.float32)]
-    beyond = [np.array([0, 32767.01], np.float32), np.array([-32769], np.float32)]
-    native = total.copy()
-    arrays.add(native, pcm)
-    found = [arrays.within_full_scale(each) for each in (*edges, *beyond)]
-    monkeypatch.setattr(arrays, "NATIVE", None)
-    arrays.add(total, pcm)
-    assert np.array_equal(native, total)
-    assert found == [arrays.within_full_scale(each) for each in (*edges, *beyond)]
-    assert found == [True, True, False, False]
-
-
 def test_nothing_of_it_outlives_its_timeline() -> None:
     frame = noise(1, 0.02, RATE)
     before = sys.getrefcount(frame)
