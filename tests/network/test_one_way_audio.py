@@ -130,6 +130,7 @@ def test_who_was_never_heard_is_not_reported_as_received(calls: Calls) -> None:
     heard_s = call.within(0.1)  # what was on its way when it was cut
     assert stay.received_s < heard_s
     assert not call.pcm[round(heard_s * 48000) :].any()
+    assert len(call.intervals("unheard", IntervalKind.STALLED)) == 1, stay
     ((start_s, end_s),) = call.intervals("unheard", IntervalKind.STALLED)
     assert start_s < heard_s
     assert end_s == pytest.approx(call.report.duration_s, abs=heard_s)
