@@ -32,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell has what it starts in the background ignore Ctrl-C, and so would all that we start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Workers, but for those that leave out what is in real time, come first on the processors.
     if "PYTEST_XDIST_WORKER" in os.environ and not config.getoption("markexpr").startswith("not"):
         take_precedence()

@@ -20,7 +20,7 @@ from roomtape import (
 )
 from roomtape.audio.timing.placing.placement import Placement
 from roomtape.audio.timing.timeline import Timeline
-from roomtape.types import RecordingEvent
+from roomtape.types import IntervalKind, RecordingEvent
 from roomtape.types.clock import ScriptedClock
 from support.readers import read_all
 from support.scripted import without_accelerator
@@ -252,3 +252,21 @@ def test_a_configuration_of_numpy_numbers_is_one_of_plain_integers(tmp_path: Pat
         60,
     )
     assert AudioRecorder(config).config == checked
+
+
+async def test_who_was_heard_once_as_the_recording_began_and_then_no_more_is_stalled(
+    tmp_path: Path,
+):
+    """The frame came before the recording began, and was handed over when it had."""
+    clock = ScriptedClock()
+    await clock.advance(5)
+    recorder = AudioRecorder(AudioRecordingConfiguration(tmp_path / "a.wav"), clock=clock)
+    source = recorder.add_source("alice")
+    await recorder.start()
+    came_ns = clock.now_ns() - 4_000_000
+    source.push(np.full(640, 1000, np.int16), 32000, 7000, captured_ns=came_ns)
+    await clock.advance(13)
+    (report,) = (await recorder.stop()).sources
+    assert report.received_s == pytest.approx(0.016)
+    (stall,) = [each for each in report.intervals if each.kind is IntervalKind.STALLED]
+    assert (stall.start_s, stall.end_s) == (pytest.approx(0.016, abs=0.001), 13)

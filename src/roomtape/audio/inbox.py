@@ -201,13 +201,19 @@ class Inbox:
     def last_frame_ns(self) -> int:
         """When the last frame came; when the source joined, before the first."""
         fast_path = self._fast_path
-        return max(self._last_frame_ns, fast_path.last_arrived_ns if fast_path else 0)
+        if fast_path is None or not fast_path.taken:
+            return self._last_frame_ns  # which may lie before the recording
+        return max(self._last_frame_ns, fast_path.last_arrived_ns)
 
     @property
     def last_timed(self) -> bool | None:
         """Whether the last frame had a timestamp; None before the first."""
         fast_path = self._fast_path
-        if fast_path is not None and fast_path.last_arrived_ns > self._last_frame_ns:
+        if (
+            fast_path is not None
+            and fast_path.taken
+            and fast_path.last_arrived_ns > self._last_frame_ns
+        ):
             return fast_path.last_timed
         return self._last_timed
 
