@@ -59,9 +59,13 @@ class Counted:
 
     async def _push(self) -> None:
         source, at = self.recorder.add_source("alice"), 0
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
         while True:
-            source.push((np.arange(at, at + RATE // 50) % 20000 + 1).astype(np.int16), RATE, at)
-            at += RATE // 50
+            # As a microphone: a loop that wakes up late has not slowed its clock down.
+            while at < (loop.time() - begun_s) * RATE:
+                source.push((np.arange(at, at + RATE // 50) % 20000 + 1).astype(np.int16), RATE, at)
+                at += RATE // 50
             await asyncio.sleep(0.02)
 
 
