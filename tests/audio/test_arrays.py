@@ -37,3 +37,9 @@ def test_the_array_loops_agree_with_numpy(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.array_equal(native, total)
     assert found == [arrays.within_full_scale(each) for each in (*edges, *beyond)]
     assert found == [True, True, False, False]
+
+
+@pytest.mark.skipif(arrays.NATIVE is None, reason="the accelerator is not built")
+def test_arrays_of_two_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="of one length"):
+        arrays.add(np.zeros(2, np.float32), np.zeros(3, np.int16))

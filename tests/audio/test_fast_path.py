@@ -381,8 +381,6 @@ def test_what_cannot_be_asked_for_is_refused_in_words() -> None:
         path.add_to(np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="float32"):
         path.add_to(np.zeros(0, np.float64))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="of one length"):
-        arrays.add(np.zeros(2, np.float32), np.zeros(3, np.int16))
     with pytest.raises(TypeError):
         path.push(np.zeros(3, np.int16))  # type: ignore[call-arg]
 

@@ -17,17 +17,11 @@ from roomtape import cli
 from roomtape.storage.disk import Disk
 from roomtape.storage.wav import wav_header
 from support.damage import write_wav
+from support.faulty_disk import KilledAtTheEnd
 from support.scripted_recording import record_scripted
 from support.signals import speech
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-class KilledAtTheEnd(Disk):
-    """Everything works until a cyclic recording would be finished."""
-
-    def read_at(self, fd: int, count: int, offset: int) -> bytes:
-        raise OSError(5, "killed")
 
 
 def to_mix(directory: Path) -> list[str]:

@@ -49,10 +49,9 @@ async def test_there_and_back_returns_ok_and_tells(tmp_path: Path):
     assert rest.duration_s == 3
 
 
-@pytest.mark.parametrize("suffix", ["wav", "aac"])
-async def test_stems_turn_with_it(suffix: str, tmp_path: Path):
-    """Every sample of it as it was spoken, in the stem of who spoke it, of both files."""
-    path, live = tmp_path / f"call.{suffix}", tmp_path / f"live.{suffix}"
+async def test_stems_in_aac_turn_with_it(tmp_path: Path):
+    """The stem of the only one who speaks is the mix (test_engine_turns_stems.py has WAV)."""
+    path, live = tmp_path / "call.aac", tmp_path / "live.aac"
     said = noise(1, 40.0, RATE_HZ)
 
     async def talk(call: ScriptedCall, seconds: float) -> None:
@@ -83,17 +82,15 @@ async def test_stems_turn_with_it(suffix: str, tmp_path: Path):
     ]
     assert part is not None
     assert rest is not None
-    lead = 1024 if suffix == "aac" else 0  # a decoder needs a frame to begin
+    lead = 1024  # a decoder needs a frame to begin
     for report in (part, rest):
         mix, _ = read_all(report.file_path)
         (stem,) = report.stems
         assert Path(stem).name.startswith("001-bob")
         alone, _ = read_all(stem)
         assert len(alone) == len(mix)
-        assert np.abs(alone[lead:].astype(int) - mix[lead:]).max() <= (1 if lead else 0)
-        if suffix == "wav":
-            first = round(report.skipped_s * RATE_HZ)
-            assert np.array_equal(mix, said[first : first + len(mix)])
+        assert np.abs(mix[lead:]).max() > 1000
+        assert np.abs(alone[lead:].astype(int) - mix[lead:]).max() <= 1
     assert rest.skipped_s == pytest.approx(part.skipped_s + part.duration_s, abs=0.1)
 
 

@@ -8,7 +8,6 @@ import itertools
 import json
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from roomtape.types.errors import (
     StateError,
     SuffixError,
 )
-from support.faulty_disk import Fault, FaultyDisk, Snapshots
+from support.faulty_disk import Fault, HarmWhileOn, Snapshots
 from support.processes import descriptors
 from support.readers import read_all
 from support.saved_parts import (
@@ -253,25 +252,14 @@ async def test_what_cannot_be_is_refused_and_harms_nothing(
 # -- harm -----------------------------------------------------------------------------------------
 
 
-class Harm(FaultyDisk):
-    """Fails only while it is let to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.on = False
-
-    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        return super().call(name, function, *args) if self.on else function(*args)
-
-
 @SUFFIXES
 async def test_any_call_of_a_promotion_or_a_demotion_may_fail_and_it_can_be_tried_again(
     suffix: str, tmp_path: Path
 ):
     opened = descriptors()
 
-    async def one(place: Path, fault: Fault | None, *, back: bool) -> tuple[Harm, bool]:
-        path, disk = place / f"call.{suffix}", Harm()
+    async def one(place: Path, fault: Fault | None, *, back: bool) -> tuple[HarmWhileOn, bool]:
+        path, disk = place / f"call.{suffix}", HarmWhileOn()
         async with take_of(path, disk=disk, cycle_time=10) as (take, recorder):
             await take.go_on(4)
             if back:

@@ -6,10 +6,9 @@ import asyncio
 import errno
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from roomtape.storage.recover import recover
 from roomtape.types import AudioRecordingCode, AudioRecordingWarning, Pcm
 from roomtape.types.errors import DamagedFileError, FileError
-from support.faulty_disk import Fault, FaultyDisk, Snapshots
+from support.faulty_disk import Fault, HarmWhileOn, Snapshots
 from support.processes import descriptors
 from support.readers import read_all
 from support.saved_parts import FRAME
@@ -25,17 +24,6 @@ from support.scripted_recording import listing, until
 from support.turned_call import COMPLETE_S, RATE, Call, check_part, plain
 
 SUFFIX = pytest.mark.parametrize("suffix", ["wav", "aac"])
-
-
-class Harm(FaultyDisk):
-    """Fails only while it is let to, and, of what is no turning's, not at all."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.on = False
-
-    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        return super().call(name, function, *args) if self.on else function(*args)
 
 
 @pytest.mark.slow
@@ -46,8 +34,8 @@ async def test_any_call_of_a_turn_may_fail_and_the_stems_are_as_they_were(
 ):
     opened = descriptors()
 
-    async def one(place: Path, fault: Fault | None) -> tuple[Harm, bool]:
-        disk = Harm()
+    async def one(place: Path, fault: Fault | None) -> tuple[HarmWhileOn, bool]:
+        disk = HarmWhileOn()
         call = Call(place, suffix, disk=disk, cycle_time=10)
         await call.start()
         call.join("alice")

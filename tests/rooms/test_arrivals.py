@@ -215,6 +215,26 @@ async def test_a_socket_may_go_while_it_is_read(arrivals: Arrivals):
         each.close()
 
 
+async def test_what_one_datagram_leads_to_leaves_the_others_heard(arrivals: Arrivals):
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    port, raising = Port(arrivals), Port(arrivals)
+
+    def broken(data: bytes, address: tuple[str, int], arrived_ns: int) -> bool:
+        raise RuntimeError("a fault of ours")
+
+    arrivals.remove(raising._in)
+    assert arrivals.add(raising._in, broken)
+    for number in range(20):
+        raising.send()
+        port.send()
+        await port.until(number + 1)
+        await asyncio.sleep(EVERY_S / 2)
+    assert told
+    port.close()
+    raising.close()
+
+
 async def test_where_the_kernel_has_no_room_nothing_waits(arrivals: Arrivals):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from roomtape import AudioRecorder, AudioRecordingConfiguration
-from roomtape.storage.disk import Disk
 from roomtape.storage.recover import recover
 from roomtape.storage.ring import RING_HEADER_BYTES
 from roomtape.storage.wav import wav_header
 from roomtape.types.clock import ScriptedClock
 from roomtape.types.errors import DamagedFileError, FileError, SuffixError
 from support.damage import adts_offsets, write_wav
-from support.faulty_disk import Fault, FaultyDisk
+from support.faulty_disk import Fault, FaultyDisk, KilledAtTheEnd
 from support.program import Cli, assert_one_line_error, run_roomtape
 from support.readers import read_all
 from support.scripted_recording import listing, record_scripted
@@ -27,13 +26,6 @@ from support.signals import noise
 pytestmark = pytest.mark.slow
 
 RATE_HZ = 32000
-
-
-class KilledAtTheEnd(Disk):
-    """Everything works until a cyclic recording would be finished."""
-
-    def read_at(self, fd: int, count: int, offset: int) -> bytes:
-        raise OSError(5, "killed")
 
 
 async def left_ring(path: Path) -> tuple[Path, Path]:

@@ -112,3 +112,21 @@ class Snapshots(Disk):
             shutil.copytree(self._directory, self._to / f"{self._calls:03d}-{name}")
             self._calls += 1
         return function(*args)
+
+
+class HarmWhileOn(FaultyDisk):
+    """Counts, and fails, only while it is :attr:`on`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on = False
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        return super().call(name, function, *args) if self.on else function(*args)
+
+
+class KilledAtTheEnd(Disk):
+    """Everything works until a cyclic recording would be finished."""
+
+    def read_at(self, fd: int, count: int, offset: int) -> bytes:
+        raise OSError(5, "killed")

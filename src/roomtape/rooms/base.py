@@ -11,9 +11,9 @@ Contract, for every implementation:
   ``on_participant_left`` comes last. A participant who comes back joins anew.
 * A participant can have several audio tracks; ``track`` tells them apart. Frames of one
   track come in the order in which they arrived.
-* Frames are handed out as soon as they are decoded, or within :data:`HANDED_OUT_WITHIN_S` with
-  the time at which they came; :meth:`Room.hand_out_waiting` does it at once. The room neither
-  waits for missing audio nor fills it in: placing audio in time is the recorder's work.
+* Frames are handed out as soon as they are decoded, or up to 0.04 s later with the time at
+  which they came; :meth:`Room.hand_out_waiting` does it at once. The room neither waits for
+  missing audio nor fills it in: placing audio in time is the recorder's work.
 * The room consumes remote audio all the time, recording or not, so that no queue grows.
 * ``on_closed`` means: lost for good, or left. It comes exactly once after a successful join.
   A connection that is being repaired is not closed.
@@ -26,8 +26,6 @@ from typing import Protocol
 
 from ..media.local_audio import LocalAudio
 from ..types import AudioFrame
-
-HANDED_OUT_WITHIN_S = 0.04
 
 
 class RoomListener(Protocol):

@@ -3,8 +3,6 @@
 
 #include "_native.h"
 
-#include <string.h>
-
 /* As in varispeed.py. */
 #define TAPS 32
 #define BEFORE (TAPS / 2 - 1)

@@ -127,13 +127,15 @@ class Arrivals:
 
     def _look(self) -> None:
         self._timer = None
-        audio, emptied = self._take()
-        if self._selector is None:
-            return
-        if audio and emptied:
-            self._look_later(1)
-        else:
-            self._watch(self._selector)
+        audio = emptied = False
+        try:
+            audio, emptied = self._take()
+        finally:  # whatever one datagram led to, others come
+            if self._selector is not None:
+                if audio and emptied:
+                    self._look_later(1)
+                else:
+                    self._watch(self._selector)
 
     def _look_later(self, steps: int) -> None:
         loop = asyncio.get_running_loop()
